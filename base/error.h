@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * How failures travel: a status code by return value, one line of text in a thread-local buffer. */
+#ifndef TRK_BASE_ERROR_H
+#define TRK_BASE_ERROR_H
+
+#include "track_status.h"
+
+/* Records "text" (printf format; one line, no trailing newline) as this thread's last error and returns code. */
+trk_status trk_fail(trk_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The text recorded by the last trk_fail of this thread ("" if none). Valid until the thread's next failure. */
+const char *trk_error_text(void);
+
+/* Puts "prefix: " in front of the recorded text, for callers that know the file or option. Returns code. */
+trk_status trk_fail_prefix(trk_status code, const char *prefix);
+
+#define TRK_FAIL(code, ...) trk_fail((code), __VA_ARGS__)
+
+/* In a function with `trk_status rc` and a `done:` label: leaves on failure. */
+#define TRK_CHECK(call)                                                        \
+    do {                                                                       \
+        rc = (call);                                                           \
+        if (rc < 0)                                                            \
+            goto done;                                                         \
+    } while (0)
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Choosing and creating a compute backend. A backend holds what is shared (kernel choice, prepared weights' code,
+ * primitive cache; thread safe); a trk_exec is one thread's seat on it. */
+#ifndef TRK_KERNELS_BACKEND_H
+#define TRK_KERNELS_BACKEND_H
+
+#include "ops.h"
+
+typedef enum trk_backend_kind { TRK_BACKEND_REF, TRK_BACKEND_CPU } trk_backend_kind;
+
+/* activation TRK_BF16: TRK_E_UNSUPPORTED unless trk_backend_has_bf16 (the reference backend always does).
+ * n_threads 0 = one per core this process may use. */
+trk_status trk_backend_create(trk_backend **out, trk_backend_kind kind, trk_dtype activation, int n_threads,
+                              trk_allocator *allocator);
+void trk_backend_destroy(trk_backend **backend); /* NULL-safe; after every exec and layer of it */
+int trk_backend_has_bf16(trk_backend_kind kind); /* 1 when this machine multiplies bf16 in hardware */
+int trk_backend_threads(const trk_backend *backend);
+const char *trk_backend_describe(void); /* "cpu (oneDNN 2.6.3, avx512, bf16), ref"; static storage */
+
+trk_status trk_exec_init(trk_exec *x, trk_backend *backend, trk_allocator *allocator);
+void trk_exec_release(trk_exec *x); /* accepts a zeroed struct */
+
+/* Packs the weights (class PINNED of `allocator`). The struct's other fields are set by the caller beforehand. */
+trk_status trk_linear_prepare(trk_linear *layer, trk_backend *backend, trk_allocator *allocator);
+void trk_linear_release(trk_linear *layer, trk_backend *backend, trk_allocator *allocator);
+trk_status trk_conv_prepare(trk_conv *layer, trk_backend *backend, trk_allocator *allocator);
+void trk_conv_release(trk_conv *layer, trk_backend *backend, trk_allocator *allocator);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Video in and out, the only folder that sees FFmpeg. Decoding and encoding run in threads of their own behind bounded
+ * queues; pictures come from fixed pools, so memory does not depend on the length of a video. */
+#ifndef TRK_VIDEO_VIDEO_H
+#define TRK_VIDEO_VIDEO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+typedef struct trk_picture {
+    int width, height;   /* pixels, after rotation */
+    uint8_t *rgb;        /* [height][stride] R G B bytes; owned by the pool it came from */
+    ptrdiff_t stride;    /* bytes */
+    int64_t index;       /* frame number in the video, 0-based, presentation order */
+    double pts;          /* seconds from the video's first frame; by the frame rate where the file has none */
+} trk_picture;
+
+/* --- reading --------------------------------------------------------------------------------------------------- */
+
+typedef struct trk_video_params {
+    int64_t start;     /* first frame to deliver; with reverse: the highest; -1 = 0, or the last with reverse */
+    int64_t n_frames;  /* at most so many; -1 = all */
+    int reverse;       /* deliver in descending order; needs a seekable source */
+    int queue;         /* pictures decoded ahead; 0 = 3 */
+    int threads;       /* decoder threads; 0 = 1 */
+} trk_video_params;
+
+typedef struct trk_video_info {
+    int width, height;        /* after rotation */
+    int rate_num, rate_den;   /* average frame rate, 25/1 where unknown */
+    int64_t n_frames;         /* that will be delivered, if known before decoding; else -1 */
+    int n_frames_exact;       /* 1: counted; 0: an estimate */
+    const char *description;  /* "h264 yuv420p 854x480 24 fps" */
+} trk_video_info;
+
+typedef struct trk_video_reader trk_video_reader;
+
+/* path: a file or stream FFmpeg opens, a folder of images named by number (sorted by number; .jpg .jpeg .png .bmp .webp
+ * .ppm .tif), or "-" for standard input. Decodes up to the first picture, so that an empty or unreadable video fails
+ * here. */
+trk_status trk_video_open(trk_video_reader **out, const char *path, const trk_video_params *params);
+void trk_video_close(trk_video_reader **reader); /* NULL-safe; joins the thread */
+const trk_video_info *trk_video_get_info(const trk_video_reader *reader);
+/* Next picture, borrowed until trk_video_release; TRK_END after the last. A decoder error in the middle skips and
+ * counts; an error that ends the stream early is returned once after the pictures before it. */
+trk_status trk_video_read(trk_video_reader *reader, trk_picture **out);
+void trk_video_release(trk_video_reader *reader, trk_picture *picture);
+/* Packets or frames that could not be decoded so far. */
+int64_t trk_video_damaged(const trk_video_reader *reader);
+
+/* --- writing --------------------------------------------------------------------------------------------------- */
+
+typedef struct trk_video_writer trk_video_writer;
+
+/* H.264 in the container of the suffix (.mp4, .mkv, .mov), 4:2:0; odd sides are padded to even by
+ * repeating the edge. Written beside the target under a temporary name, renamed by trk_video_writer_finish. */
+trk_status trk_video_writer_open(trk_video_writer **out, const char *path, int width, int height, int rate_num,
+                                 int rate_den);
+/* Borrows a picture to draw into; blocks while all are in the queue. */
+trk_status trk_video_writer_begin(trk_video_writer *writer, trk_picture **out);
+/* Hands it over for encoding. An error of the encoder thread surfaces here or in finish. */
+trk_status trk_video_writer_submit(trk_video_writer *writer, trk_picture *picture);
+trk_status trk_video_writer_finish(trk_video_writer *writer); /* flush, close, rename; the file is whole or absent */
+void trk_video_writer_destroy(trk_video_writer **writer);     /* NULL-safe; without finish: removes the temporary */
+
+/* --- single images ----------------------------------------------------------------------------------------------- */
+
+typedef struct trk_image {
+    int width, height, channels; /* 1: gray values, or palette indices of a palette PNG; 3: RGB */
+    uint8_t *data;               /* [height][width * channels], owned */
+} trk_image;
+
+/* channels 1: an indexed PNG gives its indices, gray its values, colour its luma. 3: RGB. */
+trk_status trk_image_read(trk_image *out, const char *path, int channels);
+void trk_image_free(trk_image *image); /* accepts a zeroed struct */
+/* PNG of indices with a 256-colour RGB palette; temporary name, then rename. */
+trk_status trk_image_write_indexed(const char *path, const uint8_t *indices, int width, int height, ptrdiff_t stride,
+                                   const uint8_t palette[256][3]);
+trk_status trk_image_write_rgb(const char *path, const uint8_t *rgb, int width, int height, ptrdiff_t stride);
+
+/* "libavcodec 59.37.100, libavformat ..." static storage */
+const char *trk_video_versions(void);
+/* Silences FFmpeg's own messages (default) or passes them to the log at debug level. */
+void trk_video_set_verbose(int verbose);
+
+#endif
