@@ -14,6 +14,7 @@ trk_status trk_backend_create(trk_backend **out, trk_backend_kind kind, trk_dtyp
                               trk_allocator *allocator);
 void trk_backend_destroy(trk_backend **backend); /* NULL-safe; after every exec and layer of it */
 int trk_backend_has_bf16(trk_backend_kind kind); /* 1 when this machine multiplies bf16 in hardware */
+trk_dtype trk_backend_activation(const trk_backend *backend);
 int trk_backend_threads(const trk_backend *backend);
 const char *trk_backend_describe(void); /* "cpu (oneDNN 2.6.3, avx512, bf16), ref"; static storage */
 

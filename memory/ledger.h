@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The accounting: every byte is allocated here under a lifetime class, and is counted now and at its peak. A ledger may
- * have a parent, to which everything is counted as well (a tracker's ledger reports to nobody else; the model has its
- * own). */
+ * The accounting: every byte is allocated here under a lifetime class, and is counted now and at its peak. The
+ * model has one ledger, each tracker its own. */
 #ifndef TRK_MEMORY_LEDGER_H
 #define TRK_MEMORY_LEDGER_H
 
@@ -16,6 +15,8 @@ typedef struct trk_ledger {
 } trk_ledger;
 
 void trk_ledger_init(trk_ledger *ledger);
+/* Bytes change class without changing hands: a swept frame chunk becomes idle scratch, and back. */
+void trk_ledger_move(trk_ledger *ledger, trk_mem_class from, trk_mem_class to, size_t bytes);
 const char *trk_mem_class_name(trk_mem_class mem_class); /* "pinned" ... */
 
 static inline void *trk_ledger_allocate(trk_ledger *l, trk_mem_class c, const char *owner, size_t bytes)

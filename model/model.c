@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model.h"
+
+#include <stdlib.h>
+
+#include "log.h"
+
+static trk_status count_parameters(void *user, const char *name, int n_dims, const int64_t *dims)
+{
+    int64_t n = 1;
+    for (int i = 0; i < n_dims; i++)
+        n *= dims[i];
+    if (!__builtin_strstr(name, "positional_encoding_gaussian_matrix")) /* a buffer upstream, not a parameter */
+        *(int64_t *)user += n;
+    return TRK_OK;
+}
+
+trk_status trk_network_model_load(trk_network_model **out, const char *path, const trk_network_model_params *params)
+{
+    trk_checkpoint *checkpoint = NULL;
+    trk_network_model *model = calloc(1, sizeof *model);
+    trk_status rc = TRK_OK;
+    if (!model)
+        return TRK_FAIL(TRK_E_MEMORY, "no memory for a model");
+    trk_ledger_init(&model->ledger);
+    TRK_CHECK(trk_checkpoint_open(&checkpoint, path));
+    TRK_CHECK(trk_arch_detect(&model->arch, checkpoint, params->config_json, path));
+    TRK_CHECK(trk_arch_verify(&model->arch, checkpoint));
+    TRK_CHECK(trk_arch_inventory(&model->arch, count_parameters, &model->n_parameters));
+    model->image_size = params->image_size ? params->image_size : model->arch.image_size;
+    TRK_CHECK(trk_arch_check_image_size(&model->arch, model->image_size));
+    model->grid = model->image_size / 16;
+    TRK_CHECK(trk_backend_create(&model->backend, params->backend, params->activation, params->n_threads,
+                                 &model->ledger.allocator));
+    TRK_CHECK(trk_weights_load(model, checkpoint));
+    trk_log(TRK_LOG_INFO, "%s: %s %s, %lld parameters, image size %d", path, model->arch.family, model->arch.size_name,
+            (long long)model->n_parameters, model->image_size);
+    *out = model;
+    model = NULL;
+done:
+    trk_checkpoint_close(&checkpoint);
+    trk_network_model_free(&model);
+    return rc;
+}
+
+void trk_network_model_free(trk_network_model **handle)
+{
+    trk_network_model *model = *handle;
+    if (!model)
+        return;
+    *handle = NULL;
+    for (size_t i = 0; i < model->n_linears; i++)
+        trk_linear_release(model->linears[i], model->backend, &model->ledger.allocator);
+    for (size_t i = 0; i < model->n_convs; i++)
+        trk_conv_release(model->convs[i], model->backend, &model->ledger.allocator);
+    trk_backend_destroy(&model->backend);
+    for (size_t i = 0; i < model->n_pinned; i++)
+        trk_ledger_release(&model->ledger, TRK_MEM_PINNED, model->pinned[i].data, model->pinned[i].bytes);
+    free(model->pinned);
+    free(model->linears);
+    free(model->convs);
+    free(model);
+}

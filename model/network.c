@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What all stages use. */
+#include "network.h"
+
+trk_status trk_network_init(trk_network *net, const trk_network_model *model, trk_allocator *allocator,
+                            trk_arena *frame, trk_arena *scratch)
+{
+    *net = (trk_network){.model = model, .frame = frame, .scratch = scratch};
+    return trk_exec_init(&net->exec, model->backend, allocator);
+}
+
+void trk_network_release(trk_network *net)
+{
+    trk_exec_release(&net->exec);
+}
+
+trk_status trk_network_status(trk_network *net)
+{
+    trk_status status = net->exec.status;
+    net->exec.status = TRK_OK;
+    return status;
+}
+
+trk_mat trk_new_mat(trk_network *net, trk_arena *arena, trk_dtype dtype, int rows, int cols)
+{
+    trk_mat mat = {NULL, dtype, rows, cols, cols};
+    if (net->exec.status < 0)
+        return mat;
+    size_t bytes = (size_t)rows * (size_t)cols * trk_dtype_bytes(dtype);
+    mat.data = trk_arena_allocate(arena, bytes);
+    if (!mat.data)
+        trk_exec_fail(&net->exec, TRK_FAIL(TRK_E_MEMORY, "no memory for %zu bytes of %s", bytes,
+                                           trk_mem_class_name(arena->mem_class)));
+    return mat;
+}
+
+trk_mat trk_wrap_mat(const float *data, int rows, int cols)
+{
+    return (trk_mat){(void *)(uintptr_t)data, TRK_F32, rows, cols, cols};
+}
+
+trk_mat trk_rows(trk_mat mat, int first, int count)
+{
+    if (mat.data)
+        mat.data = (char *)mat.data + (size_t)first * (size_t)mat.stride * trk_dtype_bytes(mat.dtype);
+    mat.rows = count;
+    return mat;
+}
+
+trk_mat trk_cols(trk_mat mat, int first, int count)
+{
+    if (mat.data)
+        mat.data = (char *)mat.data + (size_t)first * trk_dtype_bytes(mat.dtype);
+    mat.cols = count;
+    return mat;
+}
+
+void trk_trace(trk_network *net, const char *name, trk_mat mat)
+{
+    if (net->trace && net->exec.status >= 0)
+        net->trace(net->trace_user, name, mat);
+}
+
+void trk_run_mlp(trk_network *net, trk_mat out, trk_mat in, const trk_mlp *mlp, trk_act last)
+{
+    trk_exec *x = &net->exec;
+    trk_arena_mark mark = trk_arena_here(net->scratch);
+    trk_mat h0 = trk_new_mat(net, net->scratch, TRK_F32, in.rows, mlp->layers[0].n_out);
+    trk_mat h1 = trk_new_mat(net, net->scratch, TRK_F32, in.rows, mlp->layers[1].n_out);
+    TRK_RUN(x, linear, h0, in, &mlp->layers[0], (trk_epilogue){TRK_ACT_RELU, 0});
+    TRK_RUN(x, linear, h1, h0, &mlp->layers[1], (trk_epilogue){TRK_ACT_RELU, 0});
+    TRK_RUN(x, linear, out, h1, &mlp->layers[2], (trk_epilogue){last, 0});
+    trk_arena_rewind(net->scratch, mark);
+}

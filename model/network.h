@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The stages of the network, as functions over one seat: a trk_network borrows the model and two arenas. Results that
+ * must survive the stage go to the arena the comment names; everything else is SCRATCH and rewound before returning.
+ * Stages return nothing; ask trk_network_status once at the end of a chain.
+ *
+ * Shapes: S = image size, g = S / 16, d = d_model, m = mem_dim. Images are [height * width, channels]. */
+#ifndef TRK_MODEL_NETWORK_H
+#define TRK_MODEL_NETWORK_H
+
+#include "arena.h"
+#include "model.h"
+
+/* Sees intermediate results by name ("trunk.stage0", "decoder.masks", ...); for golden tests. */
+typedef void (*trk_trace_function)(void *user, const char *name, trk_mat mat);
+
+typedef struct trk_network {
+    const trk_network_model *model; /* borrowed */
+    trk_exec exec;
+    trk_arena *frame, *scratch;     /* borrowed */
+    trk_trace_function trace;       /* or NULL */
+    void *trace_user;
+} trk_network;
+
+trk_status trk_network_init(trk_network *net, const trk_network_model *model, trk_allocator *allocator,
+                            trk_arena *frame, trk_arena *scratch);
+void trk_network_release(trk_network *net); /* accepts a zeroed struct */
+/* First failure of the operators since the last call, with its text; clears it. */
+trk_status trk_network_status(trk_network *net);
+
+/* --- helpers of the stages (network.c) --- */
+trk_mat trk_new_mat(trk_network *net, trk_arena *arena, trk_dtype dtype, int rows, int cols);
+trk_mat trk_wrap_mat(const float *data, int rows, int cols); /* read-only view of f32 parameters */
+trk_mat trk_rows(trk_mat mat, int first, int count);
+trk_mat trk_cols(trk_mat mat, int first, int count);
+void trk_trace(trk_network *net, const char *name, trk_mat mat);
+/* out = layer2(relu(layer1(relu(layer0(in))))) with a last activation */
+void trk_run_mlp(trk_network *net, trk_mat out, trk_mat in, const trk_mlp *mlp, trk_act last);
+
+/* --- image encoder --- */
+typedef struct trk_features {
+    trk_mat level0, level1; /* [16 g^2, d/8], [4 g^2, d/4]: after conv_s0 / conv_s1; f32 */
+    trk_mat level2;         /* [g^2, d] f32, without no_mem_embed */
+    /* what all objects of the frame share, made on first use; data NULL before */
+    trk_mat attended;       /* [g^2, d] x after the self-attention of memory layer 0 */
+    trk_mat queries;        /* [g^2, d] rotated queries of cross-attention 0 */
+    trk_mat projected;      /* [g^2, d] pix_feat_proj(level2) of the memory encoder */
+} trk_features;
+
+/* rgb [height, width, 3] bytes, stride in bytes. Features live in the frame arena until the sweep. */
+void trk_encode_image(trk_network *net, const uint8_t *rgb, int width, int height, ptrdiff_t stride,
+                      trk_features *out);
+
+/* --- prompts and mask decoder --- */
+typedef struct trk_prompt_point {
+    float x, y; /* normalised: pixels / frame side */
+    int label;  /* 1 positive, 0 negative, 2 box top left, 3 box bottom right */
+} trk_prompt_point;
+
+typedef struct trk_head_input {
+    trk_mat feature;                /* [g^2, d] conditioned image feature, f32 */
+    const trk_prompt_point *points; /* [n_points], box corners first; may be NULL with n_points 0 */
+    int n_points;
+    const float *mask_logits;       /* [4g, 4g] dense prompt (before the +-32 clamp), or NULL */
+    int multimask;                  /* choose among hypotheses 1..3 */
+    int stability;                  /* fallback of hypothesis 0 */
+} trk_head_input;
+
+typedef struct trk_head_output {
+    float *logits;  /* [4g, 4g]; caller's */
+    float *pointer; /* [d]; caller's */
+    float score, iou;
+    int choice;     /* index of the hypothesis, 0..3 */
+} trk_head_output;
+
+void trk_run_head(trk_network *net, const trk_features *features, const trk_head_input *in, trk_head_output *out);
+
+/* The path of a mask prompt: mask [S, S] of 0/1 floats. logits: the mask's own +-10 map; pointer: from the head on the
+ * raw feature; score +-10; iou 1. */
+void trk_run_mask_prompt(trk_network *net, const trk_features *features, const float *mask, trk_head_output *out);
+
+/* --- memory --- */
+typedef struct trk_memory_ref {
+    const uint16_t *memory; /* [g^2, m] bf16 */
+    int age;                /* 0 conditioning, else frames back */
+} trk_memory_ref;
+
+typedef struct trk_pointer_ref {
+    const float *pointer;   /* [d] */
+    int age;
+} trk_pointer_ref;
+
+/* Memory attention of one object; out [g^2, d] f32 is the caller's. */
+void trk_attend_memory(trk_network *net, trk_features *features, const trk_memory_ref *memories, int n_memories,
+                       const trk_pointer_ref *pointers, int n_pointers, trk_mat out);
+/* out = level2 + no_mem_embed: the feature of a prompt frame without memory */
+void trk_without_memory(trk_network *net, const trk_features *features, trk_mat out);
+
+/* memory [g^2, m] bf16, caller's. logits [4g, 4g]; binarize: prompted frame with that option; score: object score. */
+void trk_encode_memory(trk_network *net, trk_features *features, const float *logits, int binarize, float score,
+                       uint16_t *memory);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Process-wide calls and models. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "tracker.h"
+
+#define TEXT(x) TEXT_(x)
+#define TEXT_(x) #x
+
+const char *trk_version(void)
+{
+    return TEXT(TRK_VERSION_MAJOR) "." TEXT(TRK_VERSION_MINOR) "." TEXT(TRK_VERSION_PATCH);
+}
+
+const char *trk_build_info(void)
+{
+    return trk_backend_describe();
+}
+
+const char *trk_last_error(void)
+{
+    return trk_error_text();
+}
+
+static void (*user_log)(void *user, int level, const char *line);
+
+static void forward_log(void *user, trk_log_level level, const char *line)
+{
+    user_log(user, (int)level, line);
+}
+
+void trk_set_log(void (*function)(void *user, int level, const char *line), void *user, int level)
+{
+    user_log = function;
+    trk_log_set(function ? forward_log : NULL, user, (trk_log_level)level);
+}
+
+/* A params struct of any age: fields the caller's version lacks are zero, fields this version lacks must be. */
+static trk_status read_params(void *out, size_t size, const void *params, const char *name)
+{
+    memset(out, 0, size);
+    if (!params)
+        return TRK_OK;
+    size_t given;
+    memcpy(&given, params, sizeof given);
+    if (given < sizeof given || given > 4096)
+        return TRK_FAIL(TRK_E_ARGUMENT, "%s.struct_size is %zu; set it with the _INIT macro", name, given);
+    for (size_t i = size; i < given; i++)
+        if (((const unsigned char *)params)[i])
+            return TRK_FAIL(TRK_E_ARGUMENT, "%s has a field set that this version (%s) does not know", name,
+                            trk_version());
+    memcpy(out, params, given < size ? given : size);
+    return TRK_OK;
+}
+
+static trk_status choose_backend(const trk_model_params *p, trk_network_model_params *out)
+{
+    switch (p->device) {
+    case TRK_DEVICE_AUTO:
+    case TRK_DEVICE_CPU:
+        out->backend = TRK_BACKEND_CPU;
+        break;
+    case TRK_DEVICE_REFERENCE:
+        out->backend = TRK_BACKEND_REF;
+        break;
+    case TRK_DEVICE_CUDA:
+        return TRK_FAIL(TRK_E_UNSUPPORTED, "device cuda: this build has no CUDA backend (%s)", trk_backend_describe());
+    default:
+        return TRK_FAIL(TRK_E_ARGUMENT, "device %d: expected a trk_device", (int)p->device);
+    }
+    switch (p->precision) {
+    case TRK_PRECISION_AUTO:
+    case TRK_PRECISION_F32:
+        out->activation = TRK_F32;
+        break;
+    case TRK_PRECISION_BF16:
+        out->activation = TRK_BF16;
+        break;
+    default:
+        return TRK_FAIL(TRK_E_ARGUMENT, "precision %d: expected a trk_precision", (int)p->precision);
+    }
+    return TRK_OK;
+}
+
+/* A text file as a string; the caller frees it. */
+static trk_status read_text(const char *path, char **out)
+{
+    enum { LIMIT = 1 << 20 };
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return TRK_FAIL(TRK_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    char *text = malloc(LIMIT + 1);
+    size_t n = text ? fread(text, 1, LIMIT + 1, file) : 0;
+    int failed = ferror(file);
+    fclose(file);
+    if (!text || failed || n > LIMIT) {
+        free(text);
+        return !text    ? TRK_FAIL(TRK_E_MEMORY, "no memory to read %s", path)
+               : failed ? TRK_FAIL(TRK_E_IO, "%s: cannot be read", path)
+                        : TRK_FAIL(TRK_E_FORMAT, "%s: more than %d bytes; expected a small JSON file", path, LIMIT);
+    }
+    text[n] = 0;
+    *out = text;
+    return TRK_OK;
+}
+
+trk_status trk_model_load(trk_model **out, const char *path, const trk_model_params *params)
+{
+    trk_model_params p;
+    trk_network_model_params np = {0};
+    trk_model *model = NULL;
+    char *config = NULL;
+    trk_status rc;
+    if (!out || !path)
+        return TRK_FAIL(TRK_E_ARGUMENT, "trk_model_load: out and path must not be NULL");
+    TRK_CHECK(read_params(&p, sizeof p, params, "trk_model_params"));
+    TRK_CHECK(choose_backend(&p, &np));
+    if (p.threads < 0 || p.threads > 1024) {
+        rc = TRK_FAIL(TRK_E_ARGUMENT, "threads %d: expected 0 (all cores) to 1024", p.threads);
+        goto done;
+    }
+    np.n_threads = p.threads;
+    np.image_size = p.image_size;
+    if (p.config_path)
+        TRK_CHECK(read_text(p.config_path, &config));
+    np.config_json = config;
+    model = calloc(1, sizeof *model);
+    if (!model) {
+        rc = TRK_FAIL(TRK_E_MEMORY, "no memory for a model");
+        goto done;
+    }
+    model->device = p.device == TRK_DEVICE_AUTO ? TRK_DEVICE_CPU : p.device;
+    TRK_CHECK(trk_network_model_load(&model->network, path, &np));
+    *out = model;
+    model = NULL;
+done:
+    free(config);
+    trk_model_destroy(&model);
+    return rc;
+}
+
+void trk_model_destroy(trk_model **handle)
+{
+    if (!handle || !*handle)
+        return;
+    trk_network_model_free(&(*handle)->network);
+    free(*handle);
+    *handle = NULL;
+}
+
+trk_status trk_model_get_info(const trk_model *model, trk_model_info *out)
+{
+    if (!model || !out || out->struct_size < sizeof(trk_model_info))
+        return TRK_FAIL(TRK_E_ARGUMENT, "trk_model_get_info: set out->struct_size to sizeof(trk_model_info)");
+    const trk_network_model *m = model->network;
+    size_t size = out->struct_size;
+    *out = (trk_model_info){
+        .struct_size = size,
+        .family = m->arch.family,
+        .size_name = m->arch.size_name,
+        .image_size = m->image_size,
+        .mask_size = m->image_size / 4,
+        .n_parameters = m->n_parameters,
+        .device = model->device,
+        .precision = trk_backend_activation(m->backend) == TRK_BF16 ? TRK_PRECISION_BF16 : TRK_PRECISION_F32,
+        .threads = trk_backend_threads(m->backend),
+    };
+    return TRK_OK;
+}
+
+trk_status trk_tracker_create(trk_tracker **out, const trk_model *model, const trk_tracker_params *params)
+{
+    trk_tracker_params p;
+    trk_status rc;
+    if (!out || !model)
+        return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_create: out and model must not be NULL");
+    TRK_CHECK(read_params(&p, sizeof p, params, "trk_tracker_params"));
+    p.struct_size = sizeof p;
+    TRK_CHECK(trk_tracker_open(out, model, &p));
+done:
+    return rc;
+}
