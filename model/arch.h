@@ -35,8 +35,10 @@ typedef struct trk_arch {
 } trk_arch;
 
 /* json: architecture text overriding the checkpoint's own metadata, or NULL. Accepts this project's metadata (keys as
- * in the shipped models) and a Hugging Face config.json. config_dir_path: the checkpoint's path, beside which a
- * config.json is looked for, or NULL. TRK_E_MODEL names the tensor or key at fault. */
+ * in the shipped models) and a Hugging Face config.json. path: the checkpoint's; without json and metadata, <path without
+ * extension>.json and then config.json in its folder are looked for; or NULL. TRK_E_MODEL names the tensor or key at
+ * fault. An official trunk without any description is taken as the official model, whatever the other tensors are:
+ * trk_arch_verify then names those that are not. */
 trk_status trk_arch_detect(trk_arch *out, const trk_checkpoint *checkpoint, const char *json, const char *path);
 
 /* Calls visit for every tensor a network of this architecture has, with its official name and shape, in a fixed order.
@@ -48,8 +50,9 @@ trk_status trk_arch_inventory(const trk_arch *arch, trk_inventory_visit visit, v
  * many more there are. */
 trk_status trk_arch_verify(const trk_arch *arch, const trk_checkpoint *checkpoint);
 
-/* 1 if frames may be resized to this side: a multiple of 16 for which every stage's map and position table fits
- * (sheet: side / 4 a multiple of window_pos_size, pooling sides even). Else TRK_E_ARGUMENT, with the nearest that work. */
+/* TRK_OK if frames may be resized to this side: a multiple of 32 (every map is even before it is pooled, so that the
+ * decoder's and the neck's doubled maps meet it) whose quarter is a multiple of window_pos_size (that table is tiled).
+ * Windows may be padded. Else TRK_E_ARGUMENT, with the nearest that work. */
 trk_status trk_arch_check_image_size(const trk_arch *arch, int image_size);
 
 /* Fills *out with an official configuration: family "sam2" | "sam2.1", size "tiny" | "small" | "base+" | "large". */

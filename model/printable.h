@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Text from files on its way into one-line messages. */
+#ifndef TRK_MODEL_PRINTABLE_H
+#define TRK_MODEL_PRINTABLE_H
+
+#include <stddef.h>
+
+/* Copies what fits of text[n], control characters replaced by "?". Returns out. */
+static inline const char *trk_printable(char *out, size_t out_bytes, const char *text, size_t n)
+{
+    size_t length = n < out_bytes - 1 ? n : out_bytes - 1;
+    for (size_t i = 0; i < length; i++)
+        out[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
+    out[length] = 0;
+    return out;
+}
+
+#endif
