@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a backend is made of, for kernels/ only. */
+#ifndef TRK_KERNELS_BACKEND_PRIVATE_H
+#define TRK_KERNELS_BACKEND_PRIVATE_H
+
+#include "backend.h"
+
+struct cpu_kernels;
+struct cpu_library;
+
+struct trk_backend {
+    trk_backend_kind kind;
+    trk_dtype activation;
+    int n_threads;
+    trk_allocator *allocator; /* borrowed */
+    trk_ops ops;              /* complete */
+    const struct cpu_kernels *kernels; /* of the best instruction set; NULL in the reference backend */
+    struct cpu_library *library;       /* owned, see cpu/layer.h; NULL in the reference backend */
+};
+
+#endif

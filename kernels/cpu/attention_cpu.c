@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * attention and rope on the CPU: picks the kernels this machine runs, cuts the work into tiles and hands them to the
+ * OpenMP threads of the exec. */
+#include "attention_cpu.h"
+
+#include <stdatomic.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "expect.h"
+#include "workspace.h"
+
+enum {
+    TILE_BYTES = 384 << 10,    /* packed queries and outputs of a tile; keys and values share the rest of a 1 MiB L2 */
+    SERIAL_OPERATIONS = 1 << 20, /* about ten microseconds of one core, what waking a thread may cost */
+    SERIAL_ROPE_ELEMENTS = 1 << 16,
+};
+
+static _Atomic(const attention_kernels *) forced_kernels;
+
+const attention_kernels *attention_kernels_of(attention_isa isa)
+{
+    switch (isa) {
+#ifdef __x86_64__
+    case ATTENTION_AVX512_BF16:
+        return attention_kernels_of(ATTENTION_AVX512) && __builtin_cpu_supports("avx512bf16")
+                   ? &attention_kernels_avx512_bf16
+                   : NULL;
+    case ATTENTION_AVX512:
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
+                   ? &attention_kernels_avx512
+                   : NULL;
+    case ATTENTION_AVX2:
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &attention_kernels_avx2 : NULL;
+#endif
+    case ATTENTION_PORTABLE:
+        return &attention_kernels_portable;
+    default:
+        return NULL;
+    }
+}
+
+const attention_kernels *attention_kernels_chosen(void)
+{
+    const attention_kernels *kernels = atomic_load_explicit(&forced_kernels, memory_order_acquire);
+    for (int isa = ATTENTION_ISAS - 1; !kernels; isa--)
+        kernels = attention_kernels_of((attention_isa)isa);
+    return kernels;
+}
+
+void attention_force_kernels(const attention_kernels *kernels)
+{
+    atomic_store_explicit(&forced_kernels, kernels, memory_order_release);
+}
+
+void attention_run_tasks(trk_exec *x, const attention_kernels *kernels, const attention_tasks *tasks)
+{
+    int n_threads = tasks->operations < SERIAL_OPERATIONS ? 1 : x->n_threads;
+    if (n_threads > tasks->n_tasks)
+        n_threads = tasks->n_tasks;
+    if (n_threads < 1)
+        n_threads = 1;
+    char *scratch = cpu_workspace_get(x, CPU_WORKSPACE_ATTENTION, tasks->scratch_bytes * (size_t)n_threads);
+    if (!scratch)
+        return;
+    if (n_threads == 1) {
+        for (int task = 0; task < tasks->n_tasks; task++)
+            tasks->run(tasks->context, task, kernels, scratch);
+        return;
+    }
+#ifdef _OPENMP
+    const int share = tasks->n_tasks / (16 * n_threads), chunk = share < 1 ? 1 : share; /* neighbours share cache lines */
+#pragma omp parallel num_threads(n_threads)
+    {
+        char *own = scratch + tasks->scratch_bytes * (size_t)omp_get_thread_num();
+#pragma omp for schedule(dynamic, chunk)
+        for (int task = 0; task < tasks->n_tasks; task++)
+            tasks->run(tasks->context, task, kernels, own);
+    }
+#else
+    for (int task = 0; task < tasks->n_tasks; task++)
+        tasks->run(tasks->context, task, kernels, scratch);
+#endif
+}
+
+int attention_tile_queries(const attention_kernels *kernels, int n_queries, int dk, int dv, int groups, int n_threads)
+{
+    const int panel = kernels->lanes * kernels->panel_vectors;
+    const int fitting = TILE_BYTES / (4 * (dk + dv)) / panel * panel;
+    const int most = fitting > panel ? fitting : panel;
+    int n_tiles = (n_queries + most - 1) / most;
+    while (n_tiles < n_queries / panel && (int64_t)groups * n_tiles % n_threads != 0)
+        n_tiles++;
+    const int even = (n_queries + n_tiles - 1) / n_tiles;
+    return (even + kernels->lanes - 1) / kernels->lanes * kernels->lanes;
+}
+
+/* ---- attention ---- */
+
+typedef struct attention_call {
+    attention_tile tile; /* rows of head 0, all queries */
+    int heads, tile_queries, n_tiles, bf16;
+} attention_call;
+
+static attention_rows rows_of(trk_mat m)
+{
+    return (attention_rows){.base = m.data,
+                            .stride_bytes = m.stride * (int64_t)trk_dtype_bytes(m.dtype),
+                            .dtype = m.dtype};
+}
+
+/* The same rows from `row` on, shifted by `cols` elements. */
+static attention_rows part_of(attention_rows rows, int row, int64_t cols)
+{
+    rows.base += row * rows.stride_bytes + cols * (int64_t)trk_dtype_bytes(rows.dtype);
+    return rows;
+}
+
+static void run_attention_task(const void *context, int task, const attention_kernels *kernels, void *scratch)
+{
+    const attention_call *call = context;
+    const int head = task / call->n_tiles, first = task % call->n_tiles * call->tile_queries;
+    attention_tile tile = call->tile;
+    tile.n_queries = tile.n_queries - first < call->tile_queries ? tile.n_queries - first : call->tile_queries;
+    tile.q = part_of(tile.q, first, (int64_t)head * tile.dk);
+    tile.k = part_of(tile.k, 0, (int64_t)head * tile.dk);
+    tile.v = part_of(tile.v, 0, (int64_t)head * tile.dv);
+    tile.out = part_of(tile.out, first, (int64_t)head * tile.dv);
+    (call->bf16 ? kernels->tile_bf16 : kernels->tile_f32)(&tile, scratch);
+}
+
+void attention_cpu(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, float scale)
+{
+    TRK_EXPECT(x, "attention", heads > 0 && q.cols % heads == 0 && v.cols % heads == 0);
+    TRK_EXPECT(x, "attention", q.cols == k.cols && v.cols == out.cols && q.rows == out.rows && k.rows == v.rows);
+    TRK_EXPECT(x, "attention", k.rows > 0 && q.cols > 0 && v.cols > 0);
+    if (q.rows < 1)
+        return;
+    const attention_kernels *kernels = attention_kernels_chosen();
+    const int dk = q.cols / heads, dv = v.cols / heads;
+    attention_call call = {
+        .tile = {rows_of(q), rows_of(k), rows_of(v), rows_of(out), q.rows, k.rows, dk, dv, .scale = scale},
+        .heads = heads,
+        .bf16 = x->activation == TRK_BF16,
+    };
+    call.tile_queries = attention_tile_queries(kernels, q.rows, dk, dv, heads, x->n_threads > 0 ? x->n_threads : 1);
+    call.n_tiles = (q.rows + call.tile_queries - 1) / call.tile_queries;
+    const attention_tasks tasks = {
+        .run = run_attention_task,
+        .context = &call,
+        .n_tasks = heads * call.n_tiles,
+        .scratch_bytes = kernels->scratch_bytes(call.tile_queries, dk, dv),
+        .operations = 2.0 * q.rows * k.rows * (dk + dv) * heads,
+    };
+    attention_run_tasks(x, kernels, &tasks);
+}
+
+/* ---- rope ---- */
+
+void rope_cpu(trk_exec *x, trk_mat qk, const float *table, int n_positions)
+{
+    TRK_EXPECT(x, "rope", qk.cols % 2 == 0 && n_positions > 0);
+    const attention_kernels *kernels = attention_kernels_chosen();
+    const int64_t stride_bytes = qk.stride * (int64_t)trk_dtype_bytes(qk.dtype);
+    int n_parts = (int64_t)qk.rows * qk.cols < SERIAL_ROPE_ELEMENTS ? 1 : x->n_threads;
+    if (n_parts <= 1) {
+        kernels->rotate_rows(qk.data, stride_bytes, qk.dtype, qk.rows, qk.cols, table, 0, n_positions);
+        return;
+    }
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(n_parts)
+#endif
+    for (int part = 0; part < n_parts; part++) {
+        const int first = (int)((int64_t)qk.rows * part / n_parts);
+        const int end = (int)((int64_t)qk.rows * (part + 1) / n_parts);
+        kernels->rotate_rows((char *)qk.data + first * stride_bytes, stride_bytes, qk.dtype, end - first, qk.cols, table,
+                             first, n_positions);
+    }
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The CPU backend's operators, apart from attention (attention_cpu.h), and what they share. */
+#ifndef TRK_KERNELS_CPU_CPU_H
+#define TRK_KERNELS_CPU_CPU_H
+
+#include "kernels.h"
+#include "ops.h"
+
+/* Replaces the slots of `ops` that the CPU backend has something faster for. */
+void cpu_fill_ops(trk_ops *ops);
+
+/* The best kernels this machine runs. */
+const cpu_kernels *cpu_kernels_best(void);
+
+/* Runs a kernel over n items, in the exec's threads when there is enough to do: item_work is about the number of
+ * elements an item loads and stores (times four where every one costs an exponential). */
+void cpu_for(const trk_exec *x, cpu_kernel *kernel, const void *args, int64_t n, int64_t item_work);
+
+void linear_cpu(trk_exec *x, trk_mat out, trk_mat in, const trk_linear *layer, trk_epilogue epilogue);
+void matmul_nt_cpu(trk_exec *x, trk_mat out, trk_mat a, trk_mat b);
+void conv2d_cpu(trk_exec *x, trk_mat out, trk_mat in, int in_h, int in_w, const trk_conv *layer, trk_act act);
+void layernorm_cpu(trk_exec *x, trk_mat out, trk_mat in, const float *gamma, const float *beta, float eps, trk_act act);
+void add_cpu(trk_exec *x, trk_mat out, trk_mat a, trk_mat b);
+void convert_cpu(trk_exec *x, trk_mat out, trk_mat in);
+void maxpool2x2_cpu(trk_exec *x, trk_mat out, trk_mat in, int h, int w);
+void add_upsampled2x_cpu(trk_exec *x, trk_mat out, trk_mat in, int h, int w);
+void depth_to_space2x_cpu(trk_exec *x, trk_mat out, trk_mat in, int h, int w, trk_mat addend, trk_act act);
+void resize_bilinear_cpu(trk_exec *x, trk_mat out, trk_mat in, int antialias);
+void mask_to_memory_cpu(trk_exec *x, trk_mat out, trk_mat in, int binarize, float scale, float bias);
+void fill_holes_cpu(trk_exec *x, trk_mat mask, int max_area);
+void select_mask_cpu(trk_exec *x, trk_mat mask, trk_mat token, float *info, const trk_mask_choice *choice);
+void if_absent_cpu(trk_exec *x, trk_mat io, const float *row, const float *score, int replace);
+void frame_to_input_cpu(trk_exec *x, trk_mat out, const uint8_t *rgb, int width, int height, ptrdiff_t stride, int size,
+                        const float *mean, const float *std);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Layers with packed weights: what linear and conv2d run on. Implemented by onednn_layer.c, or by plain_layer.c in a
+ * build without oneDNN. */
+#ifndef TRK_KERNELS_CPU_LAYER_H
+#define TRK_KERNELS_CPU_LAYER_H
+
+#include "backend.h"
+
+/* A fully connected layer has kernel 1, stride 1, padding 0; so has a 1x1 convolution, which is the same product. */
+typedef struct cpu_layer_shape {
+    int n_in, n_out, kernel, stride, padding, groups;
+} cpu_layer_shape;
+
+static inline int cpu_layer_is_linear(const cpu_layer_shape *s)
+{
+    return s->kernel == 1 && s->stride == 1 && s->padding == 0 && s->groups == 1;
+}
+
+typedef struct cpu_layer_call {
+    trk_mat out; /* f32, or bf16 on a bf16 backend; dense rows unless the layer is linear */
+    trk_mat in;  /* of the backend's activation type; dense rows unless the layer is linear */
+    int in_h, in_w;
+    trk_epilogue epilogue;
+} cpu_layer_call;
+
+struct cpu_layer;   /* one layer's packed weights */
+struct cpu_library; /* what all layers of a backend share */
+
+trk_status cpu_library_create(struct cpu_library **out, trk_allocator *allocator);
+void cpu_library_destroy(struct cpu_library **library); /* NULL-safe, clears the handle */
+int cpu_library_has_bf16(void);
+const char *cpu_library_name(void); /* "oneDNN 2.6.3", "" for none; static storage */
+
+/* weight [n_out, n_in / groups, kernel, kernel] and bias [n_out] (or NULL) are borrowed until release. */
+trk_status cpu_layer_create(struct cpu_layer **out, trk_backend *backend, trk_allocator *allocator,
+                            const cpu_layer_shape *shape, const float *weight, const float *bias);
+void cpu_layer_release(struct cpu_layer **layer, trk_allocator *allocator); /* NULL-safe, clears the handle */
+
+/* Any number of execs may run a layer at the same time. */
+void cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *call);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Operators that are one vectorised kernel over rows or map rows. */
+#include "backend_private.h"
+#include "cpu.h"
+#include "expect.h"
+#include "workspace.h"
+
+#define ACT_WORK 4 /* an exponential in elements moved */
+
+void layernorm_cpu(trk_exec *x, trk_mat out, trk_mat in, const float *gamma, const float *beta, float eps, trk_act act)
+{
+    TRK_EXPECT(x, "layernorm", in.rows == out.rows && in.cols == out.cols && in.cols > 0);
+    const cpu_layernorm_args args = {.out = out, .in = in, .gamma = gamma, .beta = beta, .eps = eps, .act = act};
+    cpu_for(x, x->backend->kernels->layernorm, &args, in.rows, (int64_t)in.cols * (act == TRK_ACT_GELU ? ACT_WORK : 2));
+}
+
+void add_cpu(trk_exec *x, trk_mat out, trk_mat a, trk_mat b)
+{
+    TRK_EXPECT(x, "add", out.rows == a.rows && out.cols == a.cols && b.cols == a.cols && (b.rows > 0 || !a.rows));
+    const cpu_add_args args = {.out = out, .a = a, .b = b};
+    cpu_for(x, x->backend->kernels->add, &args, out.rows, out.cols);
+}
+
+void convert_cpu(trk_exec *x, trk_mat out, trk_mat in)
+{
+    TRK_EXPECT(x, "convert", out.cols == in.cols && (in.rows > 0 || !out.rows));
+    const cpu_convert_args args = {.out = out, .in = in};
+    cpu_for(x, x->backend->kernels->convert, &args, out.rows, out.cols);
+}
+
+void mask_to_memory_cpu(trk_exec *x, trk_mat out, trk_mat in, int binarize, float scale, float bias)
+{
+    TRK_EXPECT(x, "mask_to_memory", out.rows == in.rows && out.cols == in.cols);
+    const cpu_mask_to_memory_args args = {.out = out, .in = in, .binarize = binarize, .scale = scale, .bias = bias};
+    cpu_for(x, x->backend->kernels->mask_to_memory, &args, in.rows, (int64_t)in.cols * (binarize ? 1 : ACT_WORK));
+}
+
+void if_absent_cpu(trk_exec *x, trk_mat io, const float *row, const float *score, int replace)
+{
+    if (score[0] > 0) /* as select_mask: NaN counts as absent */
+        return;
+    /* the cast is safe: the row is only read */
+    const trk_mat one = {.data = (void *)(uintptr_t)row, .dtype = TRK_F32, .rows = 1, .cols = io.cols, .stride = io.cols};
+    if (replace)
+        convert_cpu(x, io, one);
+    else
+        add_cpu(x, io, io, one);
+}
+
+void maxpool2x2_cpu(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
+{
+    TRK_EXPECT(x, "maxpool2x2", h % 2 == 0 && w % 2 == 0 && in.rows == h * w && out.rows == h * w / 4);
+    TRK_EXPECT(x, "maxpool2x2", in.cols == out.cols);
+    const cpu_map_args args = {.out = out, .in = in, .w = w};
+    cpu_for(x, x->backend->kernels->maxpool2x2, &args, h / 2, (int64_t)2 * w * in.cols);
+}
+
+void add_upsampled2x_cpu(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
+{
+    TRK_EXPECT(x, "add_upsampled2x", in.rows == h * w && out.rows == 4 * h * w && in.cols == out.cols);
+    const cpu_map_args args = {.out = out, .in = in, .w = w};
+    cpu_for(x, x->backend->kernels->add_upsampled2x, &args, h, (int64_t)4 * w * in.cols);
+}
+
+void depth_to_space2x_cpu(trk_exec *x, trk_mat out, trk_mat in, int h, int w, trk_mat addend, trk_act act)
+{
+    TRK_EXPECT(x, "depth_to_space2x", in.rows == h * w && out.rows == 4 * h * w && in.cols == 4 * out.cols);
+    TRK_EXPECT(x, "depth_to_space2x", !addend.data || (addend.rows == out.rows && addend.cols == out.cols));
+    const cpu_map_args args = {.out = out, .in = in, .addend = addend, .w = w, .act = act};
+    cpu_for(x, x->backend->kernels->depth_to_space2x, &args, h,
+            (int64_t)w * in.cols * (act == TRK_ACT_GELU ? ACT_WORK : 1));
+}

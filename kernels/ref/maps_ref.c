@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Operators on channel-last maps and planes. */
+#include "element.h"
+#include "expect.h"
+#include "ref.h"
+#include "resample.h"
+
+void maxpool2x2_ref(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
+{
+    TRK_EXPECT(x, "maxpool2x2", h % 2 == 0 && w % 2 == 0 && in.rows == h * w && out.rows == h * w / 4);
+    TRK_EXPECT(x, "maxpool2x2", in.cols == out.cols);
+    for (int y = 0; y < h / 2; y++) {
+        for (int column = 0; column < w / 2; column++) {
+            for (int c = 0; c < in.cols; c++) {
+                double max = -INFINITY;
+                for (int i = 0; i < 4; i++) {
+                    const double v = element_get(in, (int64_t)(2 * y + i / 2) * w + 2 * column + i % 2, c);
+                    if (v > max || isnan(v))
+                        max = v;
+                }
+                element_put(out, (int64_t)y * (w / 2) + column, c, max);
+            }
+        }
+    }
+}
+
+void add_upsampled2x_ref(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
+{
+    TRK_EXPECT(x, "add_upsampled2x", in.rows == h * w && out.rows == 4 * h * w && in.cols == out.cols);
+    for (int y = 0; y < 2 * h; y++)
+        for (int column = 0; column < 2 * w; column++)
+            for (int c = 0; c < in.cols; c++) {
+                const int64_t row = (int64_t)y * 2 * w + column;
+                element_put(out, row, c, element_get(out, row, c) + element_get(in, (int64_t)(y / 2) * w + column / 2, c));
+            }
+}
+
+void depth_to_space2x_ref(trk_exec *x, trk_mat out, trk_mat in, int h, int w, trk_mat addend, trk_act act)
+{
+    TRK_EXPECT(x, "depth_to_space2x", in.rows == h * w && out.rows == 4 * h * w && in.cols == 4 * out.cols);
+    TRK_EXPECT(x, "depth_to_space2x", !addend.data || (addend.rows == out.rows && addend.cols == out.cols));
+    for (int y = 0; y < 2 * h; y++) {
+        for (int column = 0; column < 2 * w; column++) {
+            const int64_t row = (int64_t)y * 2 * w + column, in_row = (int64_t)(y / 2) * w + column / 2;
+            const int part = (y % 2 * 2 + column % 2) * out.cols;
+            for (int c = 0; c < out.cols; c++) {
+                const double v = element_get(in, in_row, part + c) + (addend.data ? element_get(addend, row, c) : 0.0);
+                element_put(out, row, c, element_act(act, v));
+            }
+        }
+    }
+}
+
+/* out[y][x] = sum_i sum_j wy[y][i] wx[x][j] in[first_y + i][first_x + j] */
+void resize_bilinear_ref(trk_exec *x, trk_mat out, trk_mat in, int antialias)
+{
+    const trk_resample_kind kind = antialias ? TRK_RESAMPLE_BILINEAR_ANTIALIAS : TRK_RESAMPLE_BILINEAR;
+    const size_t bytes_x = trk_resample_bytes(kind, in.cols, out.cols), bytes_y = trk_resample_bytes(kind, in.rows, out.rows);
+    TRK_EXPECT(x, "resize_bilinear", bytes_x && bytes_y && in.dtype == TRK_F32 && out.dtype == TRK_F32);
+    void *memory_x = x->allocator->allocate(x->allocator, TRK_MEM_SCRATCH, "resize table", bytes_x);
+    void *memory_y = x->allocator->allocate(x->allocator, TRK_MEM_SCRATCH, "resize table", bytes_y);
+    if (!memory_x || !memory_y) {
+        trk_exec_fail(x, TRK_FAIL(TRK_E_MEMORY, "resize_bilinear: no memory for %zu bytes", bytes_x + bytes_y));
+        goto done;
+    }
+    trk_resample tx, ty;
+    trk_resample_build(&tx, memory_x, kind, in.cols, out.cols);
+    trk_resample_build(&ty, memory_y, kind, in.rows, out.rows);
+    for (int y = 0; y < out.rows; y++) {
+        for (int column = 0; column < out.cols; column++) {
+            double sum = 0;
+            for (int i = 0; i < ty.count[y]; i++)
+                for (int j = 0; j < tx.count[column]; j++)
+                    sum += (double)ty.weights[(size_t)y * (size_t)ty.max_taps + (size_t)i] *
+                           tx.weights[(size_t)column * (size_t)tx.max_taps + (size_t)j] *
+                           element_get(in, ty.first[y] + i, tx.first[column] + j);
+            element_put(out, y, column, sum);
+        }
+    }
+done:
+    x->allocator->release(x->allocator, TRK_MEM_SCRATCH, memory_x, bytes_x);
+    x->allocator->release(x->allocator, TRK_MEM_SCRATCH, memory_y, bytes_y);
+}

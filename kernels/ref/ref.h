@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The reference of every operator: plain C, double accumulators, no contraction of multiply and add. It is the
+ * definition that other backends are checked against, and a complete (slow) backend itself. */
+#ifndef TRK_KERNELS_REF_REF_H
+#define TRK_KERNELS_REF_REF_H
+
+#include "ops.h"
+
+#define TRK_REF_PROTOTYPE(name, args) void name##_ref args;
+TRK_OP_LIST(TRK_REF_PROTOTYPE)
+#undef TRK_REF_PROTOTYPE
+
+extern const trk_ops trk_ref_ops; /* every slot filled */
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Operators that look at one row or one element at a time. */
+#include "element.h"
+#include "expect.h"
+#include "ref.h"
+
+/* mean = sum v / n, var = sum (v - mean)^2 / n, out = act((v - mean) / sqrt(var + eps) * gamma + beta) */
+void layernorm_ref(trk_exec *x, trk_mat out, trk_mat in, const float *gamma, const float *beta, float eps, trk_act act)
+{
+    TRK_EXPECT(x, "layernorm", in.rows == out.rows && in.cols == out.cols && in.cols > 0);
+    for (int r = 0; r < in.rows; r++) {
+        double mean = 0, variance = 0;
+        for (int c = 0; c < in.cols; c++)
+            mean += element_get(in, r, c);
+        mean /= in.cols;
+        for (int c = 0; c < in.cols; c++) {
+            const double d = element_get(in, r, c) - mean;
+            variance += d * d;
+        }
+        const double scale = 1 / sqrt(variance / in.cols + (double)eps);
+        for (int c = 0; c < in.cols; c++)
+            element_put(out, r, c, element_act(act, (element_get(in, r, c) - mean) * scale * gamma[c] + beta[c]));
+    }
+}
+
+void add_ref(trk_exec *x, trk_mat out, trk_mat a, trk_mat b)
+{
+    TRK_EXPECT(x, "add", out.rows == a.rows && out.cols == a.cols && b.cols == a.cols && (b.rows > 0 || !a.rows));
+    for (int r = 0; r < a.rows; r++)
+        for (int c = 0; c < a.cols; c++)
+            element_put(out, r, c, element_get(a, r, c) + element_get(b, r % b.rows, c));
+}
+
+void convert_ref(trk_exec *x, trk_mat out, trk_mat in)
+{
+    TRK_EXPECT(x, "convert", out.cols == in.cols && (in.rows > 0 || !out.rows));
+    for (int r = 0; r < out.rows; r++)
+        for (int c = 0; c < out.cols; c++)
+            element_put(out, r, c, element_get(in, r % in.rows, c));
+}
+
+void mask_to_memory_ref(trk_exec *x, trk_mat out, trk_mat in, int binarize, float scale, float bias)
+{
+    TRK_EXPECT(x, "mask_to_memory", out.rows == in.rows && out.cols == in.cols);
+    for (int r = 0; r < in.rows; r++) {
+        for (int c = 0; c < in.cols; c++) {
+            const double v = element_get(in, r, c);
+            const double mask = binarize ? (v > 0 ? 1.0 : 0.0) : element_act(TRK_ACT_SIGMOID, v);
+            element_put(out, r, c, mask * scale + bias);
+        }
+    }
+}
+
+void if_absent_ref(trk_exec *x, trk_mat io, const float *row, const float *score, int replace)
+{
+    if (score[0] > 0) /* as select_mask: NaN counts as absent */
+        return;
+    for (int r = 0; r < io.rows; r++)
+        for (int c = 0; c < io.cols; c++)
+            element_put(io, r, c, replace ? row[c] : element_get(io, r, c) + row[c]);
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A few cases of attention, window_attention and rope through the operator table, and their --bench. The many cases of
+ * these operators, in every instruction set, are in attention.c, a program of its own. */
+#include <math.h>
+#include <stdio.h>
+
+#include "kcheck.h"
+
+typedef struct attention_context {
+    trk_mat q, k, v;
+    int heads, h, w, window, pool, n_positions;
+    const float *bias, *table;
+} attention_context;
+
+static trk_dtype candidate_dtype(kcheck *k)
+{
+    trk_exec x;
+    trk_dtype dtype = TRK_F32;
+    if (trk_exec_init(&x, kcheck_backend(k), kcheck_allocator(k)) == TRK_OK)
+        dtype = x.activation;
+    trk_exec_release(&x);
+    return dtype;
+}
+
+/* bf16: both sides round p, relative to different maxima: 2^-8 of the values, 2^-6 where they cancel. f32: sums of
+ * thousands of terms and an exponential. */
+static kcheck_bound attention_bound(trk_dtype dtype)
+{
+    return (kcheck_bound){.max = dtype == TRK_BF16 ? 0x1p-6 : 2e-5, .nmse = dtype == TRK_BF16 ? 2e-5 : 4e-10};
+}
+
+static void run_attention(trk_exec *x, trk_mat out, const void *context)
+{
+    const attention_context *c = context;
+    TRK_RUN(x, attention, out, c->q, c->k, c->v, c->heads, 1 / sqrtf((float)(c->q.cols / c->heads)));
+}
+
+static void attention_case(kcheck *k, int n, int m, int heads, int dk, int dv)
+{
+    const trk_dtype dtype = candidate_dtype(k);
+    if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype(dtype), "%d by %d heads%d %d %d", n, m, heads, dk, dv))
+        return;
+    const attention_context c = {.q = kcheck_input(k, n, heads * dk, 0, dtype), .k = kcheck_input(k, m, heads * dk, 3, dtype),
+                                 .v = kcheck_input(k, m, heads * dv, 0, dtype), .heads = heads};
+    kcheck_run(k, kcheck_shape(n, heads * dv, 1, TRK_F32), run_attention, &c, attention_bound(dtype),
+               2.0 * n * m * heads * (dk + dv));
+}
+
+void check_attention(kcheck *k)
+{
+    static const int shapes[][5] = {{1, 1, 1, 16, 16}, {8, 300, 8, 16, 16}, {65, 8, 2, 32, 24}, {100, 257, 1, 96, 32}};
+    static const int models[][5] = {{4096, 4096, 1, 256, 256}, {4096, 28736, 1, 256, 64}, {8, 4096, 8, 16, 16},
+                                    {4096, 8, 8, 16, 16}, {256, 1856, 1, 96, 32}};
+    const int(*list)[5] = kcheck_is_bench(k) ? models : shapes;
+    const int n = kcheck_is_bench(k) ? KCHECK_OF(models) : KCHECK_OF(shapes);
+    for (int i = 0; i < n; i++)
+        attention_case(k, list[i][0], list[i][1], list[i][2], list[i][3], list[i][4]);
+}
+
+static void run_window(trk_exec *x, trk_mat out, const void *context)
+{
+    const attention_context *c = context;
+    TRK_RUN(x, window_attention, out, c->q, c->h, c->w, c->heads, c->window, c->pool, c->bias);
+}
+
+static void window_case(kcheck *k, int h, int w, int heads, int dim, int window, int pool)
+{
+    const trk_dtype dtype = candidate_dtype(k);
+    if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype(dtype), "%dx%d heads%d dim%d window%d pool%d", h, w, heads, dim, window,
+                     pool))
+        return;
+    const int cols = heads * dim, tokens = window ? window * window : h * w;
+    const attention_context c = {.q = kcheck_input(k, h * w, 3 * cols, 0, dtype),
+                                 .heads = heads, .h = h, .w = w, .window = window, .pool = pool,
+                                 .bias = kcheck_floats(k, (size_t)cols * 3, -1, 1)};
+    kcheck_run(k, kcheck_shape(h * w / (pool ? 4 : 1), cols, 0, dtype), run_window, &c, attention_bound(dtype),
+               4.0 * h * w / (pool ? 4 : 1) * tokens * cols);
+}
+
+void check_window_attention(kcheck *k)
+{
+    static const int shapes[][6] = {{16, 16, 1, 96, 8, 0}, {12, 8, 4, 24, 4, 1}, {20, 30, 2, 32, 14, 0}, {8, 8, 3, 8, 0, 0}};
+    static const int models[][6] = {{256, 256, 1, 96, 8, 0}, {128, 128, 2, 96, 4, 0}, {64, 64, 4, 96, 14, 0},
+                                    {64, 64, 4, 96, 0, 0}, {64, 64, 1, 32, 8, 0}};
+    const int(*list)[6] = kcheck_is_bench(k) ? models : shapes;
+    const int n = kcheck_is_bench(k) ? KCHECK_OF(models) : KCHECK_OF(shapes);
+    for (int i = 0; i < n; i++)
+        window_case(k, list[i][0], list[i][1], list[i][2], list[i][3], list[i][4], list[i][5]);
+}
+
+static void run_rope(trk_exec *x, trk_mat out, const void *context)
+{
+    const attention_context *c = context;
+    TRK_RUN(x, rope, out, c->table, c->n_positions);
+}
+
+static void rope_case(kcheck *k, int rows, int cols, int n_positions, trk_dtype dtype)
+{
+    if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype(dtype), "%dx%d positions%d", rows, cols, n_positions))
+        return;
+    const attention_context c = {.table = kcheck_floats(k, (size_t)n_positions * (size_t)cols, -1, 1),
+                                 .n_positions = n_positions};
+    kcheck_run(k, kcheck_input(k, rows, cols, 2, dtype), run_rope, &c, KCHECK_F32, 0);
+}
+
+void check_rope(kcheck *k)
+{
+    for (int dtype = 0; dtype < 2; dtype++) {
+        if (kcheck_is_bench(k)) {
+            rope_case(k, 28672, 256, 4096, (trk_dtype)dtype);
+            continue;
+        }
+        rope_case(k, 1, 2, 1, (trk_dtype)dtype);
+        rope_case(k, 5, 30, 3, (trk_dtype)dtype);
+        rope_case(k, 900, 96, 100, (trk_dtype)dtype);
+    }
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Cases about the backend itself: what it refuses, what a failed exec does, and one layer in two threads. */
+#include <pthread.h>
+#include <string.h>
+
+#include "kcheck.h"
+
+static void check_refusals(kcheck *k)
+{
+    trk_backend *backend = NULL;
+    trk_allocator *a = kcheck_allocator(k);
+    if (!kcheck_case(k, FILL_UNIFORM, "-", "refusals"))
+        return;
+    kcheck_expect(k, trk_backend_create(&backend, (trk_backend_kind)9, TRK_F32, 1, a) == TRK_E_ARGUMENT, "unknown kind refused");
+    kcheck_expect(k, trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_F16, 1, a) == TRK_E_ARGUMENT, "f16 refused");
+    kcheck_expect(k, trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_F32, -1, a) == TRK_E_ARGUMENT, "-1 threads refused");
+    kcheck_expect(k, !backend, "no backend left behind");
+    const trk_status bf16 = trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_BF16, 1, a);
+    kcheck_expect(k, bf16 == (trk_backend_has_bf16(TRK_BACKEND_CPU) ? TRK_OK : TRK_E_UNSUPPORTED),
+                  "bf16 as trk_backend_has_bf16 says");
+    trk_backend_destroy(&backend);
+    trk_backend_destroy(&backend);
+    kcheck_expect(k, trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_F32, 0, a) == TRK_OK &&
+                         trk_backend_threads(backend) >= 1, "0 threads means one per core");
+    trk_backend_destroy(&backend);
+    trk_linear linear = {.n_in = 3, .n_out = 0, .weight = kcheck_floats(k, 1, 0, 1)};
+    kcheck_expect(k, trk_linear_prepare(&linear, kcheck_backend(k), a) == TRK_E_ARGUMENT && !linear.prepared,
+                  "a layer without outputs refused");
+    trk_conv conv = {.in_channels = 4, .out_channels = 8, .kernel = 3, .stride = 1, .groups = 2, .weight = linear.weight};
+    kcheck_expect(k, trk_conv_prepare(&conv, kcheck_backend(k), a) == TRK_E_ARGUMENT && !conv.prepared,
+                  "two groups refused");
+    trk_linear_release(&linear, kcheck_backend(k), a);
+    trk_conv_release(&conv, kcheck_backend(k), a);
+}
+
+/* The first failure stays, and operators after it leave their outputs alone. */
+static void check_failed_exec(kcheck *k)
+{
+    trk_exec x;
+    if (!kcheck_case(k, FILL_UNIFORM, "-", "failed exec"))
+        return;
+    const trk_linear *layer = kcheck_linear(k, 8, 4, 1);
+    trk_mat in = kcheck_input(k, 3, 9, 0, TRK_F32), out = kcheck_uniform(k, 3, 4, TRK_F32, 7, 7), token = out;
+    kcheck_expect(k, trk_exec_init(&x, kcheck_backend(k), kcheck_allocator(k)) == TRK_OK, "an exec");
+    TRK_RUN(&x, linear, out, in, layer, (trk_epilogue){0});
+    kcheck_expect(k, x.status == TRK_E_ARGUMENT, "a mismatch of shapes is recorded");
+    kcheck_expect(k, strstr(trk_error_text(), "linear") != NULL, "the message names the operator");
+    token.rows = 2;
+    in.rows = 2;
+    in.cols = 4;
+    TRK_RUN(&x, convert, token, in);
+    kcheck_expect(k, ((const float *)out.data)[0] == 7 && x.status == TRK_E_ARGUMENT, "a failed exec does nothing");
+    trk_exec_release(&x);
+    trk_exec_release(&x);
+}
+
+typedef struct seat {
+    kcheck *k;
+    const trk_linear *layer;
+    trk_mat in, out;
+    trk_status status;
+} seat;
+
+static void *run_seat(void *argument)
+{
+    seat *s = argument;
+    trk_exec x;
+    s->status = trk_exec_init(&x, kcheck_backend(s->k), kcheck_allocator(s->k));
+    x.n_threads = 1;
+    for (int i = 0; i < 200 && s->status == TRK_OK; i++) {
+        trk_mat in = s->in, out = s->out;
+        in.rows = out.rows = 1 + i % s->in.rows; /* new primitives and old ones in turn */
+        TRK_RUN(&x, linear, out, in, s->layer, (trk_epilogue){.act = (trk_act)(i % 3)});
+        s->status = x.status;
+    }
+    TRK_RUN(&x, linear, s->out, s->in, s->layer, (trk_epilogue){0});
+    trk_exec_release(&x);
+    return NULL;
+}
+
+static void check_threads(kcheck *k)
+{
+    enum { SEATS = 4, ROWS = 24 };
+    pthread_t threads[SEATS];
+    seat seats[SEATS];
+    if (!kcheck_case(k, FILL_UNIFORM, "-", "one layer, four threads"))
+        return;
+    const trk_linear *layer = kcheck_linear(k, 40, 24, 1);
+    const trk_mat in = kcheck_input(k, ROWS, 40, 0, TRK_F32);
+    for (int i = 0; i < SEATS; i++) {
+        seats[i] = (seat){k, layer, in, kcheck_uniform(k, ROWS, 24, TRK_F32, 0, 0), TRK_OK};
+        pthread_create(&threads[i], NULL, run_seat, &seats[i]);
+    }
+    for (int i = 0; i < SEATS; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < SEATS; i++) {
+        kcheck_expect(k, seats[i].status == TRK_OK, "no failure");
+        kcheck_expect(k, memcmp(seats[i].out.data, seats[0].out.data, ROWS * 24 * sizeof(float)) == 0,
+                      "the same result in every thread");
+    }
+}
+
+void check_backend(kcheck *k)
+{
+    if (kcheck_is_bench(k))
+        return;
+    check_refusals(k);
+    check_failed_exec(k);
+    check_threads(k);
+}

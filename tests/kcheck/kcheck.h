@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The kernel check: every operator of a backend against the reference, on the same seeded data.
+ *
+ * A file per family defines `void check_<op>(kcheck *k)`, which walks its cases:
+ *
+ *     if (kcheck_case(k, fill, "f32 f32", "%dx%d", rows, cols)) {      selects, names and seeds the case
+ *         context c = {kcheck_input(k, rows, cols, extra, dtype), ...};
+ *         kcheck_run(k, kcheck_shape(rows, cols, extra, dtype), run, &c, bound);
+ *     }
+ *
+ * kcheck_run calls `run` on the reference and on the candidate, each with an output of its own that starts as NaN
+ * between guard bands, once more on one thread, and compares: see kcheck_bound. With --bench it times the candidate.
+ * Adding an operator: a function here and in kcheck.c's table (which must cover TRK_OP_LIST), cases in its file. */
+#ifndef TRK_TESTS_KCHECK_H
+#define TRK_TESTS_KCHECK_H
+
+#include "backend.h"
+
+typedef enum kcheck_fill {
+    FILL_UNIFORM,  /* -1 .. 1 */
+    FILL_ZEROS,
+    FILL_CONSTANT, /* every row one value */
+    FILL_HUGE,     /* 1e15 times uniform: squares and sums of squares stay finite in f32 */
+    FILL_TINY,     /* 1e-15 times uniform */
+    FILL_OFFSET,   /* 1000 plus uniform: a large mean and a small spread */
+    FILLS
+} kcheck_fill;
+
+typedef struct kcheck kcheck;
+
+/* Error allowed: |got - want| <= max * scale + rounding of the output type for every element, and
+ * mean (got - want)^2 <= nmse * mean want^2. scale 0: the largest |want|. All conditions are written so that NaN
+ * fails; where the reference is NaN or infinite the candidate has to be the same. exact: equal bits. */
+typedef struct kcheck_bound {
+    double max, nmse, scale;
+    int exact;
+} kcheck_bound;
+
+/* f32 arithmetic in another order: a few roundings of 2^-24, growing with the root of the number of terms. */
+#define KCHECK_F32 ((kcheck_bound){.max = 2e-6, .nmse = 1e-12})
+#define KCHECK_EXACT ((kcheck_bound){.exact = 1})
+
+typedef void kcheck_function(trk_exec *x, trk_mat out, const void *context);
+
+/* 1 if the case is to be run: then the random stream is seeded from its name and buffers are empty. */
+int kcheck_case(kcheck *k, kcheck_fill fill, const char *types, const char *shape, ...)
+    __attribute__((format(printf, 4, 5)));
+int kcheck_is_bench(const kcheck *k);
+
+/* Buffers live until the next case. `extra` elements between rows (poisoned as the guard bands are). */
+trk_mat kcheck_shape(int rows, int cols, int extra, trk_dtype dtype);                     /* no data: for kcheck_run */
+trk_mat kcheck_input(kcheck *k, int rows, int cols, int extra, trk_dtype dtype);           /* the case's fill */
+trk_mat kcheck_uniform(kcheck *k, int rows, int cols, trk_dtype dtype, float low, float high);
+float *kcheck_floats(kcheck *k, size_t n, float low, float high);
+uint8_t *kcheck_bytes(kcheck *k, size_t n);
+uint32_t kcheck_random(kcheck *k);
+trk_backend *kcheck_backend(kcheck *k);                                                    /* the candidate */
+trk_allocator *kcheck_allocator(kcheck *k);
+
+/* Prepared for the candidate, released with the buffers. Weights are uniform and scaled to keep sums near one. */
+const trk_linear *kcheck_linear(kcheck *k, int n_in, int n_out, int with_bias);
+const trk_conv *kcheck_conv(kcheck *k, int in_channels, int out_channels, int kernel, int stride, int padding, int groups);
+
+/* out: shape; with data: the initial contents of both outputs, for operators that work in place.
+ * work: multiply-adds times two for --bench, 0 to print bytes per second instead. */
+void kcheck_run(kcheck *k, trk_mat out, kcheck_function *run, const void *context, kcheck_bound bound, double work);
+
+/* Any other condition of the current case; `what` says what was expected. */
+void kcheck_expect(kcheck *k, int condition, const char *what);
+
+double kcheck_row_norm(trk_mat m); /* largest Euclidean norm of a row */
+
+#define KCHECK_OF(x) ((int)(sizeof(x) / sizeof *(x)))
+static inline const char *kcheck_dtype(trk_dtype dtype)
+{
+    return dtype == TRK_BF16 ? "bf16" : "f32";
+}
+
+#endif
