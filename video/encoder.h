@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * RGB24 pictures to an H.264 file, one after the other, on one thread. */
+#ifndef TRK_VIDEO_ENCODER_H
+#define TRK_VIDEO_ENCODER_H
+
+#include "libav.h"
+
+struct SwsContext;
+
+typedef struct encoder {
+    const char *path;      /* for error lines, borrowed */
+    AVFormatContext *format;
+    AVStream *stream;      /* borrowed from format */
+    AVCodecContext *codec;
+    AVFrame *frame;        /* the picture in the encoder's pixel format */
+    AVPacket *packet;
+    struct SwsContext *scaler;
+    int64_t n_frames;
+    int header_written;
+} encoder;
+
+/* Opens `file` for the container that the suffix of `path` names. width and height are even. */
+trk_status trk_encoder_open(encoder *e, const char *path, const char *file, int width, int height, AVRational rate);
+trk_status trk_encoder_add(encoder *e, const uint8_t *rgb, ptrdiff_t stride);
+trk_status trk_encoder_finish(encoder *e); /* everything is in the file, and the file closed, on success */
+void trk_encoder_close(encoder *e);        /* accepts a zeroed struct */
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "picture_queue.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROW_ALIGNMENT 64 /* bytes; vector code of the scaler may write whole vectors at the end of a row */
+
+trk_status trk_picture_queue_init(picture_queue *queue, int n, int width, int height, int storage_width,
+                                  int storage_height)
+{
+    memset(queue, 0, sizeof *queue);
+    size_t stride = ((size_t)storage_width * 3 + ROW_ALIGNMENT - 1) / ROW_ALIGNMENT * ROW_ALIGNMENT, bytes;
+    if (__builtin_mul_overflow(stride, (size_t)storage_height, &bytes) || bytes > PTRDIFF_MAX - ROW_ALIGNMENT)
+        return TRK_FAIL(TRK_E_MEMORY, "a picture of %dx%d does not fit in memory", storage_width, storage_height);
+    queue->pictures = calloc((size_t)n, sizeof *queue->pictures);
+    queue->places = calloc((size_t)n, sizeof *queue->places);
+    queue->ready = calloc((size_t)n, sizeof *queue->ready);
+    if (!queue->pictures || !queue->places || !queue->ready)
+        goto failed;
+    for (int i = 0; i < n; i++) {
+        trk_picture *picture = &queue->pictures[i];
+        *picture = (trk_picture){.width = width, .height = height, .stride = (ptrdiff_t)stride};
+        picture->rgb = aligned_alloc(ROW_ALIGNMENT, bytes + ROW_ALIGNMENT);
+        queue->n = i + 1;
+        if (!picture->rgb)
+            goto failed;
+        memset(picture->rgb, 0, bytes + ROW_ALIGNMENT);
+    }
+    if (pthread_mutex_init(&queue->lock, NULL))
+        goto failed;
+    if (pthread_cond_init(&queue->changed, NULL)) {
+        pthread_mutex_destroy(&queue->lock);
+        goto failed;
+    }
+    return TRK_OK;
+failed:
+    for (int i = 0; queue->pictures && i < n; i++)
+        free(queue->pictures[i].rgb);
+    free(queue->pictures);
+    free(queue->places);
+    free(queue->ready);
+    memset(queue, 0, sizeof *queue);
+    return TRK_FAIL(TRK_E_MEMORY, "out of memory for %d pictures of %dx%d", n, storage_width, storage_height);
+}
+
+void trk_picture_queue_free(picture_queue *queue)
+{
+    if (!queue->n)
+        return;
+    for (int i = 0; i < queue->n; i++)
+        free(queue->pictures[i].rgb);
+    free(queue->pictures);
+    free(queue->places);
+    free(queue->ready);
+    pthread_cond_destroy(&queue->changed);
+    pthread_mutex_destroy(&queue->lock);
+    memset(queue, 0, sizeof *queue);
+}
+
+static int count_at(const picture_queue *queue, picture_place place)
+{
+    int count = 0;
+    for (int i = 0; i < queue->n; i++)
+        count += queue->places[i] == place;
+    return count;
+}
+
+/* Slot of a picture that is at `place`, or -1. */
+static int find_slot(const picture_queue *queue, const trk_picture *picture, picture_place place)
+{
+    for (int i = 0; i < queue->n; i++)
+        if (&queue->pictures[i] == picture)
+            return queue->places[i] == place ? i : -1;
+    return -1;
+}
+
+static void set_end(picture_queue *queue, picture_end *end, trk_status code)
+{
+    pthread_mutex_lock(&queue->lock);
+    if (!end->set) {
+        end->set = 1;
+        end->code = code;
+        snprintf(end->text, sizeof end->text, "%.511s", code < 0 ? trk_error_text() : "");
+        pthread_cond_broadcast(&queue->changed);
+    }
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void trk_picture_queue_end(picture_queue *queue, trk_status code)
+{
+    set_end(queue, &queue->ended, code);
+}
+
+void trk_picture_queue_stop(picture_queue *queue, trk_status code)
+{
+    set_end(queue, &queue->stopped, code);
+}
+
+trk_status trk_picture_queue_take_free(picture_queue *queue, trk_picture **out)
+{
+    trk_status rc = TRK_OK;
+    pthread_mutex_lock(&queue->lock);
+    for (;;) {
+        if (queue->stopped.set) {
+            rc = queue->stopped.code < 0 ? TRK_FAIL(queue->stopped.code, "%s", queue->stopped.text) : TRK_END;
+            break;
+        }
+        int slot = 0;
+        while (slot < queue->n && queue->places[slot] != PICTURE_FREE)
+            slot++;
+        if (slot < queue->n) {
+            queue->places[slot] = PICTURE_PRODUCER;
+            *out = &queue->pictures[slot];
+            break;
+        }
+        if (count_at(queue, PICTURE_PRODUCER) == queue->n) {
+            rc = TRK_FAIL(TRK_E_STATE, "all %d pictures are taken: hand one over before taking the next", queue->n);
+            break;
+        }
+        pthread_cond_wait(&queue->changed, &queue->lock);
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return rc;
+}
+
+trk_status trk_picture_queue_put_ready(picture_queue *queue, trk_picture *picture)
+{
+    trk_status rc = TRK_OK;
+    pthread_mutex_lock(&queue->lock);
+    int slot = find_slot(queue, picture, PICTURE_PRODUCER);
+    if (slot < 0) {
+        rc = TRK_FAIL(TRK_E_ARGUMENT, "a picture was handed over that was not taken from this queue");
+    } else {
+        queue->places[slot] = PICTURE_READY;
+        queue->ready[(queue->ready_first + queue->n_ready++) % queue->n] = slot;
+        pthread_cond_broadcast(&queue->changed);
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return rc;
+}
+
+static void free_from(picture_queue *queue, trk_picture *picture, picture_place place)
+{
+    pthread_mutex_lock(&queue->lock);
+    int slot = find_slot(queue, picture, place);
+    if (slot >= 0) {
+        queue->places[slot] = PICTURE_FREE;
+        pthread_cond_broadcast(&queue->changed);
+    }
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void trk_picture_queue_return_unused(picture_queue *queue, trk_picture *picture)
+{
+    free_from(queue, picture, PICTURE_PRODUCER);
+}
+
+void trk_picture_queue_put_free(picture_queue *queue, trk_picture *picture)
+{
+    free_from(queue, picture, PICTURE_CONSUMER);
+}
+
+trk_status trk_picture_queue_take_ready(picture_queue *queue, trk_picture **out)
+{
+    trk_status rc = TRK_OK;
+    pthread_mutex_lock(&queue->lock);
+    for (;;) {
+        if (queue->n_ready) {
+            int slot = queue->ready[queue->ready_first];
+            queue->ready_first = (queue->ready_first + 1) % queue->n;
+            queue->n_ready--;
+            queue->places[slot] = PICTURE_CONSUMER;
+            *out = &queue->pictures[slot];
+            break;
+        }
+        if (queue->ended.set) {
+            rc = queue->ended.code < 0 ? TRK_FAIL(queue->ended.code, "%s", queue->ended.text) : TRK_END;
+            queue->ended.code = TRK_END; /* an error is told once */
+            break;
+        }
+        if (count_at(queue, PICTURE_CONSUMER) == queue->n) {
+            rc = TRK_FAIL(TRK_E_STATE, "all %d pictures are taken: release one before reading the next", queue->n);
+            break;
+        }
+        pthread_cond_wait(&queue->changed, &queue->lock);
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return rc;
+}
