@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The text of --help: one screen, defaults from the constants that set them. */
+#include "options.h"
+
+void options_print_help(FILE *stream)
+{
+    fprintf(stream, "usage: track VIDEO PROMPT... [OPTION...]      follow the prompted objects through a video\n"
+                    "       track info MODEL                       what a checkpoint is\n"
+                    "       track eval MASKS_DIR TRUTH_DIR         mean J (IoU) between two folders of palette PNGs\n"
+                    "Input\n"
+                    "  VIDEO                            video file, folder of numbered images, - for standard input\n"
+                    "  --start N, --frames N            first frame (0, with --reverse the last), at most so many\n"
+                    "  --reverse                        from the last frame, or --start, backwards\n");
+    fprintf(stream,
+            "Prompts (in pixels; ID@FRAME:, ID: or @FRAME: in front. Without ID a box or mask is a new object,\n"
+            "  1, 2, ..., a point refines the prompt before it. Without FRAME: the first frame.)\n"
+            "  --box [ID@FRAME:]x,y,w,h         left, top, width, height\n"
+            "  --point [ID@FRAME:]x,y[,+|,-]    a click on the object (+, default) or beside it (-)\n"
+            "  --mask [ID@FRAME:]FILE.png       non-zero = object; palette PNG without ID: index = object\n"
+            "  --prompts FILE.json              {\"prompts\": [{\"object\": 1, \"frame\": 0, \"box\": [x,y,w,h]}]}\n");
+    fprintf(stream,
+            "Model\n"
+            "  -m, --model FILE|NAME            .pt, .safetensors, or a shipped model (%s)\n"
+            "  --model-config FILE.json         architecture, where the file has no metadata\n"
+            "  --image-size N                   side frames are resized to (the model's own)\n"
+            "  --device auto|cpu|cuda[:N]|reference, --dtype auto|f32|bf16, --threads N  (auto, all cores)\n"
+            "  --fill-holes N                   fill holes up to N low-resolution pixels (%d; 0 = none)\n"
+            "  --no-binarize, --no-stability    memory of prompted frames from logits; no mask fall-back\n"
+            "  --no-postprocess                 all three off\n",
+            OPTIONS_DEFAULT_MODEL, OPTIONS_DEFAULT_FILL_HOLES);
+    fprintf(stream,
+            "Output\n"
+            "  -o, --overlay FILE.mp4           video with the objects drawn in\n"
+            "  --masks DIR, --logits DIR        palette PNG per frame, float32 .npy per frame and object\n"
+            "  --jsonl FILE|-, --boxes FILE     boxes, scores, RLE per frame; x,y,w,h lines (_ID per object)\n"
+            "  --sheet FILE.png                 contact sheet of the overlay\n"
+            "Diagnostics\n"
+            "  -q, --quiet   -v, --verbose   --memory-report[=FILE.json]   -h, --help   --version\n"
+            "  Exit status: 0 done, 1 failed, 2 misuse, 130 stopped by Ctrl-C (outputs are whole up to there).\n"
+            "Examples\n"
+            "  track clip.mp4 --box 120,80,200,160 -o overlay.mp4\n"
+            "  track frames/ --mask 00000.png --masks out/ --sheet sheet.png\n"
+            "  track - --box 1@0:10,20,30,40 --point 2@25:64,48 --jsonl - < clip.mp4\n");
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The `track` command. Results go to standard output, everything else to standard error; exit status 0 done, 1 failed,
+ * 2 misuse, 128 + signal when stopped. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "eval.h"
+#include "info.h"
+#include "options.h"
+#include "report.h"
+#include "run.h"
+
+enum { EXIT_MISUSE = 2, EXIT_SIGNAL_BASE = 128 };
+
+static void stop(int signal_number)
+{
+    run_stop_signal = signal_number;
+}
+
+/* The first Ctrl-C ends the run after the current frame, a second one at once. Writing to a closed pipe or past a file
+ * size limit is an error like any other, not a signal. */
+static void set_signals(void)
+{
+    struct sigaction action = {.sa_handler = stop, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+enum { LOG_ERROR = 0, LOG_WARNING = 1, LOG_DEBUG = 3 }; /* levels of trk_set_log */
+
+/* Errors are left out: each is also returned, and printed once at the end. */
+static void log_line(void *user, int level, const char *line)
+{
+    (void)user;
+    if (level != LOG_ERROR)
+        report_line("%s%s", level == LOG_WARNING ? "warning: " : "", line);
+}
+
+static void print_version(void)
+{
+    printf("track %s\n%s\n%s\n", trk_version(), trk_build_info(), trk_video_versions());
+}
+
+static trk_status run_command(options *wanted)
+{
+    switch (wanted->command) {
+    case COMMAND_HELP:
+        options_print_help(stdout);
+        return TRK_OK;
+    case COMMAND_VERSION:
+        print_version();
+        return TRK_OK;
+    case COMMAND_INFO:
+        return info_print(wanted->operands[0], wanted->model_config);
+    case COMMAND_EVAL:
+        return eval_folders(wanted->operands[0], wanted->operands[1]);
+    case COMMAND_TRACK:
+        return run_track(wanted);
+    }
+    return TRK_E_ARGUMENT;
+}
+
+int main(int argc, char **argv)
+{
+    options wanted;
+    set_signals();
+    trk_status rc = options_parse(&wanted, argc, argv);
+    if (rc)
+        report_line("%s%s", trk_error_text(), rc == TRK_E_ARGUMENT ? " (see track --help)" : "");
+    else {
+        trk_video_set_verbose(wanted.verbose);
+        trk_set_log(log_line, NULL, wanted.verbose ? LOG_DEBUG : LOG_WARNING);
+        rc = run_command(&wanted);
+        if (!rc && (fflush(stdout) || ferror(stdout)))
+            rc = TRK_FAIL(TRK_E_IO, "standard output: write failed: %s", strerror(errno));
+        if (rc)
+            report_line("%s", trk_error_text());
+    }
+    options_free(&wanted);
+    if (rc)
+        return rc == TRK_E_ARGUMENT ? EXIT_MISUSE : EXIT_FAILURE;
+    return run_stop_signal ? EXIT_SIGNAL_BASE + run_stop_signal : EXIT_SUCCESS;
+}

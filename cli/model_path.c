@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model_path.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef TRK_SOURCE_MODELS
+#error "TRK_SOURCE_MODELS: the folder of shipped models in the source tree"
+#endif
+
+static int is_plain_name(const char *model)
+{
+    const char *dot = strrchr(model, '.');
+    return !strchr(model, '/') && !(dot && (!strcmp(dot, ".pt") || !strcmp(dot, ".safetensors")));
+}
+
+static int is_file(const char *path)
+{
+    struct stat state;
+    return !stat(path, &state) && S_ISREG(state.st_mode);
+}
+
+/* "FOLDER/NAME.safetensors" into *path if there is such a file. */
+static int try_folder(const char *folder, const char *name, char **path)
+{
+    if (asprintf(path, "%s/%s.safetensors", folder, name) < 0) {
+        *path = NULL;
+        return 0;
+    }
+    if (is_file(*path))
+        return 1;
+    free(*path);
+    *path = NULL;
+    return 0;
+}
+
+static const char *installed_models(char folder[PATH_MAX])
+{
+    ssize_t n = readlink("/proc/self/exe", folder, PATH_MAX - 1);
+    if (n <= 0)
+        return NULL;
+    folder[n] = 0;
+    char *slash = strrchr(folder, '/');
+    static const char rest[] = "/../share/track/models";
+    if (!slash || (size_t)(slash - folder) + sizeof rest > PATH_MAX)
+        return NULL;
+    memcpy(slash, rest, sizeof rest);
+    return folder;
+}
+
+trk_status model_path_find(const char *model, char **path)
+{
+    char installed[PATH_MAX];
+    const char *folders[] = {getenv("TRK_MODEL_DIR"), installed_models(installed), TRK_SOURCE_MODELS};
+    if (!is_plain_name(model) || is_file(model)) {
+        *path = strdup(model);
+        return *path ? TRK_OK : TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", model);
+    }
+    for (int i = 0; i < 3; i++)
+        if (folders[i] && *folders[i] && try_folder(folders[i], model, path))
+            return TRK_OK;
+    return TRK_FAIL(TRK_E_NOT_FOUND, "%s: no such file, and no model of that name in %s%s%s, %s", model,
+                    folders[0] ? folders[0] : "", folders[0] ? ", " : "", folders[1] ? folders[1] : "", folders[2]);
+}

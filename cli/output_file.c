@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "output_file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static trk_status open_temporary(output_file *file)
+{
+    if (asprintf(&file->temporary, "%s.part-%ld", file->path, (long)getpid()) < 0) {
+        file->temporary = NULL;
+        return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", file->path);
+    }
+    file->stream = fopen(file->temporary, "we");
+    if (file->stream)
+        return TRK_OK;
+    trk_status rc = TRK_FAIL(TRK_E_IO, "%s: cannot be written: %s", file->path, strerror(errno));
+    free(file->temporary);
+    file->temporary = NULL;
+    return rc;
+}
+
+trk_status output_file_open(output_file *file, const char *path)
+{
+    struct stat state;
+    *file = (output_file){0};
+    file->path = strdup(path);
+    if (!file->path)
+        return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
+    if (!strcmp(path, "-")) {
+        file->stream = stdout;
+        return TRK_OK;
+    }
+    if (!stat(path, &state) && S_ISDIR(state.st_mode)) {
+        output_file_discard(file);
+        return TRK_FAIL(TRK_E_IO, "%s: cannot be written: is a folder", path);
+    }
+    if (!stat(path, &state) && !S_ISREG(state.st_mode)) {
+        file->stream = fopen(path, "we");
+        if (file->stream)
+            return TRK_OK;
+        TRK_FAIL(TRK_E_IO, "%s: cannot be written: %s", path, strerror(errno));
+        output_file_discard(file);
+        return TRK_E_IO;
+    }
+    trk_status rc = open_temporary(file);
+    if (rc)
+        output_file_discard(file);
+    return rc;
+}
+
+static trk_status write_failed(const output_file *file)
+{
+    return TRK_FAIL(TRK_E_IO, "%s: write failed: %s", strcmp(file->path, "-") ? file->path : "standard output",
+                    strerror(errno));
+}
+
+trk_status output_file_flush(output_file *file)
+{
+    if (fflush(file->stream))
+        return write_failed(file);
+    if (ferror(file->stream)) {
+        errno = EIO; /* an earlier write failed and its reason is gone */
+        return write_failed(file);
+    }
+    return TRK_OK;
+}
+
+trk_status output_file_finish(output_file *file)
+{
+    trk_status rc = output_file_flush(file);
+    if (!rc && file->stream != stdout) {
+        FILE *stream = file->stream;
+        file->stream = NULL;
+        if (fclose(stream) || (file->temporary && rename(file->temporary, file->path)))
+            rc = write_failed(file);
+        else {
+            free(file->temporary);
+            file->temporary = NULL;
+        }
+    }
+    output_file_discard(file);
+    return rc;
+}
+
+void output_file_discard(output_file *file)
+{
+    if (file->stream && file->stream != stdout)
+        fclose(file->stream);
+    if (file->temporary)
+        unlink(file->temporary);
+    free(file->temporary);
+    free(file->path);
+    *file = (output_file){0};
+}
+
+trk_status output_folder_create(const char *path, int *created)
+{
+    trk_status rc = TRK_OK;
+    char *copy = strdup(path);
+    if (!copy)
+        return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
+    *created = 0;
+    for (char *end = copy + 1; !rc && *copy; end++) {
+        int last = !*end;
+        if (!last && *end != '/')
+            continue;
+        *end = 0;
+        if (!mkdir(copy, 0777))
+            ++*created;
+        else if (errno != EEXIST)
+            rc = TRK_FAIL(TRK_E_IO, "%s: folder cannot be created: %s", path, strerror(errno));
+        if (last)
+            break;
+        *end = '/';
+    }
+    struct stat state;
+    if (!rc && (stat(path, &state) || !S_ISDIR(state.st_mode)))
+        rc = TRK_FAIL(TRK_E_IO, "%s: cannot be written: is not a folder", path);
+    if (!rc && access(path, W_OK | X_OK))
+        rc = TRK_FAIL(TRK_E_IO, "%s: cannot be written: %s", path, strerror(errno));
+    free(copy);
+    return rc;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Everything a run writes, frame by frame. Single files are whole or absent; in folders each file is. */
+#ifndef TRK_CLI_OUTPUTS_H
+#define TRK_CLI_OUTPUTS_H
+
+#include "options.h"
+#include "track.h"
+#include "video.h"
+
+typedef struct outputs outputs;
+
+/* Opens what the options ask for. info: of the video; ids: [n_ids] all objects of the run, ascending, borrowed until
+ * destroyed. */
+trk_status outputs_open(outputs **out, const options *wanted, const trk_video_info *info, const int *ids, size_t n_ids);
+/* Results of the tracker's current frame, drawn on the picture. tracker: NULL while no object has started. */
+trk_status outputs_write(outputs *self, trk_tracker *tracker, const trk_picture *picture);
+/* Brings every file under its name. */
+trk_status outputs_finish(outputs *self);
+/* NULL-safe; without finish, takes away what is not whole. */
+void outputs_destroy(outputs **handle);
+
+/* FILE for one object, else FILE with _ID before its suffix: the caller's to free, NULL when out of memory. */
+char *outputs_boxes_path(const char *path, int object, int several);
+
+#endif

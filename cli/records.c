@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "records.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+static void write_score(FILE *stream, const char *key, float value)
+{
+    if (isfinite(value))
+        fprintf(stream, ",\"%s\":%.4f", key, (double)value);
+    else
+        fprintf(stream, ",\"%s\":null", key);
+}
+
+/* Of the characters of compressed run lengths, '0' to 'o', JSON escapes the backslash alone. */
+static void write_counts(FILE *stream, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '\\')
+            fputc('\\', stream);
+        fputc(*text, stream);
+    }
+}
+
+static void write_object(FILE *stream, const record *self, int width, int height)
+{
+    const region *where = &self->where;
+    fprintf(stream, "{\"id\":%d,\"box\":", self->object);
+    if (where->area)
+        fprintf(stream, "[%d,%d,%d,%d]", where->x, where->y, where->width, where->height);
+    else
+        fputs("null", stream);
+    fprintf(stream, ",\"area\":%" PRId64, where->area);
+    write_score(stream, "object_score", self->object_score);
+    write_score(stream, "iou", self->iou);
+    fprintf(stream, ",\"rle\":{\"size\":[%d,%d],\"counts\":\"", height, width);
+    write_counts(stream, self->runs.text);
+    fputs("\"}}", stream);
+}
+
+void records_write_json(FILE *stream, const record *records, size_t n_records, int64_t frame, double pts, int width,
+                        int height)
+{
+    const char *separator = "";
+    fprintf(stream, "{\"frame\":%" PRId64 ",\"pts\":%.6f,\"objects\":[", frame, pts);
+    for (size_t i = 0; i < n_records; i++) {
+        if (!records[i].present)
+            continue;
+        fputs(separator, stream);
+        write_object(stream, &records[i], width, height);
+        separator = ",";
+    }
+    fputs("]}\n", stream);
+}
+
+void record_write_box(FILE *stream, const record *self)
+{
+    const region none = {0}, *where = self->present ? &self->where : &none;
+    fprintf(stream, "%d,%d,%d,%d\n", where->x, where->y, where->width, where->height);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* data, or a larger block in its place whose contents are those of data; NULL when out of memory. */
+static void *reserve(void *data, size_t *capacity, size_t needed, size_t element_bytes)
+{
+    if (needed <= *capacity)
+        return data;
+    size_t grown = needed + needed / 2;
+    void *moved = realloc(data, grown * element_bytes);
+    if (moved)
+        *capacity = grown;
+    return moved;
+}
+
+static int reserve_columns(rle *out, size_t n)
+{
+    uint32_t *columns = reserve(out->column_starts, &out->columns_capacity, n, sizeof *columns);
+    if (columns)
+        out->column_starts = columns;
+    return columns != NULL;
+}
+
+static int reserve_counts(rle *out, size_t n)
+{
+    uint32_t *counts = reserve(out->counts, &out->counts_capacity, n, sizeof *counts);
+    if (counts)
+        out->counts = counts;
+    char *text = counts ? reserve(out->text, &out->text_capacity, n * 7 + 1, 1) : NULL;
+    if (text)
+        out->text = text;
+    return text != NULL; /* a count below 2^32 takes at most 7 characters of 5 bits */
+}
+
+typedef void change_visit(rle *out, int x, int y, int height);
+
+/* Calls visit wherever a pixel differs from the one before it in column order, row by row, x ascending in a row. The
+ * pixel before a column's top one is the bottom one of the column to the left. */
+static void visit_changes(rle *out, const uint8_t *mask, int width, int height, ptrdiff_t stride, change_visit *visit)
+{
+    const uint8_t *bottom = mask + (ptrdiff_t)(height - 1) * stride;
+    for (int x = 0; x < width; x++)
+        if (mask[x] != (x ? bottom[x - 1] : 0))
+            visit(out, x, 0, height);
+    for (int y = 1; y < height; y++) {
+        const uint8_t *row = mask + (ptrdiff_t)y * stride, *above = row - stride;
+        int x = 0;
+        for (; x + 8 <= width; x += 8) {
+            uint64_t a, b;
+            memcpy(&a, row + x, 8);
+            memcpy(&b, above + x, 8);
+            for (int i = 0; a != b && i < 8; i++)
+                if (row[x + i] != above[x + i])
+                    visit(out, x + i, y, height);
+        }
+        for (; x < width; x++)
+            if (row[x] != above[x])
+                visit(out, x, y, height);
+    }
+}
+
+static void count_change(rle *out, int x, int y, int height)
+{
+    (void)y, (void)height;
+    out->column_starts[x + 1]++;
+}
+
+static void store_change(rle *out, int x, int y, int height)
+{
+    out->counts[out->column_starts[x]++] = (uint32_t)x * (uint32_t)height + (uint32_t)y;
+}
+
+/* Counts hold positions of changes, ascending; turns them into the lengths between them. */
+static void positions_to_lengths(rle *out, size_t n_changes, uint32_t n_pixels)
+{
+    uint32_t previous = 0;
+    for (size_t i = 0; i < n_changes; i++) {
+        uint32_t position = out->counts[i];
+        out->counts[i] = position - previous;
+        previous = position;
+    }
+    out->counts[n_changes] = n_pixels - previous;
+    out->n_counts = n_changes + 1;
+}
+
+static void compress_counts(rle *out)
+{
+    char *text = out->text;
+    for (size_t i = 0; i < out->n_counts; i++) {
+        int64_t value = (int64_t)out->counts[i] - (i > 2 ? (int64_t)out->counts[i - 2] : 0);
+        int more;
+        do {
+            int group = (int)(value & 31);
+            value >>= 5;
+            more = (group & 16) ? value != -1 : value != 0;
+            *text++ = (char)((more ? group | 32 : group) + 48);
+        } while (more);
+    }
+    *text = 0;
+}
+
+trk_status rle_encode(rle *out, const uint8_t *mask, int width, int height, ptrdiff_t stride)
+{
+    if ((uint64_t)width * (uint64_t)height > UINT32_MAX)
+        return TRK_FAIL(TRK_E_ARGUMENT, "mask of %d x %d pixels: run lengths do not fit", width, height);
+    size_t n_columns = (size_t)width + 1, n_changes = 0;
+    if (!reserve_columns(out, n_columns))
+        goto no_memory;
+    memset(out->column_starts, 0, n_columns * sizeof *out->column_starts);
+    visit_changes(out, mask, width, height, stride, count_change);
+    for (int x = 0; x < width; x++) {
+        n_changes += out->column_starts[x + 1];
+        out->column_starts[x + 1] = (uint32_t)n_changes;
+    }
+    if (!reserve_counts(out, n_changes + 1))
+        goto no_memory;
+    visit_changes(out, mask, width, height, stride, store_change);
+    positions_to_lengths(out, n_changes, (uint32_t)width * (uint32_t)height);
+    compress_counts(out);
+    return TRK_OK;
+no_memory:
+    return TRK_FAIL(TRK_E_MEMORY, "run-length encoding: out of memory");
+}
+
+void rle_free(rle *out)
+{
+    free(out->counts);
+    free(out->text);
+    free(out->column_starts);
+    *out = (rle){0};
+}

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the command does with bad input: one clear line, exit status 2 for misuse and 1 for failure, nothing half-written.
+. "$(dirname "$0")/common.sh"
+outputs=(--overlay out/o.mp4 --jsonl out/o.jsonl --boxes out/o.txt --sheet out/o.png --masks out/masks --logits out/logits)
+
+echo "videos"
+bytes=$(stat -c %s "$clip")
+refused 1 "nothing.mp4" nothing.mp4 --box $box "${outputs[@]}"
+echo "this is not a video" >text.mp4
+refused 1 "text.mp4" text.mp4 --box $box "${outputs[@]}"
+: >empty.mp4
+refused 1 "empty" empty.mp4 --box $box "${outputs[@]}"
+head -c $((bytes / 2)) "$clip" >truncated.mp4
+refused 1 "truncated.mp4" truncated.mp4 --box $box "${outputs[@]}"
+mkdir empty_folder
+refused 1 "empty_folder" empty_folder --box $box "${outputs[@]}"
+refused 2 "1000" "$clip" --box $box --start 1000 "${outputs[@]}"
+"$track" - --box $box --jsonl out/o.jsonl </dev/null >stdout.txt 2>stderr.txt
+is "empty standard input: exit status" $? 1
+is "empty standard input: lines" "$(wc -l <stderr.txt)" 1
+is "empty standard input: files left" "$(ls out | wc -l)" 0
+
+echo "prompts"
+refused 2 "nothing to follow" "$clip" "${outputs[@]}"
+refused 2 "480 x 480" "$clip" --box 480,10,20,20 "${outputs[@]}"
+refused 2 "480 x 480" "$clip" --box 10,10,-20,20 "${outputs[@]}"
+refused 2 "480 x 480" "$clip" --box 10,10,20,0 "${outputs[@]}"
+refused 2 "480 x 480" "$clip" --point 10,481 "${outputs[@]}"
+for malformed in 1,2,3 1,2,3,x a@1:1,2,3,4 0:1,2,3,4 1@:1,2,3,4 1,2,3,nan "1 2 3 4"; do
+    refused 2 "expected \[ID@FRAME:\]x,y,w,h" "$clip" --box "$malformed" "${outputs[@]}"
+done
+refused 2 "expected \[ID@FRAME:\]x,y" "$clip" --point 5,6,7 "${outputs[@]}"
+refused 2 "before the first" "$clip" --box @3:$box --start 5 "${outputs[@]}"
+refused 1 "nothing was followed" "$clip" --box @30:$box --frames 3 --jsonl out/o.jsonl --overlay out/o.mp4
+refused 1 "no_such.json" "$clip" --prompts no_such.json "${outputs[@]}"
+prompts() {
+    echo "$2" >prompts.json
+    refused 2 "$1" "$clip" --prompts prompts.json "${outputs[@]}"
+}
+prompts "line 2" '{"prompts": ['
+prompts "expected" '{"prompts": []}'
+prompts "prompts\[0\].object" '{"prompts": [{"frame": 0, "points": [[5, 5, 1]]}]}'
+prompts "prompts\[0\].object" '{"prompts": [{"object": -1, "points": [[5, 5, 1]]}]}'
+prompts "prompts\[0\].objekt" '{"prompts": [{"objekt": 1, "points": [[5, 5, 1]]}]}'
+prompts "prompts\[1\].box" '{"prompts": [{"object": 1, "box": [1, 2, 3, 4]}, {"object": 1, "box": [1, 2, 3]}]}'
+prompts "480 x 480" '{"prompts": [{"object": 1, "box": [1000, 2, 3, 4]}]}'
+
+echo "masks"
+refused 1 "no_mask.png" "$clip" --mask no_mask.png "${outputs[@]}"
+refused 1 "text.mp4" "$clip" --mask text.mp4 "${outputs[@]}"
+head -c 60 "$truth/00000.png" >half.png
+refused 1 "half.png" "$clip" --mask half.png "${outputs[@]}"
+refused 2 "palette PNG" "$clip" --box 256:$box --masks out/masks
+
+echo "models"
+refused 1 "no-such-model" "$clip" --box $box --model no-such-model "${outputs[@]}"
+refused 1 "none.pt" "$clip" --box $box --model none.pt "${outputs[@]}"
+head -c $(($(stat -c %s "$model") / 2)) "$model" >truncated.safetensors
+refused 1 "truncated.safetensors" "$clip" --box $box --model truncated.safetensors "${outputs[@]}"
+refused 1 "text.mp4" "$clip" --box $box --model text.mp4 "${outputs[@]}"
+# safetensors FILE HEADER: a header of fewer than 256 characters and four bytes of data
+safetensors() {
+    printf "\\x$(printf %02x ${#2})\\0\\0\\0\\0\\0\\0\\0%s\\0\\0\\0\\0" "$2" >"$1"
+}
+safetensors other.safetensors '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+refused 1 "other.safetensors" "$clip" --box $box --model other.safetensors "${outputs[@]}"
+safetensors absurd.safetensors '{"a":{"dtype":"F32","shape":[4294967296,4294967296,4294967296],"data_offsets":[0,4]}}'
+refused 1 "absurd.safetensors" "$clip" --box $box --model absurd.safetensors "${outputs[@]}"
+printf '\377\377\377\377\377\377\377\177{}' >huge_header.safetensors
+refused 1 "huge_header.safetensors" "$clip" --box $box --model huge_header.safetensors "${outputs[@]}"
+# a .pt whose pickle calls os.system("touch PWNED")
+base64 -d >hostile.pt <<'PT'
+UEsDBBQAAAAAAAAAIQBKu+OJIQAAACEAAAAQAAAAYXJjaGl2ZS9kYXRhLnBrbIACY29zCnN5c3RlbQpYDAAAAHRvdWNoIFBXTkVECoVSLlBLAwQUAAAA
+AAAAACEA0Z5nVQIAAAACAAAADwAAAGFyY2hpdmUvdmVyc2lvbjMKUEsBAhQDFAAAAAAAAAAhAEq744khAAAAIQAAABAAAAAAAAAAAAAAAIABAAAAAGFy
+Y2hpdmUvZGF0YS5wa2xQSwECFAMUAAAAAAAAACEA0Z5nVQIAAAACAAAADwAAAAAAAAAAAAAAgAFPAAAAYXJjaGl2ZS92ZXJzaW9uUEsFBgAAAAACAAIA
+ewAAAH4AAAAAAA==
+PT
+refused 1 "hostile.pt" "$clip" --box $box --model hostile.pt "${outputs[@]}"
+refused 1 "hostile.pt" info hostile.pt
+[ ! -e PWNED ] || complain "the pickle was run"
+refused 2 "17" "$clip" --box $box --image-size 17 "${outputs[@]}"
+
+echo "outputs"
+: >file
+for option in --overlay --jsonl --boxes --sheet; do
+    refused 1 "file/o.mp4" "$clip" --box $box $option file/o.mp4
+    refused 1 "none/o.mp4" "$clip" --box $box $option none/o.mp4
+    mkdir -p folder.mp4
+    refused 1 "folder.mp4" "$clip" --box $box $option folder.mp4
+done
+refused 1 "file" "$clip" --box $box --masks file
+refused 1 "file/logits" "$clip" --box $box --logits file/logits --masks out/masks
+cp "$clip" copy.mp4
+refused 2 "overwritten" copy.mp4 --box $box --overlay copy.mp4
+cmp -s "$clip" copy.mp4 || complain "the input was overwritten"
+
+echo "full disks"
+if [ -w /dev/full ]; then
+    refused 1 "No space left" "$clip" --box $box --frames 3 --jsonl /dev/full
+fi
+# a limit on the size of files stands in for a full disk; what the script itself writes stays below it
+limited() {
+    (
+        n_failed=0
+        ulimit -f "$1"
+        shift
+        refused 1 "File too large" "$clip" --box $box "$@"
+        exit $n_failed
+    ) || n_failed=$((n_failed + 1))
+}
+limited 16 --overlay out/o.mp4 --frames 12
+limited 1 --jsonl out/o.jsonl --frames 12
+limited 1 --sheet out/o.png --frames 2
+limited 1 --logits out/logits --frames 2
+"$track" "$clip" --box $box --frames 12 --jsonl - 2>stderr.txt | head -c 1 >/dev/null
+is "closed pipe: exit status" "${PIPESTATUS[0]}" 1
+is "closed pipe: lines on standard error" "$(wc -l <stderr.txt)" 1
+
+echo "command line"
+refused 2 "(see track --help)" "$clip" --box $box --threads x
+refused 2 "no such option" "$clip" --box $box --thread 1
+refused 2 "expected a video"
+refused 1 "no_masks" eval no_masks "$truth"
+refused 1 "no_truth" eval "$truth" no_truth
+case $("$track" --version) in
+*[Cc][Uu][Dd][Aa]*) ;;
+*) refused 1 "CUDA\|cuda" "$clip" --box $box --device cuda "${outputs[@]}" ;;
+esac
+finish

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+# Shared by the scripts here: bash script.sh TRACK SAMPLES_DIR. Works in a scratch folder of its own, which is removed.
+# Exit status: 0 all held, 1 something did not, 77 the samples are not there.
+track=$(realpath "$1")
+samples=$(realpath "$2")
+clip=$samples/clips/plain-1.mp4
+truth=$samples/clips/plain-1
+model=$samples/models/demo-m.safetensors
+for needed in "$clip" "$truth/00000.png" "$model"; do
+    if [ ! -f "$needed" ]; then
+        echo "skipped: no $needed"
+        exit 77
+    fi
+done
+scratch=$(mktemp -d -p .) || exit 1
+scratch=$(realpath "$scratch")
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch" || exit 1
+mkdir out
+box=169,118,191,219 # object 1 of the clip on frame 0
+n_failed=0
+
+complain() {
+    echo "FAILED: $*"
+    n_failed=$((n_failed + 1))
+}
+
+# is WHAT FOUND EXPECTED
+is() {
+    [ "$2" == "$3" ] || complain "$1: expected $3, got $2"
+}
+
+# refused STATUS PATTERN ARGUMENT...: that exit status, exactly one line on standard error, which starts with "track: "
+# and holds the pattern, nothing on standard output, and nothing new in out/
+refused() {
+    local status=$1 pattern=$2 found
+    shift 2
+    "$track" "$@" >stdout.txt 2>stderr.txt
+    found=$?
+    is "track $*: exit status" "$found" "$status"
+    is "track $*: lines on standard error" "$(wc -l <stderr.txt)" 1
+    grep -q "^track: " stderr.txt || complain "track $*: $(cat stderr.txt)"
+    grep -q -- "$pattern" stderr.txt || complain "track $*: expected \"$pattern\" in \"$(cat stderr.txt)\""
+    is "track $*: bytes on standard output" "$(wc -c <stdout.txt)" 0
+    is "track $*: files left" "$(find out -mindepth 1 | wc -l)" 0
+    rm -rf out
+    mkdir out
+}
+
+finish() {
+    [ $n_failed -eq 0 ] || exit 1
+    echo "all held"
+    exit 0
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The command line: every option, every kind of misuse, the help text, text forms of results, names of models. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "error.h"
+#include "model_path.h"
+#include "number.h"
+#include "options.h"
+#include "outputs.h"
+#include "records.h"
+
+enum { MOST_WORDS = 64 };
+
+/* Parses "track" and the words of a line, separated by blanks. The words live until the next call. */
+static trk_status parse(options *out, const char *line)
+{
+    static char copy[2048];
+    char *words[MOST_WORDS + 1] = {"track"};
+    int n_words = 1;
+    snprintf(copy, sizeof copy, "%s", line);
+    for (char *word = strtok(copy, " "); word && n_words < MOST_WORDS; word = strtok(NULL, " "))
+        words[n_words++] = word;
+    return options_parse(out, n_words, words);
+}
+
+static options parsed(const char *line)
+{
+    options out;
+    if (parse(&out, line))
+        fail_msg("%s: %s", line, trk_error_text());
+    return out;
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    options o = parsed("clip.mp4 --box 1,2,3,4");
+    assert_int_equal(o.command, COMMAND_TRACK);
+    assert_string_equal(o.operands[0], "clip.mp4");
+    assert_int_equal(o.prompts.n_items, 1);
+    assert_string_equal(o.model, "demo-m");
+    assert_int_equal(o.start, -1);
+    assert_int_equal(o.n_frames, -1);
+    assert_int_equal(o.fill_holes, 8);
+    assert_true(o.binarize && o.stability && !o.reverse && !o.quiet && !o.memory_report);
+    assert_int_equal(o.device, TRK_DEVICE_AUTO);
+    assert_int_equal(o.precision, TRK_PRECISION_AUTO);
+    assert_true(!o.threads && !o.image_size);
+    assert_true(!o.overlay && !o.masks && !o.jsonl && !o.boxes && !o.logits && !o.sheet && !o.model_config);
+    options_free(&o);
+}
+
+static void test_every_option(void **state)
+{
+    (void)state;
+    options o = parsed("--box 1,2,3,4 --point=5,6,- --mask 2@3:m.png --start 5 --frames=9 --reverse --model m.pt "
+                       "--model-config c.json --device cuda:3 --dtype bf16 --threads 4 --image-size 512 --fill-holes 0 "
+                       "--no-binarize --no-stability --overlay o.mp4 --masks a --jsonl - --boxes b.txt --logits l "
+                       "--sheet s.png --quiet --verbose --memory-report=r.json -");
+    assert_string_equal(o.operands[0], "-");
+    assert_int_equal(o.prompts.n_items, 3);
+    assert_int_equal(o.start, 5);
+    assert_int_equal(o.n_frames, 9);
+    assert_int_equal(o.reverse, 1);
+    assert_string_equal(o.model, "m.pt");
+    assert_string_equal(o.model_config, "c.json");
+    assert_int_equal(o.device, TRK_DEVICE_CUDA);
+    assert_int_equal(o.device_index, 3);
+    assert_int_equal(o.precision, TRK_PRECISION_BF16);
+    assert_int_equal(o.threads, 4);
+    assert_int_equal(o.image_size, 512);
+    assert_true(!o.fill_holes && !o.binarize && !o.stability);
+    assert_string_equal(o.overlay, "o.mp4");
+    assert_string_equal(o.masks, "a");
+    assert_string_equal(o.jsonl, "-");
+    assert_string_equal(o.boxes, "b.txt");
+    assert_string_equal(o.logits, "l");
+    assert_string_equal(o.sheet, "s.png");
+    assert_true(o.quiet && o.verbose && o.memory_report);
+    assert_string_equal(o.memory_report_file, "r.json");
+    options_free(&o);
+}
+
+static void test_short_and_special_forms(void **state)
+{
+    (void)state;
+    options o = parsed("v --box -5,2,30,40 -o a.MKV -m x -q --memory-report --no-postprocess --device reference");
+    assert_true(o.prompts.items[0].box.x == -5);
+    assert_string_equal(o.overlay, "a.MKV");
+    assert_string_equal(o.model, "x");
+    assert_true(o.quiet && o.memory_report && !o.memory_report_file);
+    assert_true(!o.fill_holes && !o.binarize && !o.stability);
+    assert_int_equal(o.device, TRK_DEVICE_REFERENCE);
+    options_free(&o);
+    o = parsed("--no-postprocess --fill-holes 4 --box 1,2,3,4 -- --odd-name");
+    assert_int_equal(o.fill_holes, 4); /* the later option counts */
+    assert_string_equal(o.operands[0], "--odd-name");
+    options_free(&o);
+    assert_int_equal(parsed("--help").command, COMMAND_HELP);
+    assert_int_equal(parsed("-h").command, COMMAND_HELP);
+    assert_int_equal(parsed("--version").command, COMMAND_VERSION);
+    o = parsed("info m.pt --model-config c.json");
+    assert_int_equal(o.command, COMMAND_INFO);
+    assert_string_equal(o.operands[0], "m.pt");
+    o = parsed("eval a b");
+    assert_int_equal(o.command, COMMAND_EVAL);
+    assert_string_equal(o.operands[1], "b");
+    o = parsed("./info --box 1,2,3,4");
+    assert_int_equal(o.command, COMMAND_TRACK);
+    options_free(&o);
+}
+
+static void test_misuse(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *says;
+    } cases[] = {
+        {"", "expected a video"},
+        {"--box 1,2,3,4", "expected a video"},
+        {"v", "nothing to follow"},
+        {"v --box", "--box: expected a value"},
+        {"v --box 1,2,3", "--box: expected [ID@FRAME:]x,y,w,h, got \"1,2,3\""},
+        {"v w --box 1,2,3,4", "unexpected \"w\""},
+        {"v --boks 1,2,3,4", "--boks: no such option"},
+        {"v --bo=1", "--bo: no such option"},
+        {"v -x", "-x: no such option"},
+        {"v -ofile.mp4", "no such option"},
+        {"v --threads x", "--threads: expected a whole number, got \"x\""},
+        {"v --threads 4x", "--threads: expected a whole number, got \"4x\""},
+        {"v --threads=", "--threads: expected a whole number, got \"\""},
+        {"v --threads 1.5", "expected a whole number"},
+        {"v --threads +4", "expected a whole number"},
+        {"v --threads 0", "--threads: expected 1 or more, got 0"},
+        {"v --threads 1025", "--threads: expected at most 1024, got 1025"},
+        {"v --threads 99999999999999999999", "expected a whole number"},
+        {"v --start -1", "--start: expected 0 or more"},
+        {"v --frames 0", "--frames: expected 1 or more"},
+        {"v --image-size 8", "--image-size: expected 16 or more"},
+        {"v --fill-holes -2", "--fill-holes: expected 0 or more"},
+        {"v --device gpu", "--device: expected auto, cpu, cuda"},
+        {"v --device cuda:", "--device: expected"},
+        {"v --device cuda:x", "--device: expected"},
+        {"v --device cuda:-1", "--device: expected"},
+        {"v --dtype f16", "--dtype: expected auto, f32 or bf16, got \"f16\""},
+        {"v --overlay out.avi", "--overlay: expected a file name ending in .mp4"},
+        {"v --overlay=", "--overlay: expected"},
+        {"v --masks=", "--masks: expected a file or folder"},
+        {"v --memory-report=", "--memory-report: expected a file"},
+        {"v --quiet=1", "--quiet: takes no value, got \"1\""},
+        {"v --reverse=yes", "--reverse: takes no value"},
+        {"info", "expected a model"},
+        {"info a b", "unexpected \"b\""},
+        {"eval a", "expected two folders"},
+        {"eval a b c", "unexpected \"c\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        options o;
+        if (parse(&o, cases[i].line) != TRK_E_ARGUMENT)
+            fail_msg("\"%s\" was taken", cases[i].line);
+        if (!strstr(trk_error_text(), cases[i].says))
+            fail_msg("\"%s\": %s", cases[i].line, trk_error_text());
+        assert_null(strchr(trk_error_text(), '\n'));
+        options_free(&o);
+    }
+}
+
+static void test_help(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {
+        "Input\n",        "Prompts",   "Model\n",         "Output\n",         "Diagnostics\n", "Examples\n",
+        "--box",          "--point",   "--mask ",         "--prompts",        "--model ",      "--model-config",
+        "--image-size",   "--device",  "--dtype",         "--threads",        "--start",       "--frames",
+        "--reverse",      "--overlay", "--masks",         "--jsonl",          "--boxes",       "--logits",
+        "--sheet",        "--quiet",   "--memory-report", "--no-postprocess", "--fill-holes",  "--no-binarize",
+        "--no-stability", "--version", "--verbose",       "track info",       "track eval"};
+    char *text = NULL;
+    size_t n_text = 0;
+    FILE *stream = open_memstream(&text, &n_text);
+    assert_non_null(stream);
+    options_print_help(stream);
+    fclose(stream);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (!strstr(text, parts[i]))
+            fail_msg("the help text lacks %s", parts[i]);
+    int n_lines = 0;
+    for (char *line = text; *line; n_lines++) {
+        const size_t length = strcspn(line, "\n");
+        assert_in_range(length, 1, 100);
+        line += length + 1;
+    }
+    assert_in_range(n_lines, 20, 39);
+    free(text);
+}
+
+static void test_numbers(void **state)
+{
+    (void)state;
+    int64_t whole = 5;
+    double list[2] = {0};
+    assert_true(number_whole("-3", -5, 5, &whole) && whole == -3);
+    assert_false(number_whole("- 3", -5, 5, &whole));
+    assert_false(number_whole("6", -5, 5, &whole));
+    assert_int_equal(whole, -3); /* untouched */
+    assert_true(number_list("1,2", 2, list) && list[0] == 1 && list[1] == 2);
+    assert_false(number_list("1", 2, list));
+    assert_false(number_list("1,2,", 2, list));
+    assert_false(number_list("1e,2", 2, list));
+}
+
+static void test_json_line(void **state)
+{
+    (void)state;
+    /* "\\" is one of the characters of compressed run lengths: 44 = ... a lone 1 x 44 picture of zeros is 44 = 12 + 32,
+     * groups 12 + 32 + 48 = '\\' and 1 + 48 = '1' */
+    uint8_t empty[44] = {0};
+    record records[2] = {{.object = 3, .present = 1, .object_score = -1.5f, .iou = 0.0f / 1}, {.object = 4}};
+    char *text = NULL;
+    size_t n_text = 0;
+    assert_int_equal(rle_encode(&records[0].runs, empty, 44, 1, 44), TRK_OK);
+    FILE *stream = open_memstream(&text, &n_text);
+    records_write_json(stream, records, 2, 12, 0.48, 44, 1);
+    fflush(stream);
+    assert_string_equal(text,
+                        "{\"frame\":12,\"pts\":0.480000,\"objects\":[{\"id\":3,\"box\":null,\"area\":0,"
+                        "\"object_score\":-1.5000,\"iou\":0.0000,\"rle\":{\"size\":[1,44],\"counts\":\"\\\\1\"}}]}\n");
+    rewind(stream);
+    records[0].where = (region){1, 2, 3, 4, 5, 2};
+    records[0].iou = -(float)strtod("inf", NULL);
+    records_write_json(stream, records, 1, 0, 0, 44, 1);
+    record_write_box(stream, &records[0]);
+    record_write_box(stream, &records[1]);
+    fclose(stream);
+    assert_non_null(strstr(text, "\"box\":[1,2,3,4],\"area\":5,"));
+    assert_non_null(strstr(text, "\"iou\":null"));
+    assert_non_null(strstr(text, "}\n1,2,3,4\n0,0,0,0\n"));
+    free(text);
+    rle_free(&records[0].runs);
+}
+
+static void test_boxes_path(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        int several;
+        const char *expected;
+    } cases[] = {{"a/b.txt", 0, "a/b.txt"}, {"a/b.txt", 1, "a/b_7.txt"}, {"a.d/b", 1, "a.d/b_7"},
+                 {"b", 1, "b_7"},           {".hidden", 1, ".hidden_7"}, {"a/.hidden", 1, "a/.hidden_7"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *path = outputs_boxes_path(cases[i].path, 7, cases[i].several);
+        assert_string_equal(path, cases[i].expected);
+        free(path);
+    }
+}
+
+static void test_model_names(void **state)
+{
+    (void)state;
+    char folder[] = "track-models-XXXXXX", file_path[64], *path = NULL;
+    assert_non_null(mkdtemp(folder));
+    snprintf(file_path, sizeof file_path, "%s/some-model.safetensors", folder);
+    FILE *file = fopen(file_path, "w");
+    assert_non_null(file);
+    fclose(file);
+    assert_int_equal(setenv("TRK_MODEL_DIR", folder, 1), 0);
+    assert_int_equal(model_path_find("some-model", &path), TRK_OK);
+    assert_string_equal(path, file_path);
+    free(path);
+    assert_int_equal(model_path_find("other-model", &path), TRK_E_NOT_FOUND);
+    assert_non_null(strstr(trk_error_text(), "other-model"));
+    assert_non_null(strstr(trk_error_text(), folder));
+    unsetenv("TRK_MODEL_DIR");
+    assert_int_equal(model_path_find("some-model", &path), TRK_E_NOT_FOUND);
+    /* whatever is written as a file is one */
+    assert_int_equal(model_path_find("./x", &path), TRK_OK);
+    assert_string_equal(path, "./x");
+    free(path);
+    assert_int_equal(model_path_find("x.pt", &path), TRK_OK);
+    free(path);
+    unlink(file_path);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_every_option),
+        cmocka_unit_test(test_short_and_special_forms),
+        cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_json_line),
+        cmocka_unit_test(test_boxes_path),
+        cmocka_unit_test(test_model_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Run-length encoding against cases counted by hand and against its definition, pixel by pixel. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "region.h"
+#include "rle.h"
+
+static void check(const uint8_t *mask, int width, int height, ptrdiff_t stride, const uint32_t *counts, size_t n_counts,
+                  const char *text)
+{
+    rle out = {0};
+    assert_int_equal(rle_encode(&out, mask, width, height, stride), TRK_OK);
+    assert_int_equal(out.n_counts, n_counts);
+    for (size_t i = 0; i < n_counts; i++)
+        assert_int_equal(out.counts[i], counts[i]);
+    if (text)
+        assert_string_equal(out.text, text);
+    rle_free(&out);
+}
+
+static void test_counted_by_hand(void **state)
+{
+    (void)state;
+    /* columns of 3: 0 1 1 | 1 0 0 | 0 0 1 | 1 1 1, so runs 1 zero, 3 ones, 4 zeros, 4 ones; the fourth count is written
+     * as 4 - 3 = 1 */
+    const uint8_t mask[3][4] = {{0, 1, 0, 1}, {1, 0, 0, 1}, {1, 0, 1, 1}};
+    const uint32_t counts[] = {1, 3, 4, 4};
+    check(mask[0], 4, 3, 4, counts, 4, "1341");
+}
+
+static void test_empty_and_full(void **state)
+{
+    (void)state;
+    uint8_t mask[6 * 7];
+    /* 42 = 1 * 32 + 10: groups 10 (more: 42 + 48 = 'Z') and 1 ('1') */
+    memset(mask, 0, sizeof mask);
+    check(mask, 6, 7, 6, (const uint32_t[]){42}, 1, "Z1");
+    memset(mask, 1, sizeof mask);
+    check(mask, 6, 7, 6, (const uint32_t[]){0, 42}, 2, "0Z1");
+}
+
+static void test_sign_extension(void **state)
+{
+    (void)state;
+    /* one column of 40: 16 zeros, 1 one, 2 zeros, 20 ones, 1 zero. 16 needs a second group, or its bit 4 would read as
+     * a sign: 16 + 32 + 48 = '`' then '0'. 20 - 1 = 19: 19 + 32 + 48 = 'c', '0'. 1 - 2 = -1: group 31, no more: 'O'. */
+    uint8_t mask[40] = {0};
+    mask[16] = 1;
+    memset(mask + 19, 1, 20);
+    check(mask, 1, 40, 1, (const uint32_t[]){16, 1, 2, 20, 1}, 5, "`012c0O");
+}
+
+static void test_stride_and_large_counts(void **state)
+{
+    (void)state;
+    /* 300 x 200 with the pixel at x = 299, y = 199 set: 59999 zeros, 1 one. 59999 = 58 * 1024 + 18 * 32 + 31 with
+     * 58 = 1 * 32 + 26: groups 31, 18, 26, 1, all but the last with 32 added: 'o', 'b', 'j', '1' */
+    enum { STRIDE = 320 };
+    uint8_t *mask = calloc(200, STRIDE);
+    memset(mask + 300, 1, STRIDE - 300); /* beyond the width: not read */
+    mask[199 * STRIDE + 299] = 1;
+    check(mask, 300, 200, STRIDE, (const uint32_t[]){59999, 1}, 2, "obj11");
+    free(mask);
+}
+
+static void test_random_against_definition(void **state)
+{
+    (void)state;
+    enum { MOST = 41 };
+    uint32_t seed = 1;
+    rle out = {0};
+    for (int trial = 0; trial < 300; trial++) {
+        uint8_t mask[MOST * MOST];
+        uint32_t counts[MOST * MOST + 1] = {0};
+        size_t n_counts = 1;
+        const int width = 1 + trial % MOST, height = 1 + trial * 7 % MOST;
+        for (int i = 0; i < width * height; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            mask[i] = (seed >> 24) < (uint32_t)(trial % 256);
+        }
+        uint8_t value = 0;
+        for (int x = 0; x < width; x++)
+            for (int y = 0; y < height; y++) {
+                if (mask[y * width + x] != value) {
+                    n_counts++;
+                    value = !value;
+                }
+                counts[n_counts - 1]++;
+            }
+        assert_int_equal(rle_encode(&out, mask, width, height, width), TRK_OK); /* buffers used again */
+        assert_int_equal(out.n_counts, n_counts);
+        assert_memory_equal(out.counts, counts, n_counts * sizeof *counts);
+    }
+    rle_free(&out);
+}
+
+static void test_region(void **state)
+{
+    (void)state;
+    uint8_t mask[5][8] = {{0}};
+    region where = region_of_mask(mask[0], 7, 5, 8);
+    assert_int_equal(where.area, 0);
+    assert_int_equal(where.width, 0);
+    mask[1][6] = mask[3][2] = mask[3][3] = 1;
+    mask[4][7] = 1; /* beyond the width */
+    where = region_of_mask(mask[0], 7, 5, 8);
+    assert_int_equal(where.area, 3);
+    assert_int_equal(where.x, 2);
+    assert_int_equal(where.y, 1);
+    assert_int_equal(where.width, 5);
+    assert_int_equal(where.height, 3);
+    assert_int_equal(where.top, 1); /* nothing in the middle column, 4: the top of the box */
+    mask[2][4] = 1;
+    assert_int_equal(region_of_mask(mask[0], 7, 5, 8).top, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_counted_by_hand),
+        cmocka_unit_test(test_empty_and_full),
+        cmocka_unit_test(test_sign_extension),
+        cmocka_unit_test(test_stride_and_large_counts),
+        cmocka_unit_test(test_random_against_definition),
+        cmocka_unit_test(test_region),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
