@@ -14,7 +14,13 @@ const char *trk_error_text(void);
 /* Puts "prefix: " in front of the recorded text, for callers that know the file or option. Returns code. */
 trk_status trk_fail_prefix(trk_status code, const char *prefix);
 
-#define TRK_FAIL(code, ...) trk_fail((code), __VA_ARGS__)
+/* trk_fail that shows the compiler its value: callers' error paths are then known to be taken. */
+#define TRK_FAIL(code, ...)                                                    \
+    __extension__({                                                            \
+        const trk_status fail_code = (code);                                   \
+        trk_fail(fail_code, __VA_ARGS__);                                      \
+        fail_code;                                                             \
+    })
 
 /* In a function with `trk_status rc` and a `done:` label: leaves on failure. */
 #define TRK_CHECK(call)                                                        \

@@ -11,7 +11,7 @@
 #define OPTIONS_DEFAULT_MODEL      "demo-m"
 #define OPTIONS_DEFAULT_FILL_HOLES 8
 #define OPTIONS_MOST_THREADS       1024
-#define OPTIONS_MOST_IMAGE_SIZE    8192
+#define OPTIONS_MOST_IMAGE_SIZE    16384
 
 typedef enum options_command {
     COMMAND_TRACK,

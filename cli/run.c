@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "memory_report.h"
@@ -97,8 +98,13 @@ static trk_status load_model(run *self)
     params.image_size = wanted->image_size;
     params.config_path = wanted->model_config;
     rc = trk_model_load(&self->model, path, &params);
+    if (rc) {
+        library_failure(rc);
+        if (rc == TRK_E_MODEL && !strstr(trk_error_text(), path))
+            trk_fail_prefix(rc, path);
+    }
     free(path);
-    return rc ? library_failure(rc) : TRK_OK;
+    return rc;
 }
 
 static trk_status create_tracker(run *self)

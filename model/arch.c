@@ -6,6 +6,7 @@
 #include "arch_config.h"
 #include "log.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -414,7 +415,7 @@ trk_status trk_arch_detect(trk_arch *out, const trk_checkpoint *checkpoint, cons
 {
     trk_arch arch = {0}, seen;
     trk_arch_claims claims;
-    char source[512];
+    char source[PATH_MAX + 16];
     trk_status rc;
     TRK_CHECK(read_seen(&seen, checkpoint));
     TRK_CHECK(read_claims(&claims, source, sizeof source, json, trk_checkpoint_architecture(checkpoint), path));

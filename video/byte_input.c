@@ -12,7 +12,7 @@
 #include <libavutil/mem.h>
 
 #define BUFFER_BYTES 65536
-#define WAIT_MS 50 /* how long a call-off can go unnoticed while a pipe is silent */
+#define WAIT_MS      50 /* how long a call-off can go unnoticed while a pipe is silent */
 
 int trk_byte_input_is_local(const char *path)
 {
@@ -63,8 +63,8 @@ static trk_status make_io(byte_input *input)
 {
     uint8_t *buffer = av_malloc(BUFFER_BYTES);
     if (buffer)
-        input->io = avio_alloc_context(buffer, BUFFER_BYTES, 0, input, read_bytes, NULL,
-                                       input->seekable ? seek_bytes : NULL);
+        input->io =
+            avio_alloc_context(buffer, BUFFER_BYTES, 0, input, read_bytes, NULL, input->seekable ? seek_bytes : NULL);
     if (!input->io) {
         av_free(buffer);
         return TRK_FAIL(TRK_E_MEMORY, "out of memory for an input buffer");

@@ -11,11 +11,11 @@
 #include "error.h"
 
 typedef struct byte_input {
-    int fd;              /* -1 = closed */
+    int fd; /* -1 = closed */
     int owned, seekable;
-    off_t origin;        /* offset that counts as the start (standard input may be handed over half read) */
+    off_t origin;           /* offset that counts as the start (standard input may be handed over half read) */
     const atomic_int *stop; /* borrowed; non-zero calls a waiting read off */
-    AVIOContext *io;     /* owned */
+    AVIOContext *io;        /* owned */
 } byte_input;
 
 /* 1: path is opened here; 0: it is an address for FFmpeg's protocols. */
@@ -23,6 +23,6 @@ int trk_byte_input_is_local(const char *path);
 /* The struct must stay where it is until closed: io points to it. */
 trk_status trk_byte_input_open(byte_input *input, const char *path, const atomic_int *stop);
 trk_status trk_byte_input_rewind(byte_input *input, const char *path); /* a fresh io at the start */
-void trk_byte_input_close(byte_input *input); /* of an opened or failed one */
+void trk_byte_input_close(byte_input *input);                          /* of an opened or failed one */
 
 #endif

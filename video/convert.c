@@ -106,8 +106,10 @@ static trk_status make_scaler(converter *convert, const AVFrame *frame, int form
     av_opt_set_int(scaler, "dstw", convert->width, 0);
     av_opt_set_int(scaler, "dsth", convert->height, 0);
     av_opt_set_int(scaler, "dst_format", convert->target_format, 0);
-    av_opt_set_int(scaler, "sws_flags", (same_size ? SWS_BILINEAR : SWS_BICUBIC) | SWS_ACCURATE_RND | SWS_BITEXACT |
-                                            SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, 0);
+    av_opt_set_int(scaler, "sws_flags",
+                   (same_size ? SWS_BILINEAR : SWS_BICUBIC) | SWS_ACCURATE_RND | SWS_BITEXACT | SWS_FULL_CHR_H_INT |
+                       SWS_FULL_CHR_H_INP,
+                   0);
     set_chroma_position(scaler, descriptor, frame->chroma_location);
     const int *coefficients = sws_getCoefficients(matrix);
     sws_setColorspaceDetails(scaler, coefficients, full_range, sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16,

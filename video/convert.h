@@ -31,7 +31,7 @@ typedef struct converter {
     int still_image;   /* unspecified matrix means BT.601 */
     int width, height; /* stored size of the first frame; later frames of another size are scaled to it */
     struct SwsContext *scaler;
-    AVFrame *staging;  /* planar (YUV) or packed RGB before interleaving or turning, owned */
+    AVFrame *staging; /* planar (YUV) or packed RGB before interleaving or turning, owned */
     int source_width, source_height, source_format, matrix, full_range, chroma_location; /* what scaler was made for */
     int target_format;
     int warned;
@@ -39,7 +39,7 @@ typedef struct converter {
 
 /* Takes the size from the first frame. Before: set turn and still_image in a zeroed struct. */
 trk_status trk_converter_init(converter *convert, const AVFrame *first);
-void trk_converter_free(converter *convert); /* accepts a zeroed struct */
+void trk_converter_free(converter *convert);       /* accepts a zeroed struct */
 int trk_converter_width(const converter *convert); /* of the output */
 int trk_converter_height(const converter *convert);
 trk_status trk_converter_run(converter *convert, const AVFrame *frame, uint8_t *rgb, ptrdiff_t stride);

@@ -11,10 +11,10 @@
 
 #include "log.h"
 
-#define QUALITY "18"            /* constant rate factor: no visible loss */
-#define QUANTIZER 3             /* of encoders without a rate factor, 2 (best) .. 31 */
-#define FALLBACK_BITS_PER_PIXEL 0.2 /* of encoders that want a bit rate */
-#define THREADS 2               /* leave the cores to the tracker */
+#define QUALITY                 "18" /* constant rate factor: no visible loss */
+#define QUANTIZER               3    /* of encoders without a rate factor, 2 (best) .. 31 */
+#define FALLBACK_BITS_PER_PIXEL 0.2  /* of encoders that want a bit rate */
+#define THREADS                 2    /* leave the cores to the tracker */
 
 static const char *container_of(const char *path)
 {
@@ -87,9 +87,9 @@ static trk_status make_frame(encoder *e)
 {
     e->frame = av_frame_alloc();
     e->packet = av_packet_alloc();
-    e->scaler = sws_getContext(e->codec->width, e->codec->height, AV_PIX_FMT_RGB24, e->codec->width, e->codec->height,
-                               AV_PIX_FMT_YUV420P, SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INP, NULL, NULL,
-                               NULL);
+    e->scaler =
+        sws_getContext(e->codec->width, e->codec->height, AV_PIX_FMT_RGB24, e->codec->width, e->codec->height,
+                       AV_PIX_FMT_YUV420P, SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
     if (!e->frame || !e->packet || !e->scaler)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory for the encoder", e->path);
     e->frame->width = e->codec->width;

@@ -8,11 +8,11 @@
 struct SwsContext;
 
 typedef struct encoder {
-    const char *path;      /* for error lines, borrowed */
+    const char *path; /* for error lines, borrowed */
     AVFormatContext *format;
-    AVStream *stream;      /* borrowed from format */
+    AVStream *stream; /* borrowed from format */
     AVCodecContext *codec;
-    AVFrame *frame;        /* the picture in the encoder's pixel format */
+    AVFrame *frame; /* the picture in the encoder's pixel format */
     AVPacket *packet;
     struct SwsContext *scaler;
     int64_t n_frames;

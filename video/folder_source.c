@@ -22,12 +22,12 @@ typedef struct folder_entry {
 
 typedef struct folder_source {
     frame_source base;
-    char *path; /* owned */
+    char *path;            /* owned */
     folder_entry *entries; /* [n] ascending by number, owned */
     int64_t n, at, left;   /* entries; the next one; how many are still to come */
     int reverse;
-    int width, height;     /* of the first image; 0 before it */
-    char *first_name;      /* borrowed from entries */
+    int width, height; /* of the first image; 0 before it */
+    char *first_name;  /* borrowed from entries */
 } folder_source;
 
 static int is_image_name(const char *name)

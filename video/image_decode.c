@@ -16,12 +16,18 @@ static enum AVCodecID codec_of(const uint8_t *bytes, size_t n)
         size_t at, n;
         const char *magic;
         enum AVCodecID id;
-    } known[] = {{0, 8, "\x89PNG\r\n\x1a\n", AV_CODEC_ID_PNG}, {0, 3, "\xff\xd8\xff", AV_CODEC_ID_MJPEG},
-                 {8, 4, "WEBP", AV_CODEC_ID_WEBP},             {0, 2, "BM", AV_CODEC_ID_BMP},
-                 {0, 4, "II*\0", AV_CODEC_ID_TIFF},            {0, 4, "MM\0*", AV_CODEC_ID_TIFF},
-                 {0, 2, "P1", AV_CODEC_ID_PBM},                {0, 2, "P4", AV_CODEC_ID_PBM},
-                 {0, 2, "P2", AV_CODEC_ID_PGM},                {0, 2, "P5", AV_CODEC_ID_PGM},
-                 {0, 2, "P3", AV_CODEC_ID_PPM},                {0, 2, "P6", AV_CODEC_ID_PPM}};
+    } known[] = {{0, 8, "\x89PNG\r\n\x1a\n", AV_CODEC_ID_PNG},
+                 {0, 3, "\xff\xd8\xff", AV_CODEC_ID_MJPEG},
+                 {8, 4, "WEBP", AV_CODEC_ID_WEBP},
+                 {0, 2, "BM", AV_CODEC_ID_BMP},
+                 {0, 4, "II*\0", AV_CODEC_ID_TIFF},
+                 {0, 4, "MM\0*", AV_CODEC_ID_TIFF},
+                 {0, 2, "P1", AV_CODEC_ID_PBM},
+                 {0, 2, "P4", AV_CODEC_ID_PBM},
+                 {0, 2, "P2", AV_CODEC_ID_PGM},
+                 {0, 2, "P5", AV_CODEC_ID_PGM},
+                 {0, 2, "P3", AV_CODEC_ID_PPM},
+                 {0, 2, "P6", AV_CODEC_ID_PPM}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (n >= known[i].at + known[i].n && !memcmp(bytes + known[i].at, known[i].magic, known[i].n))
             return known[i].id;

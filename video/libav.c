@@ -37,8 +37,8 @@ static void init_once(void)
     av_log_set_callback(take_message);
     unsigned codec = avcodec_version(), format = avformat_version(), scale = swscale_version();
     snprintf(versions, sizeof versions, "libavcodec %u.%u.%u, libavformat %u.%u.%u, libswscale %u.%u.%u", codec >> 16,
-             codec >> 8 & 255, codec & 255, format >> 16, format >> 8 & 255, format & 255, scale >> 16, scale >> 8 & 255,
-             scale & 255);
+             codec >> 8 & 255, codec & 255, format >> 16, format >> 8 & 255, format & 255, scale >> 16,
+             scale >> 8 & 255, scale & 255);
 }
 
 void trk_libav_init(void)
@@ -77,9 +77,8 @@ trk_status trk_libav_fail(int averror, const char *path, const char *what)
 const int32_t *trk_libav_display_matrix(const AVStream *stream)
 {
 #if LIBAVFORMAT_VERSION_INT >= AV_VERSION_INT(60, 15, 100)
-    const AVPacketSideData *data = av_packet_side_data_get(stream->codecpar->coded_side_data,
-                                                           stream->codecpar->nb_coded_side_data,
-                                                           AV_PKT_DATA_DISPLAYMATRIX);
+    const AVPacketSideData *data = av_packet_side_data_get(
+        stream->codecpar->coded_side_data, stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
     return data && data->size >= 9 * sizeof(int32_t) ? (const int32_t *)(const void *)data->data : NULL;
 #else
     size_t size = 0;

@@ -109,17 +109,14 @@ static trk_status derive(packet_index *index, const stream *s)
 trk_status trk_packet_index_by_time(packet_index *index, stream *s)
 {
     trk_status rc;
-    int suspect = !one_frame_per_packet(s->codec->codec_id);
-    while (!(rc = trk_stream_read(s))) {
-        suspect |= (s->packet->flags & AV_PKT_FLAG_CORRUPT) != 0;
+    while (!(rc = trk_stream_read(s)))
         if ((rc = append(index, s)) < 0)
             break;
-    }
     if (rc < 0)
         return rc;
     if (!index->n)
         return TRK_FAIL(TRK_E_FORMAT, "%s: no frame could be decoded", s->path);
-    if (suspect || s->n_damaged)
+    if (s->n_damaged || !one_frame_per_packet(s->codec->codec_id))
         return TRK_END;
     stamped *sorted = malloc((size_t)index->n * sizeof *sorted);
     index->order = malloc((size_t)index->n * sizeof *index->order);

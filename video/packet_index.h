@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Which packet of a stream codes which frame, and where decoding may start: what random access by frame number needs.
- * A packet is known by its ordinal, its place in decoding order; a frame by its number, its place in presentation order.
- * About 56 bytes a packet. */
+ * A packet is known by its ordinal, its place in decoding order; a frame by its number, its place in presentation
+ * order. About 56 bytes a packet. */
 #ifndef TRK_VIDEO_PACKET_INDEX_H
 #define TRK_VIDEO_PACKET_INDEX_H
 
@@ -25,11 +25,11 @@ typedef struct packet_index {
     packet_entry *packets; /* [n], owned */
     int64_t *number;       /* [n] frame coded in the packet, -1 none; owned */
     int64_t n, capacity;
-    int64_t *order;        /* [n_frames] packet of each frame, owned */
+    int64_t *order; /* [n_frames] packet of each frame, owned */
     int64_t n_frames;
-    int64_t *keys;         /* [n_keys] packets where decoding may start, ascending by frame number, owned */
+    int64_t *keys; /* [n_keys] packets where decoding may start, ascending by frame number, owned */
     int64_t n_keys;
-    double *seconds;       /* [n_frames] from the first frame, owned */
+    double *seconds; /* [n_frames] from the first frame, owned */
 } packet_index;
 
 /* Reads all packets; s stands at its start and ends at its end. TRK_END: the time stamps alone do not tell the order,

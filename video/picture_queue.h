@@ -22,7 +22,7 @@ typedef struct picture_end {
 typedef struct picture_queue {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    int n;                /* pictures in the pool; 0 = not initialised */
+    int n;                 /* pictures in the pool; 0 = not initialised */
     trk_picture *pictures; /* [n] owned */
     picture_place *places; /* [n] owned */
     int *ready;            /* [n] ring of ready pictures, owned */

@@ -13,8 +13,8 @@
 #include <libavutil/pixdesc.h>
 
 #define DEFAULT_QUEUE 3
-#define MAX_QUEUE 64
-#define MAX_THREADS 64
+#define MAX_QUEUE     64
+#define MAX_THREADS   64
 
 struct trk_video_reader {
     char *path; /* owned */
@@ -127,7 +127,7 @@ static trk_status open_source(trk_video_reader *reader, const char *path, const 
     if (!stat(path, &info) && S_ISDIR(info.st_mode))
         return trk_source_open_folder(&reader->source, path, params);
     return (params->reverse ? trk_source_open_reverse : trk_source_open_forward)(&reader->source, path, params,
-                                                                                &reader->stop);
+                                                                                 &reader->stop);
 }
 
 trk_status trk_video_open(trk_video_reader **out, const char *path, const trk_video_params *params)

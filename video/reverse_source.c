@@ -10,7 +10,7 @@
 #include "log.h"
 #include "packet_index.h"
 
-#define CHUNK 8             /* frames; each chunk costs the decoding from its keyframe on */
+#define CHUNK           8   /* frames; each chunk costs the decoding from its keyframe on */
 #define UNKNOWN_PACKETS 256 /* after a seek, before the way of seeking is given up */
 
 /* In the order they are tried; one that failed is not tried again. */
@@ -21,15 +21,15 @@ typedef struct reverse_source {
     stream stream;
     packet_index index;
     seek_method method;
-    int64_t expected;      /* ordinal of the packet to come */
+    int64_t expected; /* ordinal of the packet to come */
     AVFrame *frame;
     AVFrame *chunk[CHUNK]; /* frames [low, low + CHUNK); a frame without buffers is missing */
     AVFrame *later;        /* the frame delivered before this chunk, a stand-in when a whole chunk is lost */
     int64_t low;
-    int64_t next_number;   /* to be delivered; -1 = none */
+    int64_t next_number; /* to be delivered; -1 = none */
     int64_t left;
-    int delivered;         /* any */
-    int64_t start, limit;  /* as asked for */
+    int delivered;        /* any */
+    int64_t start, limit; /* as asked for */
 } reverse_source;
 
 static int64_t tag_packet(void *user, const AVPacket *packet)
@@ -151,9 +151,10 @@ static trk_status fill_gaps(reverse_source *s, int64_t n)
             continue;
         }
         if (!atomic_fetch_add(&s->base.n_damaged, 1))
-            trk_log(TRK_LOG_WARNING,
-                    "%s: frame %lld cannot be decoded and is replaced by the one before it; forwards it would be skipped",
-                    s->stream.path, (long long)(s->low + i));
+            trk_log(
+                TRK_LOG_WARNING,
+                "%s: frame %lld cannot be decoded and is replaced by the one before it; forwards it would be skipped",
+                s->stream.path, (long long)(s->low + i));
         if (!before)
             return TRK_FAIL(TRK_E_FORMAT, "%s: no frame could be decoded near frame %lld", s->stream.path,
                             (long long)(s->low + i));
@@ -282,7 +283,8 @@ trk_status trk_source_open_reverse(frame_source **out, const char *path, const t
     }
     TRK_CHECK(allocate_frames(s));
     TRK_CHECK(trk_packet_index_by_time(&s->index, &s->stream));
-    trk_log(TRK_LOG_DEBUG, "%s: %lld packets, index by %s", path, (long long)s->index.n, rc ? "decoding" : "time stamps");
+    trk_log(TRK_LOG_DEBUG, "%s: %lld packets, index by %s", path, (long long)s->index.n,
+            rc ? "decoding" : "time stamps");
     rc = rc == TRK_END ? index_by_decode(s) : place_start(s);
     if (rc < 0)
         goto done;

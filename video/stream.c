@@ -126,6 +126,7 @@ static void close_format(stream *s)
     if (s->packet)
         av_packet_unref(s->packet);
     s->holds_packet = s->draining = s->errors_in_a_row = 0;
+    s->n_awaited = 0;
 }
 
 trk_status trk_stream_reopen(stream *s)
@@ -197,6 +198,10 @@ trk_status trk_stream_read(stream *s)
             if (rc < 0)
                 return rc;
         } else if (s->packet->stream_index == s->video->index && s->packet->size > 0) {
+            if (s->packet->flags & AV_PKT_FLAG_CORRUPT) {
+                s->n_damaged++;
+                s->n_awaited++;
+            }
             return TRK_OK;
         }
     }
@@ -233,7 +238,10 @@ trk_status trk_stream_decode(stream *s, AVFrame *frame)
         int error = avcodec_receive_frame(s->codec, frame);
         if (!error) {
             s->errors_in_a_row = 0;
-            s->n_damaged += trk_libav_frame_damaged(frame);
+            if (trk_libav_frame_damaged(frame)) {
+                s->n_damaged += !s->n_awaited;
+                s->n_awaited -= s->n_awaited > 0;
+            }
             return TRK_OK;
         }
         if (error == AVERROR_EOF || atomic_load(s->stop))

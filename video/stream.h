@@ -14,15 +14,16 @@ typedef struct stream {
     char *path;             /* owned */
     const atomic_int *stop; /* borrowed; non-zero ends every wait, as if the stream were at its end */
     int threads;
-    int local;              /* input is in use */
+    int local; /* input is in use */
     byte_input input;
     AVFormatContext *format;
-    AVStream *video;        /* borrowed from format */
+    AVStream *video; /* borrowed from format */
     AVCodecContext *codec;
     AVPacket *packet;
-    int holds_packet;       /* packet is the next to decode, already read */
+    int holds_packet; /* packet is the next to decode, already read */
     int draining, errors_in_a_row;
-    int64_t n_damaged;      /* packets and frames not decoded, or only with concealment */
+    int64_t n_damaged; /* packets and frames not decoded, or only with concealment */
+    int64_t n_awaited; /* packets counted as damaged whose frames need not be counted again */
     /* With tag set, each packet enters the decoder with this number as its only time stamp, which comes out as the pts
      * of the frame that was coded in it. */
     int64_t (*tag)(void *user, const AVPacket *packet);
@@ -30,7 +31,7 @@ typedef struct stream {
 } stream;
 
 trk_status trk_stream_open(stream *s, const char *path, int threads, const atomic_int *stop);
-void trk_stream_close(stream *s); /* accepts a zeroed struct */
+void trk_stream_close(stream *s);        /* accepts a zeroed struct */
 trk_status trk_stream_reopen(stream *s); /* again from the start */
 int trk_stream_can_seek(const stream *s);
 /* Forgets what the decoder holds and the packet read ahead; the next packet should be a keyframe's. */

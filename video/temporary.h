@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Files that appear under their name only when whole: written beside the target as .NAME.partial.SUFFIX, then renamed. */
+ * Files that appear under their name only when whole: written beside the target as .NAME.partial.SUFFIX, then renamed.
+ */
 #ifndef TRK_VIDEO_TEMPORARY_H
 #define TRK_VIDEO_TEMPORARY_H
 

@@ -10,8 +10,8 @@
 #include "picture_queue.h"
 #include "temporary.h"
 
-#define PICTURES 4       /* one drawn, one encoded, two between */
-#define MAX_SIDE 16384   /* pixels; levels of H.264 end below */
+#define PICTURES 4     /* one drawn, one encoded, two between */
+#define MAX_SIDE 16384 /* pixels; levels of H.264 end below */
 
 struct trk_video_writer {
     char *path, *temporary; /* owned; temporary NULL once it is renamed or removed */
@@ -22,8 +22,8 @@ struct trk_video_writer {
     AVRational rate;
     pthread_t thread;
     int started;
-    atomic_int abandoned;   /* the thread shall not complete the file */
-    trk_status result;      /* of the thread, after the join */
+    atomic_int abandoned; /* the thread shall not complete the file */
+    trk_status result;    /* of the thread, after the join */
 };
 
 /* Repeats the last column and row into the padding. */
@@ -45,7 +45,8 @@ static void *run(void *user)
     trk_video_writer *writer = user;
     trk_status rc;
     trk_picture *picture;
-    while ((rc = trk_picture_queue_take_ready(&writer->queue, &picture)) == TRK_OK && !atomic_load(&writer->abandoned)) {
+    while ((rc = trk_picture_queue_take_ready(&writer->queue, &picture)) == TRK_OK &&
+           !atomic_load(&writer->abandoned)) {
         pad_edges(writer, picture);
         rc = trk_encoder_add(&writer->encoder, picture->rgb, picture->stride);
         trk_picture_queue_put_free(&writer->queue, picture);

@@ -182,9 +182,16 @@ static void pixel_formats_ranges_and_matrices(void **state)
         {AV_PIX_FMT_YUVA420P, 8, 65, AVCOL_SPC_BT470BG, AVCOL_RANGE_MPEG, 0, 0.299, 0.114},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        fixture f = {.encoder = "ffv1", .container = "matroska", .format = cases[i].format, .width = 113,
-                     .height = cases[i].height, .n_frames = 1, .matrix = cases[i].matrix, .range = cases[i].range,
-                     .paint = paint_patches, .plain = 1};
+        fixture f = {.encoder = "ffv1",
+                     .container = "matroska",
+                     .format = cases[i].format,
+                     .width = 113,
+                     .height = cases[i].height,
+                     .n_frames = 1,
+                     .matrix = cases[i].matrix,
+                     .range = cases[i].range,
+                     .paint = paint_patches,
+                     .plain = 1};
         clip c = read_whole(make_video("colour.mkv", &f));
         assert_int_equal(c.n, 1);
         check_patches(&c, cases[i].depth, cases[i].full_range, cases[i].kr, cases[i].kb);
@@ -196,8 +203,14 @@ static void rgb_and_gray_are_exact(void **state)
 {
     static const enum AVPixelFormat formats[] = {AV_PIX_FMT_RGB24, AV_PIX_FMT_RGBA, AV_PIX_FMT_GRAY8};
     for (size_t i = 0; i < 3; i++) {
-        fixture f = {.encoder = "png", .container = "mov", .format = formats[i], .width = 113, .height = 65,
-                     .n_frames = 1, .paint = paint_patches, .plain = 1};
+        fixture f = {.encoder = "png",
+                     .container = "mov",
+                     .format = formats[i],
+                     .width = 113,
+                     .height = 65,
+                     .n_frames = 1,
+                     .paint = paint_patches,
+                     .plain = 1};
         clip c = read_whole(make_video("exact.mov", &f));
         for (int y = 0; y < c.height; y++)
             for (int x = 0; x < c.width; x++)
@@ -258,8 +271,8 @@ static void interleaving_goes_every_way(void **state)
         int w = sizes[s][0], h = sizes[s][1];
         const struct {
             ptrdiff_t origin, dx, dy;
-        } ways[] = {{0, 1, 100},        {w - 1, -1, 100}, {(h - 1) * 100, 1, -100}, {(h - 1) * 100 + w - 1, -1, -100},
-                    {0, 100, 1},        {(w - 1) * 100, -100, 1}};
+        } ways[] = {{0, 1, 100}, {w - 1, -1, 100},        {(h - 1) * 100, 1, -100}, {(h - 1) * 100 + w - 1, -1, -100},
+                    {0, 100, 1}, {(w - 1) * 100, -100, 1}};
         for (size_t k = 0; k < sizeof ways / sizeof ways[0]; k++) {
             if (k >= 4 && w > 70)
                 continue; /* a column is only 70 high */
@@ -267,9 +280,9 @@ static void interleaving_goes_every_way(void **state)
                 const uint8_t *r = step == 1 ? planes[0] : packed, *g = step == 1 ? planes[1] : packed + 1;
                 const uint8_t *b = step == 1 ? planes[2] : packed + 2;
                 ptrdiff_t origin = ways[k].origin * step;
-                trk_interleave(&(interleave_source){r + origin, g + origin, b + origin, ways[k].dx * step,
-                                                    ways[k].dy * step},
-                               w, h, out, 3 * w);
+                trk_interleave(
+                    &(interleave_source){r + origin, g + origin, b + origin, ways[k].dx * step, ways[k].dy * step}, w,
+                    h, out, 3 * w);
                 for (int y = 0; y < h; y++)
                     for (int x = 0; x < w; x++)
                         for (int c = 0; c < 3; c++)
@@ -488,8 +501,9 @@ static void closing_at_any_moment(void **state)
     for (int taken = 0; taken < 45; taken++) {
         trk_video_reader *reader = NULL;
         trk_picture *picture = NULL;
-        assert_works(trk_video_open(&reader, path, &(trk_video_params){.start = -1, .n_frames = -1, .queue = 1 + taken % 4,
-                                                                       .reverse = taken % 3 == 1}));
+        assert_works(trk_video_open(
+            &reader, path,
+            &(trk_video_params){.start = -1, .n_frames = -1, .queue = 1 + taken % 4, .reverse = taken % 3 == 1}));
         for (int i = 0; i < taken && trk_video_read(reader, &picture) == TRK_OK; i++)
             if (i % 5 || taken % 2) /* sometimes one is still held at the end */
                 trk_video_release(reader, picture);

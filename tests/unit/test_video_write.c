@@ -5,7 +5,7 @@
 #include <math.h>
 #include <sys/resource.h>
 
-#define WIDTH 96
+#define WIDTH  96
 #define HEIGHT 64
 
 /* A moving picture that survives lossy coding well, with the frame number as the fixtures carry it. */
@@ -21,8 +21,7 @@ static void draw(trk_picture *picture, int number)
     for (int y = 0; y < picture->height; y++)
         for (int x = 0; x < picture->width; x++)
             for (int c = 0; c < 3; c++)
-                picture->rgb[y * picture->stride + 3 * x + c] =
-                    pixel(c, x, y, picture->width, picture->height, number);
+                picture->rgb[y * picture->stride + 3 * x + c] = pixel(c, x, y, picture->width, picture->height, number);
 }
 
 static trk_status write_clip(const char *path, int width, int height, int n, int rate_num, int rate_den)
@@ -56,8 +55,8 @@ static void check_written(const char *path, int width, int height, int n, double
         for (int y = 0; y < height; y++)
             for (int x = 0; x < width; x++)
                 for (int channel = 0; channel < 3; channel++) {
-                    double d = clip_frame(&c, i)[(y * c.width + x) * 3 + channel] -
-                               pixel(channel, x, y, width, height, i);
+                    double d =
+                        clip_frame(&c, i)[(y * c.width + x) * 3 + channel] - pixel(channel, x, y, width, height, i);
                     error += d * d;
                 }
     }
@@ -71,8 +70,8 @@ static void what_is_written_is_read(void **state)
     static const struct {
         const char *name;
         int width, height, n, num, den;
-    } cases[] = {{"a.mp4", 96, 64, 30, 25, 1},    {"b.mkv", 97, 65, 30, 30000, 1001}, {"c.mov", 64, 33, 5, 24, 1},
-                 {"D.MP4", 66, 64, 1, 60, 1},     {"e.mp4", 1280, 720, 3, 24000, 1001}, {"f.mp4", 64, 64, 200, 25, 2}};
+    } cases[] = {{"a.mp4", 96, 64, 30, 25, 1}, {"b.mkv", 97, 65, 30, 30000, 1001},   {"c.mov", 64, 33, 5, 24, 1},
+                 {"D.MP4", 66, 64, 1, 60, 1},  {"e.mp4", 1280, 720, 3, 24000, 1001}, {"f.mp4", 64, 64, 200, 25, 2}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char *path = in_scratch(cases[i].name);
         assert_works(write_clip(path, cases[i].width, cases[i].height, cases[i].n, cases[i].num, cases[i].den));
@@ -101,7 +100,8 @@ static void colours_and_index_position(void **state)
     char *path = in_scratch("front.mp4");
     assert_works(write_clip(path, WIDTH, HEIGHT, 10, 25, 1));
     size_t bytes;
-    uint8_t *data = read_bytes(path, &bytes), *index = memmem(data, bytes, "moov", 4), *media = memmem(data, bytes, "mdat", 4);
+    uint8_t *data = read_bytes(path, &bytes), *index = memmem(data, bytes, "moov", 4),
+            *media = memmem(data, bytes, "mdat", 4);
     assert_true(index && media && index < media); /* plays while it is still being downloaded */
     free(data);
 }
@@ -161,7 +161,8 @@ static void what_cannot_be_written_is_named(void **state)
 {
     trk_video_writer *writer = NULL;
     char *folder = make_folder("taken.mp4");
-    assert_fails(trk_video_writer_open(&writer, folder, 64, 64, 25, 1), TRK_E_IO, "taken.mp4: cannot be written, a folder");
+    assert_fails(trk_video_writer_open(&writer, folder, 64, 64, 25, 1), TRK_E_IO,
+                 "taken.mp4: cannot be written, a folder");
     assert_fails(trk_video_writer_open(&writer, in_scratch("x.txt"), 64, 64, 25, 1), TRK_E_ARGUMENT, "ends in .mp4");
     assert_fails(trk_video_writer_open(&writer, in_scratch("mp4"), 64, 64, 25, 1), TRK_E_ARGUMENT, "ends in .mp4");
     assert_fails(trk_video_writer_open(&writer, in_scratch("absent/x.mp4"), 64, 64, 25, 1), TRK_E_IO,
@@ -292,8 +293,10 @@ static void what_is_no_image_is_named(void **state)
     assert_fails(trk_image_read(&image, scratch, 1), TRK_E_IO, "a folder");
     assert_fails(trk_image_read(&image, in_scratch("text.png"), 2), TRK_E_ARGUMENT, "2 channels");
     assert_null(image.data);
-    assert_fails(trk_image_write_rgb(in_scratch("absent/x.png"), pixels, 64, 64, 192), TRK_E_IO, "absent/x.png: cannot");
-    assert_fails(trk_image_write_indexed(scratch, pixels, 64, 64, 64, (const uint8_t(*)[3])palette), TRK_E_IO, "a folder");
+    assert_fails(trk_image_write_rgb(in_scratch("absent/x.png"), pixels, 64, 64, 192), TRK_E_IO,
+                 "absent/x.png: cannot");
+    assert_fails(trk_image_write_indexed(scratch, pixels, 64, 64, 64, (const uint8_t(*)[3])palette), TRK_E_IO,
+                 "a folder");
     assert_fails(trk_image_write_rgb(in_scratch("x.png"), pixels, 0, 64, 192), TRK_E_ARGUMENT, "0x64");
 }
 
@@ -410,20 +413,13 @@ static void odd_folders_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_written_is_read),
-        cmocka_unit_test(odd_sides_repeat_the_edge),
-        cmocka_unit_test(colours_and_index_position),
-        cmocka_unit_test(pictures_are_numbered_and_bounded),
-        cmocka_unit_test(giving_up_leaves_nothing),
-        cmocka_unit_test(what_cannot_be_written_is_named),
-        cmocka_unit_test(a_full_disk_keeps_the_old_file),
-        cmocka_unit_test(indexed_images_keep_their_indices),
-        cmocka_unit_test(rgb_images_are_exact),
-        cmocka_unit_test(gray_values_are_kept),
-        cmocka_unit_test(what_is_no_image_is_named),
-        cmocka_unit_test(a_full_disk_leaves_no_image),
-        cmocka_unit_test(folders_go_by_number),
-        cmocka_unit_test(odd_folders_are_refused),
+        cmocka_unit_test(what_is_written_is_read),        cmocka_unit_test(odd_sides_repeat_the_edge),
+        cmocka_unit_test(colours_and_index_position),     cmocka_unit_test(pictures_are_numbered_and_bounded),
+        cmocka_unit_test(giving_up_leaves_nothing),       cmocka_unit_test(what_cannot_be_written_is_named),
+        cmocka_unit_test(a_full_disk_keeps_the_old_file), cmocka_unit_test(indexed_images_keep_their_indices),
+        cmocka_unit_test(rgb_images_are_exact),           cmocka_unit_test(gray_values_are_kept),
+        cmocka_unit_test(what_is_no_image_is_named),      cmocka_unit_test(a_full_disk_leaves_no_image),
+        cmocka_unit_test(folders_go_by_number),           cmocka_unit_test(odd_folders_are_refused),
     };
     signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit shall fail with EFBIG */
     alarm(300);               /* a writer that hangs must fail, not wait */

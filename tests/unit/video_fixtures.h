@@ -8,16 +8,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FIXTURE_FIELDS 8 /* bits of the frame number, most significant at the left; each width / 8 wide, height / 4 high */
+#define FIXTURE_FIELDS                                                                                                 \
+    8 /* bits of the frame number, most significant at the left; each width / 8 wide, height / 4 high */
 
 typedef struct fixture {
-    const char *encoder;    /* NULL = libx264 */
-    const char *options;    /* of the encoder: "key=value,key=value"; NULL = none */
-    const char *container;  /* FFmpeg's short name; NULL = mp4 */
+    const char *encoder;   /* NULL = libx264 */
+    const char *options;   /* of the encoder: "key=value,key=value"; NULL = none */
+    const char *container; /* FFmpeg's short name; NULL = mp4 */
     enum AVPixelFormat format;
     int width, height, n_frames;
-    int rate;               /* frames per second; 0 = 25 */
-    int gop, b_frames;      /* gop 0 = 12 */
+    int rate;                 /* frames per second; 0 = 25 */
+    int gop, b_frames;        /* gop 0 = 12 */
     enum AVColorSpace matrix; /* 0 = unspecified */
     enum AVColorRange range;
     const int32_t *display; /* [9] display matrix; NULL = none */
@@ -26,7 +27,7 @@ typedef struct fixture {
     const int *stamps;      /* [n_frames] presentation times in frames; NULL = 0, 1, 2, ... */
     /* A component (0..2: Y U V or R G B) of a pixel, 0..1 of its full depth; NULL = a moving gradient */
     double (*paint)(int component, int x, int y, int number);
-    int plain;              /* 1: without the number fields */
+    int plain; /* 1: without the number fields */
 } fixture;
 
 /* 0 = written, 1 = this FFmpeg has no such encoder, -1 = failed. */
