@@ -2,14 +2,15 @@
  * Backends: tables start from the reference, the CPU backend overrides, and a table with a hole is refused. */
 #include "backend.h"
 
-#include <omp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "backend_private.h"
 #include "cpu/cpu.h"
 #include "cpu/layer.h"
+#include "cpu/team.h"
 #include "cpu/workspace.h"
 #include "ref/ref.h"
 
@@ -33,6 +34,13 @@ int trk_backend_has_bf16(trk_backend_kind kind)
     return kind == TRK_BACKEND_REF || cpu_library_has_bf16();
 }
 
+/* cores this process may run on */
+static int count_cores(void)
+{
+    cpu_set_t cores;
+    return sched_getaffinity(0, sizeof cores, &cores) == 0 && CPU_COUNT(&cores) > 0 ? CPU_COUNT(&cores) : 1;
+}
+
 trk_status trk_backend_create(trk_backend **out, trk_backend_kind kind, trk_dtype activation, int n_threads,
                               trk_allocator *allocator)
 {
@@ -47,12 +55,13 @@ trk_status trk_backend_create(trk_backend **out, trk_backend_kind kind, trk_dtyp
     if (!backend)
         return TRK_FAIL(TRK_E_MEMORY, "backend: no memory for %zu bytes", sizeof *backend);
     *backend = (trk_backend){.kind = kind, .activation = activation, .allocator = allocator, .ops = trk_ref_ops};
-    backend->n_threads = n_threads ? n_threads : omp_get_num_procs();
+    backend->n_threads = n_threads ? n_threads : count_cores();
     trk_status rc = TRK_OK;
     if (kind == TRK_BACKEND_CPU) {
         cpu_fill_ops(&backend->ops);
         backend->kernels = cpu_kernels_best();
-        TRK_CHECK(cpu_library_create(&backend->library, allocator));
+        TRK_CHECK(cpu_team_create(&backend->team, backend->n_threads));
+        TRK_CHECK(cpu_library_create(&backend->library, backend->n_threads, allocator));
     }
     TRK_CHECK(check_complete(backend));
     *out = backend;
@@ -68,6 +77,7 @@ void trk_backend_destroy(trk_backend **backend)
     if (!b)
         return;
     cpu_library_destroy(&b->library);
+    cpu_team_destroy(&b->team);
     b->allocator->release(b->allocator, TRK_MEM_PINNED, b, sizeof *b);
     *backend = NULL;
 }

@@ -7,6 +7,7 @@
 
 struct cpu_kernels;
 struct cpu_library;
+struct cpu_team;
 
 struct trk_backend {
     trk_backend_kind kind;
@@ -15,6 +16,7 @@ struct trk_backend {
     trk_allocator *allocator; /* borrowed */
     trk_ops ops;              /* complete */
     const struct cpu_kernels *kernels; /* of the best instruction set; NULL in the reference backend */
+    struct cpu_team *team;             /* owned, n_threads workers; NULL in the reference backend */
     struct cpu_library *library;       /* owned, see cpu/layer.h; NULL in the reference backend */
 };
 

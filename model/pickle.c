@@ -92,7 +92,7 @@ static const trk_pickle_global globals[] = {
 
 static trk_status push_integer(trk_pickle *p, trk_pickle_kind kind, int64_t integer)
 {
-    trk_pickle_value *value;
+    trk_pickle_value *value = NULL;
     trk_status rc = trk_pickle_new(p, kind, &value);
     if (rc < 0)
         return rc;
@@ -120,8 +120,8 @@ done:
 
 static trk_status push_real(trk_pickle *p)
 {
-    const uint8_t *bytes;
-    trk_pickle_value *value;
+    const uint8_t *bytes = NULL;
+    trk_pickle_value *value = NULL;
     uint64_t bits = 0;
     trk_status rc;
     TRK_CHECK(trk_pickle_take(p, 8, &bytes));
@@ -137,8 +137,8 @@ done:
 static trk_status push_text(trk_pickle *p, trk_pickle_kind kind, int length_bytes)
 {
     uint64_t n;
-    const uint8_t *bytes;
-    trk_pickle_value *value;
+    const uint8_t *bytes = NULL;
+    trk_pickle_value *value = NULL;
     trk_status rc;
     TRK_CHECK(trk_pickle_take_uint(p, length_bytes, &n));
     TRK_CHECK(trk_pickle_take(p, n, &bytes));
@@ -153,7 +153,7 @@ done:
 /* Moves n entries that were just taken off the stack into a new tuple, list or dict. */
 static trk_status push_collection(trk_pickle *p, trk_pickle_kind kind, trk_pickle_value **items, size_t n)
 {
-    trk_pickle_value *value;
+    trk_pickle_value *value = NULL;
     trk_status rc = trk_pickle_new(p, kind, &value);
     for (size_t i = 0; rc == TRK_OK && i < n; i++)
         rc = trk_pickle_append(value, items[i]);
@@ -242,7 +242,7 @@ static trk_status push_global(trk_pickle *p, const char *module, size_t module_b
         if (strlen(g->module) != module_bytes || memcmp(g->module, module, module_bytes) != 0 ||
             strlen(g->name) != name_bytes || memcmp(g->name, name, name_bytes) != 0)
             continue;
-        trk_pickle_value *value;
+        trk_pickle_value *value = NULL;
         trk_status rc = trk_pickle_new(p, TRK_PICKLE_GLOBAL, &value);
         if (rc < 0)
             return rc;
@@ -328,7 +328,7 @@ static trk_status push_tensor(trk_pickle *p, const trk_pickle_value *args)
     const trk_pickle_value *size = args->items[2], *stride = args->items[3];
     if (size->n > TRK_TENSOR_MAX_DIMS)
         return trk_pickle_fail(p, "a tensor of %zu dimensions, expected at most %d", size->n, TRK_TENSOR_MAX_DIMS);
-    trk_pickle_value *value;
+    trk_pickle_value *value = NULL;
     trk_status rc = trk_pickle_new(p, TRK_PICKLE_TENSOR, &value);
     if (rc < 0)
         return rc;

@@ -137,7 +137,7 @@ trk_status trk_pickle_pop_to_mark(trk_pickle *p, trk_pickle_value ***items, size
 
 trk_status trk_pickle_memoize(trk_pickle *p, uint64_t index)
 {
-    trk_pickle_value *value;
+    trk_pickle_value *value = NULL;
     trk_status rc = trk_pickle_peek(p, &value);
     if (rc < 0)
         return rc;
@@ -175,7 +175,7 @@ trk_status trk_pickle_take(trk_pickle *p, uint64_t n, const uint8_t **out)
 
 trk_status trk_pickle_take_uint(trk_pickle *p, int n, uint64_t *out)
 {
-    const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
     trk_status rc = trk_pickle_take(p, (uint64_t)n, &bytes);
     if (rc < 0)
         return rc;

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * attention and rope on the CPU: picks the kernels this machine runs, cuts the work into tiles and hands them to the
- * OpenMP threads of the exec. */
+ * backend's team. */
 #include "attention_cpu.h"
 
 #include <stdatomic.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
+#include "cpu.h"
 #include "expect.h"
 #include "workspace.h"
 
 enum {
-    TILE_BYTES = 384 << 10,    /* packed queries and outputs of a tile; keys and values share the rest of a 1 MiB L2 */
+    TILE_BYTES = 384 << 10, /* packed queries and outputs of a tile; keys and values share the rest of a 1 MiB L2 */
     SERIAL_OPERATIONS = 1 << 20, /* about ten microseconds of one core, what waking a thread may cost */
     SERIAL_ROPE_ELEMENTS = 1 << 16,
 };
@@ -55,34 +53,37 @@ void attention_force_kernels(const attention_kernels *kernels)
     atomic_store_explicit(&forced_kernels, kernels, memory_order_release);
 }
 
+typedef struct task_run {
+    const attention_tasks *tasks;
+    const attention_kernels *kernels;
+    char *scratch;   /* [workers, tasks->scratch_bytes] */
+    atomic_int next; /* first task nobody has taken */
+} task_run;
+
+static void take_tasks(void *context, int worker, int n_workers)
+{
+    task_run *run = context;
+    const attention_tasks *tasks = run->tasks;
+    /* neighbours go to the same worker as long as there are enough tasks to even out */
+    const int share = tasks->n_tasks / (16 * n_workers), chunk = share > 1 ? share : 1;
+    for (;;) {
+        const int first = atomic_fetch_add_explicit(&run->next, chunk, memory_order_relaxed);
+        const int end = first + chunk < tasks->n_tasks ? first + chunk : tasks->n_tasks;
+        if (first >= end)
+            return;
+        for (int task = first; task < end; task++)
+            tasks->run(tasks->context, task, run->kernels, run->scratch + tasks->scratch_bytes * (size_t)worker);
+    }
+}
+
 void attention_run_tasks(trk_exec *x, const attention_kernels *kernels, const attention_tasks *tasks)
 {
-    int n_threads = tasks->operations < SERIAL_OPERATIONS ? 1 : x->n_threads;
-    if (n_threads > tasks->n_tasks)
-        n_threads = tasks->n_tasks;
-    if (n_threads < 1)
-        n_threads = 1;
-    char *scratch = cpu_workspace_get(x, CPU_WORKSPACE_ATTENTION, tasks->scratch_bytes * (size_t)n_threads);
-    if (!scratch)
-        return;
-    if (n_threads == 1) {
-        for (int task = 0; task < tasks->n_tasks; task++)
-            tasks->run(tasks->context, task, kernels, scratch);
-        return;
-    }
-#ifdef _OPENMP
-    const int share = tasks->n_tasks / (16 * n_threads), chunk = share < 1 ? 1 : share; /* neighbours share cache lines */
-#pragma omp parallel num_threads(n_threads)
-    {
-        char *own = scratch + tasks->scratch_bytes * (size_t)omp_get_thread_num();
-#pragma omp for schedule(dynamic, chunk)
-        for (int task = 0; task < tasks->n_tasks; task++)
-            tasks->run(tasks->context, task, kernels, own);
-    }
-#else
-    for (int task = 0; task < tasks->n_tasks; task++)
-        tasks->run(tasks->context, task, kernels, scratch);
-#endif
+    const int serial = tasks->operations < SERIAL_OPERATIONS || tasks->n_tasks < 2 || x->n_threads < 2;
+    task_run run = {.tasks = tasks, .kernels = kernels};
+    run.scratch = cpu_workspace_get(x, CPU_WORKSPACE_ATTENTION,
+                                    tasks->scratch_bytes * (size_t)(serial ? 1 : x->n_threads));
+    if (run.scratch)
+        cpu_run(x, serial ? 1 : tasks->n_tasks, take_tasks, &run);
 }
 
 int attention_tile_queries(const attention_kernels *kernels, int n_queries, int dk, int dv, int groups, int n_threads)
@@ -106,9 +107,8 @@ typedef struct attention_call {
 
 static attention_rows rows_of(trk_mat m)
 {
-    return (attention_rows){.base = m.data,
-                            .stride_bytes = m.stride * (int64_t)trk_dtype_bytes(m.dtype),
-                            .dtype = m.dtype};
+    return (attention_rows){
+        .base = m.data, .stride_bytes = m.stride * (int64_t)trk_dtype_bytes(m.dtype), .dtype = m.dtype};
 }
 
 /* The same rows from `row` on, shifted by `cols` elements. */
@@ -159,23 +159,26 @@ void attention_cpu(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, in
 
 /* ---- rope ---- */
 
+typedef struct rope_call {
+    const attention_kernels *kernels;
+    trk_mat qk;
+    const float *table;
+    int n_positions;
+} rope_call;
+
+static void rotate_share(void *context, int worker, int n_workers)
+{
+    const rope_call *c = context;
+    const int64_t stride_bytes = c->qk.stride * (int64_t)trk_dtype_bytes(c->qk.dtype);
+    const int first = (int)((int64_t)c->qk.rows * worker / n_workers);
+    const int end = (int)((int64_t)c->qk.rows * (worker + 1) / n_workers);
+    c->kernels->rotate_rows((char *)c->qk.data + first * stride_bytes, stride_bytes, c->qk.dtype, end - first,
+                            c->qk.cols, c->table, first, c->n_positions);
+}
+
 void rope_cpu(trk_exec *x, trk_mat qk, const float *table, int n_positions)
 {
     TRK_EXPECT(x, "rope", qk.cols % 2 == 0 && n_positions > 0);
-    const attention_kernels *kernels = attention_kernels_chosen();
-    const int64_t stride_bytes = qk.stride * (int64_t)trk_dtype_bytes(qk.dtype);
-    int n_parts = (int64_t)qk.rows * qk.cols < SERIAL_ROPE_ELEMENTS ? 1 : x->n_threads;
-    if (n_parts <= 1) {
-        kernels->rotate_rows(qk.data, stride_bytes, qk.dtype, qk.rows, qk.cols, table, 0, n_positions);
-        return;
-    }
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(n_parts)
-#endif
-    for (int part = 0; part < n_parts; part++) {
-        const int first = (int)((int64_t)qk.rows * part / n_parts);
-        const int end = (int)((int64_t)qk.rows * (part + 1) / n_parts);
-        kernels->rotate_rows((char *)qk.data + first * stride_bytes, stride_bytes, qk.dtype, end - first, qk.cols, table,
-                             first, n_positions);
-    }
+    rope_call call = {attention_kernels_chosen(), qk, table, n_positions};
+    cpu_run(x, (int64_t)qk.rows * qk.cols < SERIAL_ROPE_ELEMENTS ? 1 : 2, rotate_share, &call);
 }

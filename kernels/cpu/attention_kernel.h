@@ -13,8 +13,9 @@
  * With bf16 products the unit is a pair of neighbours along the summed index: q[d / 2][query][2], k as stored,
  * v[key / 2][channel][2], p[key / 2][query][2]. Without the instruction, factors are rounded and multiplied as f32.
  *
- * Per query, with c = scale * log2(e): M = max(c * s), sum += p = 2^(c s - M); when M moves, o and sum are multiplied by
- * 2^(M_old - M). All of it is lane-wise, and blocks depend on n_keys only: a query's result is independent of tiling. */
+ * Per query, with c = scale * log2(e): M = max(c * s), sum += p = 2^(c s - M); when M moves, o and sum are multiplied
+ * by 2^(M_old - M). All of it is lane-wise, and blocks depend on n_keys only: a query's result is independent of
+ * tiling. */
 #ifndef TRK_KERNELS_CPU_ATTENTION_KERNEL_H
 #define TRK_KERNELS_CPU_ATTENTION_KERNEL_H
 
@@ -47,7 +48,8 @@ typedef struct tile_state {
     float *s;       /* [MAX_KEYS][lanes of the panel] scores, then p in place */
     char *k_copies; /* [MAX_KEYS][dk_padded] of the product's type */
     char *v_copies; /* [MAX_KEYS][dv_padded] f32, or [MAX_KEYS / 2][dv_padded] pairs */
-    int soon, soon_share; /* rows of the hint fetched so far, and per register tile of scores */
+    int soon;       /* rows of the tile's hint fetched so far, */
+    int soon_share; /* and how many more per register tile of scores */
 } tile_state;
 
 typedef struct key_block {
@@ -122,8 +124,7 @@ SIMD_INLINE vf load_query(const attention_tile *t, int i, int first, int n)
         return vf_load_row(row_at(&t->q, i), dtype, first, n);
     void *const *four = t->q.list + 4 * i;
     const vf top = vf_max_nan(vf_load_row(four[0], dtype, first, n), vf_load_row(four[1], dtype, first, n));
-    return vf_max_nan(top,
-                      vf_max_nan(vf_load_row(four[2], dtype, first, n), vf_load_row(four[3], dtype, first, n)));
+    return vf_max_nan(top, vf_max_nan(vf_load_row(four[2], dtype, first, n), vf_load_row(four[3], dtype, first, n)));
 }
 
 /* Units [first, first + LANES) of query i in the product's form. */
@@ -239,10 +240,11 @@ SIMD_INLINE void score_rows(float *s, const uint32_t *q, const void *const *k, i
     const int width = vectors * LANES;
     vf acc[ROWS][MAX_VECTORS];
     SIMD_UNROLL
-    for (int r = 0; r < ROWS; r++)
+    for (int r = 0; r < ROWS; r++) {
         SIMD_UNROLL
         for (int n = 0; n < vectors; n++)
             acc[r][n] = (vf){0};
+    }
     for (int u = 0; u < units; u++) {
         vu column[MAX_VECTORS];
         SIMD_UNROLL
@@ -266,12 +268,13 @@ SIMD_INLINE void score_rows(float *s, const uint32_t *q, const void *const *k, i
         }
     }
     SIMD_UNROLL
-    for (int r = 0; r < ROWS; r++)
+    for (int r = 0; r < ROWS; r++) {
         SIMD_UNROLL
         for (int n = 0; n < vectors; n++) {
             vf_store(s + (size_t)r * width + n * LANES, acc[r][n]);
             max[n] = vf_max(max[n], acc[r][n]);
         }
+    }
 }
 
 /* o[c0 + r][query] = o * factor + sum over `units` keys or pairs of v[.][c0 + r] * p[.][query]; `first`: o = 0. */
@@ -281,10 +284,11 @@ SIMD_INLINE void accumulate_channels(float *o, const float *p, const void *const
     const int width = vectors * LANES;
     vf acc[ROWS][MAX_VECTORS];
     SIMD_UNROLL
-    for (int r = 0; r < ROWS; r++)
+    for (int r = 0; r < ROWS; r++) {
         SIMD_UNROLL
         for (int n = 0; n < vectors; n++)
             acc[r][n] = (vf){0};
+    }
     for (int u = 0; u < units; u++) {
         const float *channels = (const float *)v[u] + c0;
         vf weight[MAX_VECTORS];
@@ -309,18 +313,19 @@ SIMD_INLINE void accumulate_channels(float *o, const float *p, const void *const
         }
     }
     SIMD_UNROLL
-    for (int r = 0; r < ROWS; r++)
+    for (int r = 0; r < ROWS; r++) {
         SIMD_UNROLL
         for (int n = 0; n < vectors; n++) {
             float *cell = o + (size_t)(c0 + r) * width + n * LANES;
             vf_store(cell, first ? acc[r][n] : vf_load(cell) * factor[n] + acc[r][n]);
         }
+    }
 }
 
 /* ---- softmax ---- */
 
-/* s -> p = 2^(c s - max) in place, rounded where the product rounds (pairs of keys packed together); returns the sums of
- * those p, so that the weights add up to one exactly. */
+/* s -> p = 2^(c s - max) in place, rounded where the product rounds (pairs of keys packed together); returns the sums
+ * of those p, so that the weights add up to one exactly. */
 SIMD_INLINE void exponentiate(float *s, int n_keys, float c, product kind, int vectors, const vf *max, vf *sum)
 {
     const int width = vectors * LANES;
@@ -513,8 +518,12 @@ static void rotate_rows(char *rows, int64_t stride_bytes, trk_dtype dtype, int n
 }
 
 #define ATTENTION_KERNELS(isa, label)                                                                                  \
-    const attention_kernels attention_kernels_##isa = {                                                                \
-        .name = label, .lanes = LANES, .panel_vectors = MAX_VECTORS, .scratch_bytes = scratch_bytes,                   \
-        .tile_f32 = tile_f32, .tile_bf16 = tile_bf16, .rotate_rows = rotate_rows}
+    const attention_kernels attention_kernels_##isa = {.name = label,                                                  \
+                                                       .lanes = LANES,                                                 \
+                                                       .panel_vectors = MAX_VECTORS,                                   \
+                                                       .scratch_bytes = scratch_bytes,                                 \
+                                                       .tile_f32 = tile_f32,                                           \
+                                                       .tile_bf16 = tile_bf16,                                         \
+                                                       .rotate_rows = rotate_rows}
 
 #endif

@@ -10,13 +10,13 @@
 typedef struct window_call {
     trk_mat out, qkv;
     int h, w, heads, channels, dim;
-    int window_h, window_w;   /* in tokens */
-    int windows_x;            /* windows per row of windows */
+    int window_h, window_w; /* in tokens */
+    int windows_x;          /* windows per row of windows */
     int pool;
     int tile_queries, n_tiles; /* per window */
-    const float *bias;        /* [3 channels] */
+    const float *bias;         /* [3 channels] */
     int bf16;
-    size_t lists_bytes;       /* row lists at the start of a thread's scratch */
+    size_t lists_bytes; /* row lists at the start of a thread's scratch */
 } window_call;
 
 static void *element(trk_mat m, int64_t row, int64_t col)

@@ -2,9 +2,8 @@
  * The CPU backend's table, its choice of instruction set, and the one place that starts threads for its kernels. */
 #include "cpu.h"
 
-#include <omp.h>
-
 #include "attention_cpu.h"
+#include "backend_private.h"
 
 /* About ten microseconds of one core, what waking the others may cost. */
 #define SERIAL_WORK (1 << 16)
@@ -28,20 +27,29 @@ const cpu_kernels *cpu_kernels_best(void)
     return &cpu_kernels_base;
 }
 
-/* All threads or none: a smaller team would make the OpenMP library end threads and start them again. */
+void cpu_run(const trk_exec *x, int n_pieces, cpu_team_work *work, void *context)
+{
+    /* buffers are for x->n_threads workers, and the team is all or nothing */
+    const int together = n_pieces > 1 && x->n_threads >= x->backend->n_threads;
+    cpu_team_run(together ? x->backend->team : NULL, work, context);
+}
+
+typedef struct range {
+    cpu_kernel *kernel;
+    const void *args;
+    int64_t n;
+} range;
+
+static void run_share(void *context, int worker, int n_workers)
+{
+    const range *r = context;
+    const int64_t begin = r->n * worker / n_workers, end = r->n * (worker + 1) / n_workers;
+    if (begin < end)
+        r->kernel(r->args, begin, end, worker);
+}
+
 void cpu_for(const trk_exec *x, cpu_kernel *kernel, const void *args, int64_t n, int64_t item_work)
 {
-    const int n_threads = x->n_threads;
-    if (n_threads <= 1 || n <= 1 || n * item_work < SERIAL_WORK) {
-        if (n > 0)
-            kernel(args, 0, n);
-        return;
-    }
-#pragma omp parallel num_threads(n_threads)
-    {
-        const int64_t thread = omp_get_thread_num(), n_team = omp_get_num_threads();
-        const int64_t begin = n * thread / n_team, end = n * (thread + 1) / n_team;
-        if (begin < end)
-            kernel(args, begin, end);
-    }
+    range all = {kernel, args, n};
+    cpu_run(x, n > 1 && n * item_work >= SERIAL_WORK ? 2 : 1, run_share, &all);
 }

@@ -5,12 +5,16 @@
 
 #include "kernels.h"
 #include "ops.h"
+#include "team.h"
 
 /* Replaces the slots of `ops` that the CPU backend has something faster for. */
 void cpu_fill_ops(trk_ops *ops);
 
 /* The best kernels this machine runs. */
 const cpu_kernels *cpu_kernels_best(void);
+
+/* Runs work in the backend's team, or in the calling thread alone when there are fewer than two pieces. */
+void cpu_run(const trk_exec *x, int n_pieces, cpu_team_work *work, void *context);
 
 /* Runs a kernel over n items, in the exec's threads when there is enough to do: item_work is about the number of
  * elements an item loads and stores (times four where every one costs an exponential). */

@@ -65,11 +65,11 @@ static void scatter_strip(const cpu_frame_args *a, int64_t first_row, const uint
             rows[(size_t)r * (size_t)n + (size_t)column] = in[(size_t)column * 16 + (size_t)r];
 }
 
-/* out[i] = clip8((2^21 + sum_k weights[k] in[k * step + i]) >> 22) for n values */
+/* out[i] = clip8((2^21 + sum_k weights[k] in[k * step + i]) >> 22) for n <= 48 values */
 static inline void weighted_bytes(uint8_t *restrict out, const uint8_t *restrict in, ptrdiff_t step,
                                   const int32_t *restrict weights, int taps, int n)
 {
-    int32_t sum[64];
+    int32_t sum[48];
     for (int i = 0; i < n; i++)
         sum[i] = 1 << (TRK_RESAMPLE_BITS - 1);
     for (int k = 0; k < taps; k++)
@@ -84,10 +84,10 @@ static inline void weighted_bytes(uint8_t *restrict out, const uint8_t *restrict
     }
 }
 
-static void frame_columns(const void *args, int64_t begin, int64_t end)
+static void frame_columns(const void *args, int64_t begin, int64_t end, int worker)
 {
     const cpu_frame_args *a = args;
-    uint8_t *before = a->strips + (size_t)omp_get_thread_num() * a->strip_bytes;
+    uint8_t *before = a->strips + (size_t)worker * a->strip_bytes;
     uint8_t *after = before + (size_t)a->width * 3 * 16;
     for (int64_t strip = begin; strip < end; strip++) {
         gather_strip(before, a, strip * 16, a->width * 3);
@@ -100,12 +100,12 @@ static void frame_columns(const void *args, int64_t begin, int64_t end)
     }
 }
 
-static void frame_rows(const void *args, int64_t begin, int64_t end)
+static void frame_rows(const void *args, int64_t begin, int64_t end, int worker)
 {
     const cpu_frame_args *a = args;
     const int n = a->size * 3;
-    float buffer[64];
-    uint8_t bytes[64];
+    float buffer[48];
+    uint8_t bytes[48];
     for (int64_t y = begin; y < end; y++) {
         const int32_t *weights = a->y.fixed + y * a->y.max_taps;
         const uint8_t *in = a->rows + (size_t)a->y.first[y] * (size_t)n;

@@ -1,8 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Kernels over channel-last maps and planes. Included once per instruction set, after isa_rows.h. */
-#include <omp.h>
 
-static void maxpool2x2(const void *args, int64_t begin, int64_t end)
+/* NaN wins: a comparison with NaN is false, which keeps b, and a NaN in a is looked for. */
+static inline float larger(float a, float b)
+{
+    const float max = a > b ? a : b;
+    return a != a ? a : max;
+}
+
+static inline void largest_of_four(float *restrict out, const float *a, const float *b, const float *c, const float *d,
+                                   int n)
+{
+#pragma omp simd
+    for (int i = 0; i < n; i++)
+        out[i] = larger(larger(a[i], b[i]), larger(c[i], d[i]));
+}
+
+static void maxpool2x2(const void *args, int64_t begin, int64_t end, int worker)
 {
     const cpu_map_args *a = args;
     const int out_w = a->w / 2, cols = a->in.cols;
@@ -15,20 +29,14 @@ static void maxpool2x2(const void *args, int64_t begin, int64_t end)
                 for (int i = 0; i < 4; i++)
                     v[i] = load_span(buffers[i], a->in, (2 * y + i / 2) * a->w + 2 * x + i % 2, c, n);
                 float *out = target_span(out_buffer, a->out, y * out_w + x, c);
-                const float *p = v[0], *q = v[1], *s = v[2], *t = v[3];
-#pragma omp simd
-                for (int i = 0; i < n; i++) { /* v > max is false for NaN, so the last operand wins: test both ways */
-                    const float top = p[i] > q[i] || p[i] != p[i] ? p[i] : q[i];
-                    const float bottom = s[i] > t[i] || s[i] != s[i] ? s[i] : t[i];
-                    out[i] = top > bottom || top != top ? top : bottom;
-                }
+                largest_of_four(out, v[0], v[1], v[2], v[3], n);
                 store_span(a->out, y * out_w + x, c, out, n);
             }
         }
     }
 }
 
-static void add_upsampled2x(const void *args, int64_t begin, int64_t end)
+static void add_upsampled2x(const void *args, int64_t begin, int64_t end, int worker)
 {
     const cpu_map_args *a = args;
     const int cols = a->in.cols;
@@ -50,29 +58,43 @@ static void add_upsampled2x(const void *args, int64_t begin, int64_t end)
     }
 }
 
-static void depth_to_space2x(const void *args, int64_t begin, int64_t end)
+/* values [n] = columns first .. first + n of the input's part for output pixel i of map row y, plus the addend */
+static inline void gather_pixel(float *values, const cpu_map_args *a, int64_t y, int i, int first, int n)
+{
+    float in_buffer[SPAN], addend_buffer[SPAN];
+    const int x = i % (2 * a->w), part = (i / (2 * a->w) * 2 + x % 2) * a->out.cols;
+    const float *in = load_span(in_buffer, a->in, y * a->w + x / 2, part + first, n);
+    if (!a->addend.data) {
+        memcpy(values, in, (size_t)n * sizeof *values);
+        return;
+    }
+    const float *addend = load_span(addend_buffer, a->addend, 4 * y * a->w + i, first, n);
+#pragma omp simd
+    for (int j = 0; j < n; j++)
+        values[j] = in[j] + addend[j];
+}
+
+/* As many pixels at once as a span holds: few channels would leave most of a vector empty in the activation. */
+static void depth_to_space2x(const void *args, int64_t begin, int64_t end, int worker)
 {
     const cpu_map_args *a = args;
-    const int cols = a->out.cols;
-    float in_buffer[SPAN], addend_buffer[SPAN], out_buffer[SPAN];
+    const int cols = a->out.cols, group = cols < SPAN ? SPAN / cols : 1;
+    float values[SPAN];
     for (int64_t y = begin; y < end; y++) {
-        for (int i = 0; i < 4 * a->w; i++) {
-            const int x = i % (2 * a->w), part = (i / (2 * a->w) * 2 + x % 2) * cols;
-            const int64_t out_row = 4 * y * a->w + i, in_row = y * a->w + x / 2;
+        for (int i = 0; i < 4 * a->w; i += group) {
+            const int n_pixels = 4 * a->w - i < group ? 4 * a->w - i : group;
             for (int c = 0; c < cols; c += SPAN) {
                 const int n = span_length(cols, c);
-                const float *in = load_span(in_buffer, a->in, in_row, part + c, n);
-                float *out = target_span(out_buffer, a->out, out_row, c);
-                if (a->addend.data) {
-                    const float *addend = load_span(addend_buffer, a->addend, out_row, c, n);
-#pragma omp simd
-                    for (int j = 0; j < n; j++)
-                        out[j] = in[j] + addend[j];
-                } else {
-                    memcpy(out, in, (size_t)n * sizeof *out);
+                for (int p = 0; p < n_pixels; p++)
+                    gather_pixel(values + p * n, a, y, i + p, c, n);
+                act_span(values, n_pixels * n, a->act);
+                for (int p = 0; p < n_pixels; p++) {
+                    float *out = target_span(values, a->out, 4 * y * a->w + i + p, c);
+                    if (a->out.dtype == TRK_F32)
+                        memcpy(out, values + p * n, (size_t)n * sizeof *out);
+                    else
+                        store_span(a->out, 4 * y * a->w + i + p, c, values + p * n, n);
                 }
-                act_span(out, n, a->act);
-                store_span(a->out, out_row, c, out, n);
             }
         }
     }
@@ -99,13 +121,13 @@ static void combine_rows(float *columns, const cpu_resize_args *a, int64_t y)
     columns[n] = 0;
 }
 
-static void resize_bilinear(const void *args, int64_t begin, int64_t end)
+static void resize_bilinear(const void *args, int64_t begin, int64_t end, int worker)
 {
     const cpu_resize_args *a = args;
     const int n_out = a->out.cols, taps = a->x.max_taps;
     const int32_t *first = a->x.first;
     const float *weights = a->x.weights;
-    float *columns = a->columns + omp_get_thread_num() * a->columns_stride;
+    float *columns = a->columns + worker * a->columns_stride;
     for (int64_t y = begin; y < end; y++) {
         float *out = (float *)a->out.data + y * a->out.stride;
         combine_rows(columns, a, y);

@@ -84,7 +84,7 @@ static void matmul_lanes(const cpu_matmul_args *a, int64_t row)
     }
 }
 
-static void matmul_nt(const void *args, int64_t begin, int64_t end)
+static void matmul_nt(const void *args, int64_t begin, int64_t end, int worker)
 {
     const cpu_matmul_args *a = args;
     for (int64_t block = begin; block < end; block++)
@@ -137,7 +137,7 @@ static void row_products(const trk_mat *out, int64_t row, int n_rows, const floa
     }
 }
 
-static void linear(const void *args, int64_t begin, int64_t end)
+static void linear(const void *args, int64_t begin, int64_t end, int worker)
 {
     const cpu_linear_args *a = args;
     for (int64_t block = begin; block < end; block++) {
@@ -184,13 +184,13 @@ static void depthwise_pixel(float *sums, const cpu_convolution_args *a, int64_t 
     }
 }
 
-static void convolution(const void *args, int64_t begin, int64_t end)
+static void convolution(const void *args, int64_t begin, int64_t end, int worker)
 {
     const cpu_convolution_args *a = args;
     const cpu_layer_shape *l = &a->shape;
     const int n_in = l->kernel * l->kernel * l->n_in, depthwise = l->groups > 1;
     const trk_epilogue epilogue = {.act = a->act};
-    float *patches = a->patches + omp_get_thread_num() * a->patch_stride;
+    float *patches = a->patches + worker * a->patch_stride;
     for (int64_t y = begin; y < end; y++) {
         for (int x = 0; x < a->out_w; x += depthwise ? 1 : CPU_LINEAR_ROWS) {
             const int64_t row = y * a->out_w + x;

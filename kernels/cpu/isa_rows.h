@@ -180,7 +180,7 @@ static void layernorm_narrow(const cpu_layernorm_args *a, int64_t row, int n_row
     }
 }
 
-static void layernorm(const void *args, int64_t begin, int64_t end)
+static void layernorm(const void *args, int64_t begin, int64_t end, int worker)
 {
     const cpu_layernorm_args *a = args;
     if (a->in.cols <= NARROW_COLS) {
@@ -192,7 +192,7 @@ static void layernorm(const void *args, int64_t begin, int64_t end)
         layernorm_row(a, row);
 }
 
-static void add(const void *args, int64_t begin, int64_t end)
+static void add(const void *args, int64_t begin, int64_t end, int worker)
 {
     const cpu_add_args *s = args;
     float a_buffer[SPAN], b_buffer[SPAN], out_buffer[SPAN];
@@ -211,7 +211,7 @@ static void add(const void *args, int64_t begin, int64_t end)
     }
 }
 
-static void convert(const void *args, int64_t begin, int64_t end)
+static void convert(const void *args, int64_t begin, int64_t end, int worker)
 {
     const cpu_convert_args *a = args;
     const size_t element = trk_dtype_bytes(a->out.dtype);
@@ -229,7 +229,7 @@ static void convert(const void *args, int64_t begin, int64_t end)
     }
 }
 
-static void mask_to_memory(const void *args, int64_t begin, int64_t end)
+static void mask_to_memory(const void *args, int64_t begin, int64_t end, int worker)
 {
     const cpu_mask_to_memory_args *a = args;
     float in_buffer[SPAN], out_buffer[SPAN];

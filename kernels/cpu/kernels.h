@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The vectorised kernels of the CPU backend, compiled once per instruction set (kernels_<isa>.c) and chosen at run time.
  * Every kernel handles the half-open range [begin, end) of its items; items do not depend on each other, so results do
- * not depend on how cpu_for splits the range over threads. */
+ * not depend on how cpu_for splits the range over workers. `worker` < the exec's n_threads says whose buffer to use. */
 #ifndef TRK_KERNELS_CPU_KERNELS_H
 #define TRK_KERNELS_CPU_KERNELS_H
 
@@ -9,7 +9,7 @@
 #include "ops.h"
 #include "resample.h"
 
-typedef void cpu_kernel(const void *args, int64_t begin, int64_t end);
+typedef void cpu_kernel(const void *args, int64_t begin, int64_t end, int worker);
 
 /* name of kernel, args struct, item of the range */
 #define CPU_KERNEL_LIST(X)                                                                                             \

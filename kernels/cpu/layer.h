@@ -17,8 +17,8 @@ static inline int cpu_layer_is_linear(const cpu_layer_shape *s)
 }
 
 typedef struct cpu_layer_call {
-    trk_mat out; /* f32, or bf16 on a bf16 backend; dense rows unless the layer is linear */
-    trk_mat in;  /* of the backend's activation type; dense rows unless the layer is linear */
+    trk_mat out; /* f32, or bf16 on a bf16 backend; dense rows */
+    trk_mat in;  /* of the backend's activation type; dense rows */
     int in_h, in_w;
     trk_epilogue epilogue;
 } cpu_layer_call;
@@ -26,7 +26,8 @@ typedef struct cpu_layer_call {
 struct cpu_layer;   /* one layer's packed weights */
 struct cpu_library; /* what all layers of a backend share */
 
-trk_status cpu_library_create(struct cpu_library **out, trk_allocator *allocator);
+/* n_workers: that may run a layer at the same time without allocating; more may. */
+trk_status cpu_library_create(struct cpu_library **out, int n_workers, trk_allocator *allocator);
 void cpu_library_destroy(struct cpu_library **library); /* NULL-safe, clears the handle */
 int cpu_library_has_bf16(void);
 const char *cpu_library_name(void); /* "oneDNN 2.6.3", "" for none; static storage */

@@ -29,6 +29,7 @@ struct cpu_library {
     onednn_layout *layouts; /* owned */
     int n_products;
     uint64_t clock;
+    int n_workers;
 };
 
 static void *allocate_zeroed(struct cpu_library *cache, const char *owner, size_t bytes)
@@ -64,8 +65,8 @@ static int key_is_linear(const onednn_key *k)
 static dnnl_status_t describe_linear(onednn_product *p, onednn_desc *weights)
 {
     const onednn_key *k = &p->key;
-    const dnnl_dim_t in[] = {k->in_h, k->n_in}, in_strides[] = {k->in_stride, 1};
-    const dnnl_dim_t out[] = {k->in_h, k->n_out}, out_strides[] = {k->out_stride, 1};
+    const dnnl_dim_t in[] = {k->in_h, k->n_in}, in_strides[] = {k->n_in, 1};
+    const dnnl_dim_t out[] = {k->in_h, k->n_out}, out_strides[] = {k->n_out, 1};
     const dnnl_dim_t bias[] = {1, k->n_out}, bias_strides[] = {k->n_out, 1}, w[] = {k->n_in, k->n_out};
     dnnl_status_t rc = onednn_desc_init(&p->in, 2, in, (dnnl_data_type_t)k->in_type, in_strides);
     if (rc == dnnl_success)
@@ -79,7 +80,7 @@ static dnnl_status_t describe_convolution(onednn_product *p, onednn_desc *weight
 {
     const onednn_key *k = &p->key;
     const dnnl_dim_t h = k->in_h, w = k->in_w, ci = k->n_in, co = k->n_out;
-    const dnnl_dim_t out_h = (h + 2 * k->padding - k->kernel) / k->stride + 1;
+    const dnnl_dim_t out_h = (h + k->pad_top + k->pad_bottom - k->kernel) / k->stride + 1;
     const dnnl_dim_t out_w = (w + 2 * k->padding - k->kernel) / k->stride + 1;
     const dnnl_dim_t in[] = {1, ci, h, w}, in_strides[] = {h * w * ci, 1, w * ci, ci};
     const dnnl_dim_t out[] = {1, co, out_h, out_w}, out_strides[] = {out_h * out_w * co, 1, out_w * co, co};
@@ -110,7 +111,9 @@ static dnnl_status_t create_description(const struct cpu_library *cache, onednn_
         const onednn_desc *weights = layout ? &layout->desc : &any, *bias = k->has_bias ? &p->bias : NULL;
         rc = key_is_linear(k) ? onednn_matmul_create(out, cache->engine, attr, &p->in, weights, bias, &p->out)
                               : onednn_convolution_create(out, cache->engine, attr, &p->in, weights, bias, &p->out,
-                                                          (int)k->stride, (int)k->padding);
+                                                          (int)k->stride,
+                                                          (const int[]){(int)k->pad_top, (int)k->pad_bottom,
+                                                                        (int)k->padding, (int)k->padding});
     }
     if (attr)
         dnnl_primitive_attr_destroy(attr);
@@ -291,20 +294,42 @@ static trk_status create_seat(struct cpu_library *cache, onednn_product *p, oned
     return TRK_OK;
 }
 
+/* A seat for every worker from the start: what is allocated does not depend on how their work falls together. */
+static trk_status create_seats(struct cpu_library *cache, onednn_product *p)
+{
+    for (int i = 0; i < cache->n_workers; i++) {
+        onednn_seat *seat;
+        const trk_status rc = create_seat(cache, p, &seat);
+        if (rc < 0)
+            return rc;
+        seat->next = p->free_seats;
+        p->free_seats = seat;
+    }
+    return TRK_OK;
+}
+
+static trk_status add_product(struct cpu_library *cache, const onednn_key *key, const onednn_layout *layout,
+                              unsigned bucket, onednn_product **out)
+{
+    if (cache->n_products >= MAX_PRODUCTS)
+        evict_oldest(cache);
+    trk_status rc = create_product(cache, key, layout, out);
+    if (rc < 0)
+        return rc;
+    (*out)->next = cache->buckets[bucket];
+    cache->buckets[bucket] = *out;
+    cache->n_products++;
+    return create_seats(cache, *out);
+}
+
 static trk_status take_locked(struct cpu_library *cache, const onednn_key *key, const onednn_layout *layout,
                               onednn_seat **out)
 {
     const unsigned bucket = bucket_of(key);
     onednn_product *p = find(cache, key, bucket);
     trk_status rc = TRK_OK;
-    if (!p) {
-        if (cache->n_products >= MAX_PRODUCTS)
-            evict_oldest(cache);
-        TRK_CHECK(create_product(cache, key, layout, &p));
-        p->next = cache->buckets[bucket];
-        cache->buckets[bucket] = p;
-        cache->n_products++;
-    }
+    if (!p)
+        TRK_CHECK(add_product(cache, key, layout, bucket, &p));
     p->last_used = ++cache->clock;
     if (p->free_seats) {
         *out = p->free_seats;
@@ -342,7 +367,7 @@ dnnl_engine_t onednn_cache_engine(const struct cpu_library *cache)
     return cache->engine;
 }
 
-trk_status cpu_library_create(struct cpu_library **out, trk_allocator *allocator)
+trk_status cpu_library_create(struct cpu_library **out, int n_workers, trk_allocator *allocator)
 {
     *out = NULL;
     struct cpu_library *cache = allocator->allocate(allocator, TRK_MEM_PINNED, "oneDNN cache", sizeof *cache);
@@ -350,6 +375,7 @@ trk_status cpu_library_create(struct cpu_library **out, trk_allocator *allocator
         return TRK_FAIL(TRK_E_MEMORY, "oneDNN cache: no memory for %zu bytes", sizeof *cache);
     memset(cache, 0, sizeof *cache);
     cache->allocator = allocator;
+    cache->n_workers = n_workers;
     const dnnl_status_t rc = dnnl_engine_create(&cache->engine, dnnl_cpu, 0);
     if (rc != dnnl_success) {
         allocator->release(allocator, TRK_MEM_PINNED, cache, sizeof *cache);

@@ -7,13 +7,21 @@
 #include <string.h>
 
 #include "backend_private.h"
+#include "cpu.h"
 #include "layer.h"
 #include "onednn_cache.h"
 #include "workspace.h"
 
+/* Rows of a linear layer that one worker takes at a time: inputs and outputs stay in the second-level cache. */
+#define STRIP_ROWS 1024
+
 /* What weights are packed for: rows of a linear layer, side of the map a convolution reads. */
-#define USUAL_ROWS 4096
+#define USUAL_ROWS STRIP_ROWS
 #define USUAL_SIDE 64
+
+/* Multiply-adds below which a product stays on one thread: ten to twenty microseconds, where waking others, and waiting
+ * for them on a busy machine, costs more than they save. */
+#define SERIAL_PRODUCTS (1 << 20)
 
 typedef struct packed_weights {
     const onednn_layout *layout;
@@ -53,14 +61,23 @@ static dnnl_alg_kind_t onednn_act(trk_act act)
     return dnnl_alg_kind_undef;
 }
 
-/* The threads of a oneDNN call are those OpenMP would give the calling thread: sets that, and leaves it set. */
-static void set_threads(int n_threads)
+/* Primitives are made for and run by one thread: the work is divided here, over the backend's own team. oneDNN asks
+ * OpenMP how many threads the calling one may use; that is one while this is in force. */
+static int enter_single_thread(void)
 {
-    if (omp_get_max_threads() != n_threads)
-        omp_set_num_threads(n_threads);
+    const int before = omp_get_max_threads();
+    if (before != 1)
+        omp_set_num_threads(1);
+    return before;
 }
 
-static onednn_key base_key(const struct cpu_layer *layer, int n_threads)
+static void leave_single_thread(int before)
+{
+    if (before != 1)
+        omp_set_num_threads(before);
+}
+
+static onednn_key base_key(const struct cpu_layer *layer)
 {
     const cpu_layer_shape *s = &layer->shape;
     return (onednn_key){.n_in = s->n_in,
@@ -69,13 +86,12 @@ static onednn_key base_key(const struct cpu_layer *layer, int n_threads)
                         .stride = s->stride,
                         .padding = s->padding,
                         .groups = s->groups,
+                        .pad_top = s->padding,
+                        .pad_bottom = s->padding,
                         .in_type = onednn_type(layer->dtype),
                         .out_type = dnnl_f32,
-                        .in_stride = s->n_in,
-                        .out_stride = s->n_out,
                         .act = dnnl_alg_kind_undef,
-                        .has_bias = layer->bias != NULL,
-                        .n_threads = n_threads};
+                        .has_bias = layer->bias != NULL};
 }
 
 /* The weights as the checkpoint stores them. */
@@ -174,8 +190,8 @@ trk_status cpu_layer_create(struct cpu_layer **out, trk_backend *backend, trk_al
     layer->cache = backend->library;
     pthread_mutex_init(&layer->mutex, NULL);
     atomic_init(&layer->weights, NULL);
-    set_threads(backend->n_threads);
-    onednn_key key = base_key(layer, backend->n_threads);
+    const int threads_before = enter_single_thread();
+    onednn_key key = base_key(layer);
     key.in_h = cpu_layer_is_linear(shape) ? USUAL_ROWS : USUAL_SIDE;
     key.in_w = cpu_layer_is_linear(shape) ? 1 : USUAL_SIDE;
     const onednn_layout *layout;
@@ -185,6 +201,7 @@ trk_status cpu_layer_create(struct cpu_layer **out, trk_backend *backend, trk_al
     *out = layer;
     layer = NULL;
 done:
+    leave_single_thread(threads_before);
     cpu_layer_release(&layer, allocator);
     return rc;
 }
@@ -205,15 +222,15 @@ void cpu_layer_release(struct cpu_layer **layer, trk_allocator *allocator)
 }
 
 /* Points the seat's arguments at this call's data and runs. */
-static dnnl_status_t execute(onednn_seat *seat, const cpu_layer_call *call, const packed_weights *weights,
-                             const float *bias, void *scratch)
+static dnnl_status_t execute(onednn_seat *seat, const packed_weights *weights, const float *bias, void *in, void *out,
+                             void *scratch)
 {
     dnnl_exec_arg_t args[5] = {
         {DNNL_ARG_SRC, seat->in}, {DNNL_ARG_DST, seat->out}, {DNNL_ARG_WEIGHTS, weights->memory}};
     int n_args = 3;
-    dnnl_status_t rc = dnnl_memory_set_data_handle(seat->in, call->in.data);
+    dnnl_status_t rc = dnnl_memory_set_data_handle(seat->in, in);
     if (rc == dnnl_success)
-        rc = dnnl_memory_set_data_handle(seat->out, call->out.data);
+        rc = dnnl_memory_set_data_handle(seat->out, out);
     if (rc == dnnl_success && seat->bias) {
         args[n_args++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, seat->bias};
         rc = dnnl_memory_set_data_handle(seat->bias, (void *)(uintptr_t)bias);
@@ -227,31 +244,137 @@ static dnnl_status_t execute(onednn_seat *seat, const cpu_layer_call *call, cons
     return rc == dnnl_success ? dnnl_stream_wait(seat->stream) : rc;
 }
 
+/* ---- strips ---- */
+
+/* A call is cut into strips of output rows (of a linear layer) or map rows (of a convolution), any of which one worker
+ * computes alone. Strips are few shapes, so few primitives: all alike, but for the first and last of a padded map and a
+ * shorter last one. */
+typedef struct strip_run {
+    trk_exec *x;
+    struct cpu_layer *layer;
+    const cpu_layer_call *call;
+    int is_linear, n_units, strip_units, n_strips; /* unit: an output row, or a map row of the output */
+    char *scratch;                                 /* [workers, scratch_bytes] */
+    size_t scratch_bytes;
+    atomic_int next;   /* first strip nobody has taken */
+    atomic_int failed; /* first dnnl_status_t or trk_status that is not success */
+} strip_run;
+
+typedef struct strip {
+    onednn_key key;
+    void *in, *out;
+} strip;
+
+static char *row_of(trk_mat m, int64_t row)
+{
+    return (char *)m.data + row * m.stride * (int64_t)trk_dtype_bytes(m.dtype);
+}
+
+static strip strip_at(const strip_run *run, int index)
+{
+    const cpu_layer_shape *s = &run->layer->shape;
+    const cpu_layer_call *call = run->call;
+    const int64_t begin = (int64_t)index * run->strip_units;
+    const int64_t end = begin + run->strip_units < run->n_units ? begin + run->strip_units : run->n_units;
+    strip out = {.key = base_key(run->layer)};
+    out.key.out_type = onednn_type(call->out.dtype);
+    out.key.act = onednn_act(call->epilogue.act);
+    out.key.accumulate = call->epilogue.accumulate != 0;
+    if (run->is_linear) {
+        out.key.in_h = end - begin;
+        out.key.in_w = 1;
+        out.in = row_of(call->in, begin);
+        out.out = row_of(call->out, begin);
+        return out;
+    }
+    const int64_t top = begin * s->stride - s->padding, bottom = (end - 1) * s->stride - s->padding + s->kernel;
+    const int64_t first = top > 0 ? top : 0, last = bottom < call->in_h ? bottom : call->in_h;
+    const int64_t out_w = call->out.rows / run->n_units;
+    out.key.pad_top = first - top;
+    out.key.pad_bottom = bottom - last;
+    out.key.in_h = last - first;
+    out.key.in_w = call->in_w;
+    out.in = row_of(call->in, first * call->in_w);
+    out.out = row_of(call->out, begin * out_w);
+    return out;
+}
+
+static onednn_seat *take_seat(struct cpu_layer *layer, const onednn_key *key, trk_status *rc)
+{
+    onednn_seat *seat = NULL;
+    const packed_weights *first = atomic_load_explicit(&layer->weights, memory_order_acquire);
+    *rc = onednn_cache_take(layer->cache, key, first->layout, &seat);
+    return *rc < 0 ? NULL : seat;
+}
+
+/* Makes sure that the primitive and the weights for a strip exist, and that the scratch memory will do. */
+static int ready_strip(strip_run *run, int index)
+{
+    trk_status rc;
+    const strip s = strip_at(run, index);
+    onednn_seat *seat = take_seat(run->layer, &s.key, &rc);
+    if (!seat) {
+        trk_exec_fail(run->x, rc);
+        return 0;
+    }
+    const int has_weights = find_or_pack(run->x, run->layer, seat->layout) != NULL;
+    if (seat->scratch_bytes > run->scratch_bytes)
+        run->scratch_bytes = (seat->scratch_bytes + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
+    onednn_cache_give_back(run->layer->cache, seat);
+    return has_weights;
+}
+
+static void run_strips(void *context, int worker, int n_workers)
+{
+    (void)n_workers;
+    strip_run *run = context;
+    const int threads_before = enter_single_thread();
+    for (;;) {
+        const int index = atomic_fetch_add_explicit(&run->next, 1, memory_order_relaxed);
+        if (index >= run->n_strips)
+            break;
+        trk_status rc;
+        const strip s = strip_at(run, index);
+        onednn_seat *seat = take_seat(run->layer, &s.key, &rc);
+        int status = rc;
+        if (seat) {
+            status = (int)execute(seat, find_packed(run->layer, seat->layout), run->layer->bias, s.in, s.out,
+                                  run->scratch + run->scratch_bytes * (size_t)worker);
+            onednn_cache_give_back(run->layer->cache, seat);
+        }
+        if (status != 0)
+            atomic_store(&run->failed, status);
+    }
+    leave_single_thread(threads_before);
+}
+
 void cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *call)
 {
-    const int is_linear = cpu_layer_is_linear(&layer->shape);
-    onednn_key key = base_key(layer, x->n_threads);
-    key.in_h = is_linear ? call->in.rows : call->in_h;
-    key.in_w = is_linear ? 1 : call->in_w;
-    key.in_stride = call->in.stride;
-    key.out_stride = call->out.stride;
-    key.out_type = onednn_type(call->out.dtype);
-    key.act = onednn_act(call->epilogue.act);
-    key.accumulate = call->epilogue.accumulate != 0;
-    set_threads(x->n_threads);
-    onednn_seat *seat;
-    const packed_weights *first = atomic_load_explicit(&layer->weights, memory_order_acquire);
-    const trk_status rc = onednn_cache_take(layer->cache, &key, first->layout, &seat);
-    if (rc < 0) {
-        trk_exec_fail(x, rc);
+    const cpu_layer_shape *s = &layer->shape;
+    const int64_t products = (int64_t)call->out.rows * s->n_out * s->n_in / s->groups * s->kernel * s->kernel;
+    const int n_threads = products < SERIAL_PRODUCTS ? 1 : x->n_threads;
+    strip_run run = {.x = x, .layer = layer, .call = call, .is_linear = cpu_layer_is_linear(s)};
+    run.n_units = run.is_linear ? call->out.rows : (call->in_h + 2 * s->padding - s->kernel) / s->stride + 1;
+    const int most = run.is_linear ? STRIP_ROWS : run.n_units;
+    int pieces = (run.n_units + most - 1) / most;
+    pieces = (pieces + n_threads - 1) / n_threads * n_threads; /* equal shares */
+    const int multiple = run.is_linear && run.n_units > 16 * pieces ? 16 : 1;
+    run.strip_units = ((run.n_units + pieces - 1) / pieces + multiple - 1) / multiple * multiple;
+    run.n_strips = (run.n_units + run.strip_units - 1) / run.strip_units;
+
+    const int threads_before = enter_single_thread();
+    int ready = ready_strip(&run, 0) && ready_strip(&run, run.n_strips - 1);
+    for (int i = 1; ready && !run.is_linear && i < run.n_strips - 1; i++)
+        ready = ready_strip(&run, i);
+    leave_single_thread(threads_before);
+    if (ready && run.scratch_bytes) {
+        run.scratch = cpu_workspace_get(x, CPU_WORKSPACE_LIBRARY, run.scratch_bytes * (size_t)n_threads);
+        ready = run.scratch != NULL;
+    }
+    if (!ready)
         return;
-    }
-    const packed_weights *weights = find_or_pack(x, layer, seat->layout);
-    void *scratch = seat->scratch_bytes ? cpu_workspace_get(x, CPU_WORKSPACE_LIBRARY, seat->scratch_bytes) : NULL;
-    if (weights && (scratch || !seat->scratch_bytes)) {
-        const dnnl_status_t status = execute(seat, call, weights, layer->bias, scratch);
-        if (status != dnnl_success)
-            trk_exec_fail(x, TRK_FAIL(TRK_E_BACKEND, "oneDNN: product failed (status %d)", (int)status));
-    }
-    onednn_cache_give_back(layer->cache, seat);
+    cpu_run(x, n_threads > 1 ? run.n_strips : 1, run_strips, &run);
+    const int status = atomic_load(&run.failed);
+    if (status != 0)
+        trk_exec_fail(x, TRK_FAIL(TRK_E_BACKEND, "oneDNN: product failed (status %d)", status));
 }

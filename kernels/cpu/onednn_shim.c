@@ -108,20 +108,20 @@ dnnl_status_t onednn_matmul_create(dnnl_primitive_desc_t *out, dnnl_engine_t eng
 
 dnnl_status_t onednn_convolution_create(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_primitive_attr_t attr,
                                         const onednn_desc *in, const onednn_desc *weights, const onednn_desc *bias,
-                                        const onednn_desc *out_desc, int stride, int padding)
+                                        const onednn_desc *out_desc, int stride, const int padding[4])
 {
-    const dnnl_dims_t strides = {stride, stride}, paddings = {padding, padding};
+    const dnnl_dims_t strides = {stride, stride}, before = {padding[0], padding[2]}, after = {padding[1], padding[3]};
 #if DNNL_VERSION_MAJOR >= 3
     const dnnl_dims_t dilations = {0, 0};
     return dnnl_convolution_forward_primitive_desc_create(out, engine, dnnl_forward_inference, dnnl_convolution_direct,
                                                           MD(in), MD(weights), bias ? MD(bias) : NULL, MD(out_desc),
-                                                          strides, dilations, paddings, paddings, attr);
+                                                          strides, dilations, before, after, attr);
 #else
     dnnl_convolution_desc_t operation;
     const dnnl_status_t rc =
         dnnl_convolution_forward_desc_init(&operation, dnnl_forward_inference, dnnl_convolution_direct, MD(in),
-                                           MD(weights), bias ? MD(bias) : NULL, MD(out_desc), strides, paddings,
-                                           paddings);
+                                           MD(weights), bias ? MD(bias) : NULL, MD(out_desc), strides, before,
+                                           after);
     return rc == dnnl_success ? dnnl_primitive_desc_create(out, &operation, attr, engine, NULL) : rc;
 #endif
 }

@@ -24,13 +24,13 @@ dnnl_status_t onednn_memory_create(dnnl_memory_t *out, const onednn_desc *desc, 
 /* act: dnnl_alg_kind_undef for none; sum: add to the destination, after act. Scratch memory is the user's. */
 dnnl_status_t onednn_attr_create(dnnl_primitive_attr_t *out, dnnl_alg_kind_t act, int sum);
 
-/* bias NULL: none */
+/* bias NULL: none; padding: top, bottom, left, right */
 dnnl_status_t onednn_matmul_create(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_primitive_attr_t attr,
                                    const onednn_desc *in, const onednn_desc *weights, const onednn_desc *bias,
                                    const onednn_desc *out_desc);
 dnnl_status_t onednn_convolution_create(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_primitive_attr_t attr,
                                         const onednn_desc *in, const onednn_desc *weights, const onednn_desc *bias,
-                                        const onednn_desc *out_desc, int stride, int padding);
+                                        const onednn_desc *out_desc, int stride, const int padding[4]);
 
 /* Copies between layouts and types; waits until done. */
 dnnl_status_t onednn_reorder(dnnl_engine_t engine, const onednn_desc *from, void *from_data, dnnl_memory_t to,

@@ -16,7 +16,7 @@ struct cpu_layer {
     size_t bytes;
 };
 
-trk_status cpu_library_create(struct cpu_library **out, trk_allocator *allocator)
+trk_status cpu_library_create(struct cpu_library **out, int n_workers, trk_allocator *allocator)
 {
     (void)allocator;
     *out = NULL; /* nothing is shared */

@@ -18,31 +18,39 @@ static trk_mat workspace_mat(trk_exec *x, int slot, trk_dtype dtype, int rows, i
     return m;
 }
 
-static int is_ready(trk_mat m, trk_dtype dtype, int must_be_dense)
+static int is_ready(trk_mat m, trk_dtype dtype)
 {
-    return m.dtype == dtype && (!must_be_dense || m.stride == m.cols);
+    return m.dtype == dtype && m.stride == m.cols;
 }
 
-/* Runs a prepared layer on any operands. */
-static void run_layer(trk_exec *x, struct cpu_layer *layer, cpu_layer_call call, int dense)
+/* Runs a prepared layer on any operands. Rows have to be dense: oneDNN 2.6 takes others only on a slow path whose
+ * rounding depends on the number of threads. */
+static void run_layer(trk_exec *x, struct cpu_layer *layer, cpu_layer_call call)
 {
     const trk_mat in = call.in, out = call.out;
+    const int accumulate = call.epilogue.accumulate;
     if (!in.rows || !out.rows)
         return;
-    if (!is_ready(in, x->activation, dense)) {
+    if (!is_ready(in, x->activation)) {
         call.in = workspace_mat(x, CPU_WORKSPACE_INPUT, x->activation, in.rows, in.cols);
         if (!call.in.data)
             return;
         convert_cpu(x, call.in, in);
     }
     const trk_dtype out_dtype = x->activation == TRK_BF16 ? out.dtype : TRK_F32; /* bf16 products write either */
-    if (!is_ready(out, out_dtype, dense)) {
+    const int staged = !is_ready(out, out_dtype);
+    if (staged) {
         call.out = workspace_mat(x, CPU_WORKSPACE_OUTPUT, out_dtype, out.rows, out.cols);
         if (!call.out.data)
             return;
+        call.epilogue.accumulate = 0;
     }
     cpu_layer_run(x, layer, &call);
-    if (call.out.data != out.data && x->status >= 0)
+    if (!staged || x->status < 0)
+        return;
+    if (accumulate)
+        add_cpu(x, out, out, call.out);
+    else
         convert_cpu(x, out, call.out);
 }
 
@@ -51,7 +59,7 @@ void linear_cpu(trk_exec *x, trk_mat out, trk_mat in, const trk_linear *layer, t
     TRK_EXPECT(x, "linear", layer->prepared);
     TRK_EXPECT(x, "linear", in.cols == layer->n_in && out.cols == layer->n_out && out.rows == in.rows);
     TRK_EXPECT(x, "linear", !epilogue.accumulate || out.dtype == TRK_F32);
-    run_layer(x, layer->prepared, (cpu_layer_call){.out = out, .in = in, .epilogue = epilogue}, 0);
+    run_layer(x, layer->prepared, (cpu_layer_call){.out = out, .in = in, .epilogue = epilogue});
 }
 
 void conv2d_cpu(trk_exec *x, trk_mat out, trk_mat in, int in_h, int in_w, const trk_conv *layer, trk_act act)
@@ -61,9 +69,8 @@ void conv2d_cpu(trk_exec *x, trk_mat out, trk_mat in, int in_h, int in_w, const 
     const int out_h = (in_h + 2 * layer->padding - layer->kernel) / layer->stride + 1;
     const int out_w = (in_w + 2 * layer->padding - layer->kernel) / layer->stride + 1;
     TRK_EXPECT(x, "conv2d", out.rows == out_h * out_w);
-    const int is_product = layer->kernel == 1 && layer->stride == 1 && !layer->padding && layer->groups == 1;
     run_layer(x, layer->prepared,
-              (cpu_layer_call){.out = out, .in = in, .in_h = in_h, .in_w = in_w, .epilogue = {.act = act}}, !is_product);
+              (cpu_layer_call){.out = out, .in = in, .in_h = in_h, .in_w = in_w, .epilogue = {.act = act}});
 }
 
 /* a [n, k] as f32 rows padded with zeros to whole vectors, rounded as the backend's products are */

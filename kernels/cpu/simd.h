@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One vector of SIMD_LANES floats, as wide as the compiler flags of the including file allow: kernels are written once
- * on top of this and compiled once per instruction set. Everything is static: files of different flags never share code.
- * Arithmetic is that of GCC vector extensions; a multiply and an add in one expression become one FMA where the target
- * has it (-ffp-contract=fast). */
+ * on top of this and compiled once per instruction set. Everything is static: files of different flags never share
+ * code. Arithmetic is that of GCC vector extensions; a multiply and an add in one expression become one FMA where the
+ * target has it (-ffp-contract=fast). */
 #ifndef TRK_KERNELS_CPU_SIMD_H
 #define TRK_KERNELS_CPU_SIMD_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Plain C attention with double accumulators, the definition the fast kernels are held to:
  *   s[j] = scale * sum_d q[d] k[j][d],   p[j] = exp(s[j] - max_j s[j]),   out[c] = sum_j p[j] v[j][c] / sum_j p[j]
- * On a bf16 backend the factors of both products (q, k and p, v) are rounded to bf16, p before it is summed, so that the
- * weights still add up to one. */
+ * On a bf16 backend the factors of both products (q, k and p, v) are rounded to bf16, p before it is summed, so that
+ * the weights still add up to one. */
 #include "element.h"
 #include "expect.h"
 #include "ref.h"
@@ -130,8 +130,8 @@ static void attend_window(const trk_exec *exec, const window_map *m, head_buffer
         for (int x = x0 / step; x < (x0 + m->window_w) / step && x < m->w / step; x++) {
             for (int d = 0; d < dim; d++) {
                 const int col = head * dim + d;
-                const double query = m->pool ? pooled_query(m->qkv, m->w, y, x, col)
-                                             : element_get(m->qkv, (int64_t)y * m->w + x, col);
+                const double query =
+                    m->pool ? pooled_query(m->qkv, m->w, y, x, col) : element_get(m->qkv, (int64_t)y * m->w + x, col);
                 b->q[d] = element_factor(exec, query);
             }
             attend(exec, b->result, b->p, b->q, b->k, b->v, n, dim, dim, 1 / sqrt(dim));

@@ -63,6 +63,22 @@ is "object that never starts: warnings" "$(grep -c "^track: warning: .*frame 90"
 "$track" "$clip" --box $box --start 20 --frames 3 --reverse --jsonl - -q | sed 's/,.*//' >frames.txt
 is "reverse" "$(tr '\n' ' ' <frames.txt)" '{"frame":20 {"frame":19 {"frame":18 '
 
+# a video that breaks off: what is there is tracked, and said
+"$track" "$clip" --box $box --frames 12 -o out/whole.mkv -q
+head -c $(($(stat -c %s out/whole.mkv) / 2)) out/whole.mkv >out/half.mkv
+"$track" out/half.mkv --box $box --boxes out/half.txt -q 2>stderr.txt
+is "half a video: exit status" $? 0
+is "half a video: warnings" "$(grep -c "^track: warning: .*about 12 were expected" stderr.txt)" 1
+n_lines=$(wc -l <out/half.txt)
+[ "$n_lines" -ge 1 ] && [ "$n_lines" -lt 12 ] || complain "half a video: $n_lines frames of 12"
+# where the header counts the frames it is a failure, which keeps the outputs up to there; overlays have theirs in front
+"$track" "$clip" --box $box --frames 24 -o out/whole.mp4 -q
+head -c $(($(stat -c %s out/whole.mp4) / 2)) out/whole.mp4 >out/half.mp4
+"$track" out/half.mp4 --box $box --boxes out/half2.txt 2>stderr.txt
+is "half a counted video: exit status" $? 1
+is "half a counted video: lines on standard error" "$(wc -l <stderr.txt)" 1
+is "half a counted video: message" "$(grep -o "ends early, after $(wc -l <out/half2.txt) of 24 frames" stderr.txt | wc -l)" 1
+
 # stopped by a signal: status 128 + signal, outputs whole up to there
 mkfifo pipe
 "$track" "$clip" --box $box --jsonl pipe -o out/stopped.mp4 -q &

@@ -6,9 +6,9 @@
  *
  * Bounds, on max |difference| / max |reference| and on the normalised mean squared error:
  * - f32: 2e-5. Sums of n terms grow like sqrt(n) * 2^-24 (1e-5 for 28736 keys in one chain); exp2 adds 2e-7.
- * - bf16: 2^-6 and 2e-5. Both sides round the same q, k and v, but p relative to another maximum and the output once
+ * - bf16: 2^-6 and 1e-4. Both sides round the same q, k and v, but p relative to another maximum and the output once
  *   more: each an error of up to 2^-9 (2^-8 for two at once), doubled where values cancel in the sum; as noise,
- *   2 * (2^-9)^2 / 3 = 2.5e-6 of the energy, times eight for the few-element cases.
+ *   2 * (2^-9)^2 / 3 = 2.5e-6 of the energy, and up to forty times that in outputs of a few elements that all cancel.
  * - and, since an error of a score is a relative error of its p: the f32 rounding of the largest possible score,
  *   2^-22 * scale * dk * max|q| * max|k|, on top of the first. */
 #include <math.h>
@@ -130,8 +130,8 @@ static void fill_mat(trk_mat m, fill how)
     for (int r = 0; r < m.rows; r++)
         for (int c = 0; c < m.cols; c++) {
             const float u = unit();
-            const float value[] = {u,         8.0f + 0.5f * u, 0.75f, 60.0f * u, 1e-18f * u,
-                                   12.0f * u * (float)(r + 1) / (float)m.rows};
+            const float value[] = {u,         8.0f + 0.5f * u, 0.75f,
+                                   60.0f * u, 1e-18f * u,      12.0f * u * (float)(r + 1) / (float)m.rows};
             put(m, r, c, value[how]);
         }
 }
@@ -206,7 +206,7 @@ static bounds bounds_for(const trk_exec *x, trk_dtype out, int dk, double scale,
     const int rounded = x->activation == TRK_BF16 || out == TRK_BF16;
     const double largest = (double)fill_bound[how];
     const double score = 0x1p-22 * fabs(scale) * dk * largest * largest;
-    bounds b = {(rounded ? 0x1p-6 : 2e-5) + score, rounded ? 2e-5 : 4e-10};
+    bounds b = {(rounded ? 0x1p-6 : 2e-5) + score, rounded ? 1e-4 : 4e-10};
     b.nmse += score * score;
     return b;
 }
@@ -247,8 +247,8 @@ static void check_attention(trk_exec *x, const attention_case *c)
 {
     snprintf(where, sizeof where,
              "attention %s nq %d nk %d heads %d dk %d dv %d types q%d k%d v%d out%d fill %s scale %g extra %d nan %d",
-             x->activation == TRK_BF16 ? "bf16" : "f32", c->n_queries, c->n_keys, c->heads, c->dk, c->dv,
-             (int)c->q, (int)c->k, (int)c->v, (int)c->out, fill_names[c->how], (double)c->scale, c->extra, c->nan);
+             x->activation == TRK_BF16 ? "bf16" : "f32", c->n_queries, c->n_keys, c->heads, c->dk, c->dv, (int)c->q,
+             (int)c->k, (int)c->v, (int)c->out, fill_names[c->how], (double)c->scale, c->extra, c->nan);
     trk_mat q = poisoned(c->n_queries, c->heads * c->dk, c->extra, c->q);
     trk_mat k = poisoned(c->n_keys, c->heads * c->dk, c->extra, c->k);
     trk_mat v = poisoned(c->n_keys, c->heads * c->dv, c->extra, c->v);
@@ -277,10 +277,11 @@ static void check_attention_shapes(trk_exec *x)
 {
     static const int shapes[][5] = {
         /* n_queries, n_keys, heads, dk, dv: one, odd, around a register tile and a block, the models' own */
-        {1, 1, 1, 1, 1},      {1, 1, 1, 256, 256},  {3, 1, 2, 16, 16},   {8, 8, 8, 32, 32},     {8, 300, 8, 16, 16},
-        {300, 8, 8, 16, 16},  {47, 95, 1, 96, 32},  {48, 96, 1, 96, 32}, {49, 97, 1, 96, 32},   {65, 193, 2, 72, 56},
-        {33, 49, 3, 56, 72},  {17, 64, 2, 17, 19},  {50, 129, 1, 31, 33}, {7, 1000, 1, 256, 64}, {200, 130, 4, 96, 96},
-        {500, 40, 1, 256, 256}, {64, 7, 2, 2, 3},   {256, 1856, 1, 96, 32}, {20, 28736, 1, 256, 64},
+        {1, 1, 1, 1, 1},      {1, 1, 1, 256, 256},    {3, 1, 2, 16, 16},       {8, 8, 8, 32, 32},
+        {8, 300, 8, 16, 16},  {300, 8, 8, 16, 16},    {47, 95, 1, 96, 32},     {48, 96, 1, 96, 32},
+        {49, 97, 1, 96, 32},  {65, 193, 2, 72, 56},   {33, 49, 3, 56, 72},     {17, 64, 2, 17, 19},
+        {50, 129, 1, 31, 33}, {7, 1000, 1, 256, 64},  {200, 130, 4, 96, 96},   {500, 40, 1, 256, 256},
+        {64, 7, 2, 2, 3},     {256, 1856, 1, 96, 32}, {20, 28736, 1, 256, 64},
     };
     const trk_dtype types[][4] = {{TRK_F32, TRK_F32, TRK_F32, TRK_F32},
                                   {TRK_BF16, TRK_BF16, TRK_BF16, TRK_BF16},
@@ -292,9 +293,12 @@ static void check_attention_shapes(trk_exec *x)
                 const int *s = shapes[i], large = s[0] * s[1] > 100000;
                 if (large && (size_t)how != (t < 2 ? FILL_RISING : FILL_UNIFORM)) /* the reference takes its time */
                     continue;
-                const attention_case c = {s[0], s[1], s[2], s[3], s[4], types[t][0], types[t][1], types[t][2],
-                                          types[t][3], (fill)how, 1.0f / sqrtf((float)s[3]), (int)t * 5,
-                                          how == FILL_UNIFORM ? (int)(i + t) % 3 : 0};
+                attention_case c = {.n_queries = s[0], .n_keys = s[1], .heads = s[2], .dk = s[3], .dv = s[4]};
+                c.q = types[t][0], c.k = types[t][1], c.v = types[t][2], c.out = types[t][3];
+                c.how = (fill)how;
+                c.scale = 1.0f / sqrtf((float)c.dk);
+                c.extra = (int)t * 5;
+                c.nan = how == FILL_UNIFORM ? (int)(i + t) % 3 : 0;
                 check_attention(x, &c);
             }
 }
@@ -308,10 +312,16 @@ static void check_attention_random(trk_exec *x, int n)
 {
     for (int i = 0; i < n; i++) {
         const int narrow = between(0, 1);
-        const attention_case c = {
-            between(1, 150), between(1, 300), between(1, 3), between(1, narrow ? 20 : 130), between(1, narrow ? 20 : 130),
-            random_dtype(), random_dtype(), random_dtype(), random_dtype(), (fill)between(0, FILLS - 1),
-            unit() * 0.3f, between(0, 9), between(0, 5)};
+        attention_case c = {.n_queries = between(1, 150)};
+        c.n_keys = between(1, 300);
+        c.heads = between(1, 3);
+        c.dk = between(1, narrow ? 20 : 130);
+        c.dv = between(1, narrow ? 20 : 130);
+        c.q = random_dtype(), c.k = random_dtype(), c.v = random_dtype(), c.out = random_dtype();
+        c.how = (fill)between(0, FILLS - 1);
+        c.scale = unit() * 0.3f;
+        c.extra = between(0, 9);
+        c.nan = between(0, 5);
         check_attention(x, &c);
     }
 }
@@ -356,8 +366,10 @@ typedef struct window_case {
 
 static void check_window(trk_exec *x, const window_case *c)
 {
-    snprintf(where, sizeof where, "window_attention %s %dx%d heads %d dim %d window %d pool %d types %d %d fill %s nan %d",
-             x->activation == TRK_BF16 ? "bf16" : "f32", c->h, c->w, c->heads, c->dim, c->window, c->pool, (int)c->qkv, (int)c->out, fill_names[c->how], c->nan);
+    snprintf(where, sizeof where,
+             "window_attention %s %dx%d heads %d dim %d window %d pool %d types %d %d fill %s nan %d",
+             x->activation == TRK_BF16 ? "bf16" : "f32", c->h, c->w, c->heads, c->dim, c->window, c->pool, (int)c->qkv,
+             (int)c->out, fill_names[c->how], c->nan);
     const int channels = c->heads * c->dim, step = c->pool ? 2 : 1;
     trk_mat qkv = poisoned(c->h * c->w, 3 * channels, 6, c->qkv);
     trk_mat expected = poisoned(c->h / step * (c->w / step), channels, 4, c->out);
@@ -385,26 +397,35 @@ static void check_window(trk_exec *x, const window_case *c)
 static void check_windows(trk_exec *x, int n_random)
 {
     static const int shapes[][6] = {
-        {16, 16, 1, 96, 8, 0}, {16, 16, 2, 96, 8, 1},  {12, 12, 2, 96, 4, 0},  {12, 8, 4, 96, 4, 1},
-        {20, 30, 4, 96, 14, 0}, {20, 18, 4, 96, 14, 1}, {9, 16, 8, 96, 7, 0},  {8, 8, 3, 72, 0, 0},
-        {16, 20, 2, 56, 0, 0}, {8, 12, 2, 32, 0, 1},   {10, 6, 1, 72, 4, 1},   {64, 64, 1, 32, 8, 0},
-        {1, 1, 1, 8, 7, 0},    {5, 3, 2, 5, 2, 0},     {32, 32, 1, 16, 32, 0}, {30, 36, 1, 16, 36, 0},
+        {16, 16, 1, 96, 8, 0},  {16, 16, 2, 96, 8, 1},  {12, 12, 2, 96, 4, 0},  {12, 8, 4, 96, 4, 1},
+        {20, 30, 4, 96, 14, 0}, {20, 18, 4, 96, 14, 1}, {9, 16, 8, 96, 7, 0},   {8, 8, 3, 72, 0, 0},
+        {16, 20, 2, 56, 0, 0},  {8, 12, 2, 32, 0, 1},   {10, 6, 1, 72, 4, 1},   {64, 64, 1, 32, 8, 0},
+        {1, 1, 1, 8, 7, 0},     {5, 3, 2, 5, 2, 0},     {32, 32, 1, 16, 32, 0}, {30, 36, 1, 16, 36, 0},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int types = 0; types < 4; types++)
             for (int how = 0; how < FILLS; how++) {
                 const int *s = shapes[i];
-                const window_case c = {s[0], s[1], s[2], s[3], s[4], s[5], types & 1 ? TRK_BF16 : TRK_F32,
-                                       types & 2 ? TRK_BF16 : TRK_F32, (fill)how, how == FILL_UNIFORM && types == 0};
+                window_case c = {.h = s[0], .w = s[1], .heads = s[2], .dim = s[3], .window = s[4], .pool = s[5]};
+                c.qkv = types & 1 ? TRK_BF16 : TRK_F32;
+                c.out = types & 2 ? TRK_BF16 : TRK_F32;
+                c.how = (fill)how;
+                c.nan = how == FILL_UNIFORM && types == 0;
                 if (how == FILL_UNIFORM || s[0] * s[1] < 400)
                     check_window(x, &c);
             }
     for (int i = 0; i < n_random; i++) {
-        const int pool = between(0, 1);
-        window_case c = {between(1, 20), between(1, 20), between(1, 3), between(1, 50), between(0, 9), pool,
-                         random_dtype(), random_dtype(), (fill)between(0, FILLS - 1), between(0, 9) == 0};
-        if (pool)
+        window_case c = {.pool = between(0, 1)};
+        c.h = between(1, 20);
+        c.w = between(1, 20);
+        c.heads = between(1, 3);
+        c.dim = between(1, 50);
+        c.window = between(0, 9);
+        if (c.pool)
             c.h = 2 * ((c.h + 1) / 2), c.w = 2 * ((c.w + 1) / 2), c.window &= ~1;
+        c.qkv = random_dtype(), c.out = random_dtype();
+        c.how = (fill)between(0, FILLS - 1);
+        c.nan = between(0, 9) == 0;
         check_window(x, &c);
     }
 }
@@ -413,21 +434,22 @@ static void check_windows(trk_exec *x, int n_random)
 
 static void check_rope(trk_exec *x, int rows, int cols, int n_positions, trk_dtype dtype, int extra)
 {
-    snprintf(where, sizeof where, "rope [%d, %d] positions %d type %d extra %d", rows, cols, n_positions,
-             (int)dtype, extra);
+    snprintf(where, sizeof where, "rope [%d, %d] positions %d type %d extra %d", rows, cols, n_positions, (int)dtype,
+             extra);
     trk_mat rotated = poisoned(rows, cols, extra, dtype), table = poisoned(n_positions, cols, 0, TRK_F32);
     fill_mat(rotated, FILL_UNIFORM);
     fill_mat(table, FILL_UNIFORM);
     trk_mat expected = copy_of(rotated);
     rope_ref(x, expected, table.data, n_positions);
-    /* two products and a sum of values up to 1: three roundings of 2^-24, or one of bf16 that may fall the other way */
+    /* two products and a sum of values up to 1: three roundings of 2^-24; in bf16 a result next to the middle of two
+     * values may be rounded to the other one, 2^-7 apart where the largest are */
     for (int i = 0; i < n_under_test; i++) {
         attention_force_kernels(under_test[i]);
         trk_mat out = copy_of(rotated);
         trk_exec other = *x;
         other.n_threads = 2;
         rope_cpu(&other, out, table.data, n_positions);
-        compare(out, expected, dtype == TRK_BF16 ? 0x1p-8 : 0x1p-22, dtype == TRK_BF16 ? 1e-7 : 1e-12);
+        compare(out, expected, dtype == TRK_BF16 ? 0x1p-7 : 0x1p-22, dtype == TRK_BF16 ? 1e-7 : 1e-12);
         discard(out);
     }
     discard(rotated), discard(table), discard(expected);

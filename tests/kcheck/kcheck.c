@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- *     kcheck [--op NAME] [--backend NAME] [--seed N] [--shape TEXT] [--fill NAME] [--types TEXT] [--bench] [--list]
+ *     kcheck [--op NAME] [--backend NAME] [--seed N] [--shape TEXT] [--fill NAME] [--types TEXT] [--threads N]
+ *            [--bench] [--list]
  * See kcheck.h. Exit status: 0 all held, 1 some did not, 2 misuse, 77 nothing could run. */
 #include "kcheck.h"
 
@@ -13,6 +14,7 @@
 #include "backend_private.h"
 #include "bf16.h"
 #include "cpu.h"
+#include "layer.h"
 
 #define GUARD_BYTES 256 /* poisoned on both sides of every buffer */
 #define POISON 0xff     /* all-ones bytes are NaN in f32 and bf16 */
@@ -43,12 +45,6 @@ struct kcheck {
 };
 
 static const char *const fill_names[FILLS] = {"uniform", "zeros", "constant", "huge", "tiny", "offset"};
-
-#define DECLARE(name, args) void check_##name(kcheck *k);
-TRK_OP_LIST(DECLARE)
-#undef DECLARE
-void check_backend(kcheck *k);
-void check_upstream(kcheck *k);
 
 static const struct {
     const char *name;
@@ -342,8 +338,8 @@ static double largest_finite(trk_mat m)
 static void compare(kcheck *k, trk_mat got, trk_mat want, kcheck_bound bound)
 {
     const double scale = bound.scale > 0 ? bound.scale : largest_finite(want);
-    const double rounding = got.dtype == TRK_BF16 ? 0x1p-8 : 0; /* the sides may round to different neighbours */
-    const double nmse = bound.nmse + rounding * rounding / 3;
+    /* bf16: the sides may round to neighbours, which are up to 2^-7 apart; few elements do */
+    const double rounding = got.dtype == TRK_BF16 ? 0x1p-7 : 0, nmse = bound.nmse + rounding * rounding / 16;
     double error = 0, energy = 0;
     for (int r = 0; r < got.rows; r++) {
         for (int c = 0; c < got.cols; c++) {
@@ -457,6 +453,16 @@ static int list_candidates(candidate *out)
     return n;
 }
 
+/* What does not run on the kernels that a candidate may replace. */
+static int is_library_operator(const char *name)
+{
+    static const char *const own[] = {"attention", "window_attention", "rope"}; /* attention.c checks them all */
+    for (int i = 0; i < KCHECK_OF(own); i++)
+        if (strcmp(own[i], name) == 0)
+            return 1;
+    return *cpu_library_name() && (strcmp(name, "linear") == 0 || strcmp(name, "conv2d") == 0);
+}
+
 static void check_candidate(kcheck *k, const candidate *c, const char *only_op)
 {
     k->backend_name = c->name;
@@ -469,6 +475,11 @@ static void check_candidate(kcheck *k, const candidate *c, const char *only_op)
     for (int i = 0; i < KCHECK_OF(operators); i++) {
         if (only_op && strcmp(only_op, operators[i].name) != 0)
             continue;
+        if (c->kernels && is_library_operator(operators[i].name)) {
+            if (!k->bench)
+                printf("skip %-16s %-9s the same as on backend cpu\n", operators[i].name, c->name);
+            continue;
+        }
         const int cases = k->n_cases, failed = k->n_failed;
         const double start = now();
         k->op = operators[i].name;
@@ -527,6 +538,8 @@ int main(int argc, char **argv)
             only_backend = value;
         else if (strcmp(argv[i], "--seed") == 0)
             k->seed = (uint32_t)strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--threads") == 0 && atoi(value) > 0)
+            k->max_threads = atoi(value);
         else if (strcmp(argv[i], "--shape") == 0)
             k->only_shape = value;
         else if (strcmp(argv[i], "--fill") == 0)
@@ -553,7 +566,7 @@ int main(int argc, char **argv)
     free(k);
     if (!n_run)
         return only_backend && strcmp(only_backend, "cpu-bf16") != 0 ? misuse("unknown backend", only_backend) : 77;
-    if (!n_cases)
+    if (!n_cases && only_backend == NULL)
         return misuse("no case matches the selection of operator", only_op ? only_op : "any");
     return n_failed ? 1 : 0;
 }

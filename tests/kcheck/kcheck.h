@@ -28,6 +28,12 @@ typedef enum kcheck_fill {
 
 typedef struct kcheck kcheck;
 
+#define KCHECK_DECLARE(name, args) void check_##name(kcheck *k);
+TRK_OP_LIST(KCHECK_DECLARE)
+#undef KCHECK_DECLARE
+void check_backend(kcheck *k);
+void check_upstream(kcheck *k);
+
 /* Error allowed: |got - want| <= max * scale + rounding of the output type for every element, and
  * mean (got - want)^2 <= nmse * mean want^2. scale 0: the largest |want|. All conditions are written so that NaN
  * fails; where the reference is NaN or infinite the candidate has to be the same. exact: equal bits. */

@@ -9,7 +9,9 @@ import PIL
 import torch
 from PIL import Image
 
-PILLOW = [(1, 1, 16), (5, 3, 16), (17, 31, 16), (33, 100, 48), (97, 61, 64), (64, 64, 64), (640, 480, 256),
+# Landscape and square, where every version of Pillow resizes rows first; version 13 resizes columns first when the
+# height shrinks and the frame is tall, up to one level apart.
+PILLOW = [(1, 1, 16), (5, 3, 16), (31, 17, 16), (100, 33, 48), (97, 61, 64), (64, 64, 64), (640, 480, 256),
           (854, 480, 256), (481, 479, 256), (1920, 1080, 1024), (300, 200, 1024)]
 TORCH = [(4, 4, 7, 9, 0), (9, 7, 4, 4, 0), (5, 3, 5, 3, 0), (1, 6, 3, 4, 0), (9, 7, 4, 5, 1), (16, 12, 4, 3, 1),
          (4, 5, 9, 7, 1), (23, 3, 5, 11, 1)]

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_stages GOLDEN.safetensors MODEL IMAGE_SIZE: every stage of the network against the official code, through
+ * the steps that make_goldens.py stages describes. Inputs of a stage are our own outputs of the one before (except
+ * memories, where the golden has them), so a line shows the error gathered up to there; the first line that fails names
+ * the stage at fault. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "golden.h"
+#include "network.h"
+#include "seeded_frames.h"
+
+/* Rounding in f32 gathers to some 1e-6 of the largest magnitude; ten times that is left for other summation orders. */
+#define BOUND 2e-5
+/* What is computed from our own memories: an element that two correct programs round to different bf16 neighbours
+ * differs by 4e-3 of itself, and attention can put much weight on it. */
+#define BOUND_AFTER_BF16 3e-3
+/* the prompts of scripts/goldens/cases.py */
+#define BOX_X 50.0f
+#define BOX_Y 52.0f
+#define BOX_WIDTH 85.0f
+#define BOX_HEIGHT 65.0f
+#define MASK_SHAPE 0
+#define FILL_HOLES 8
+
+typedef struct runner {
+    trk_network_model *model;
+    trk_ledger ledger;
+    trk_chunk_pool chunks;
+    trk_arena frame, scratch;
+    trk_network net;
+    trk_features features;
+    golden expected;
+    const char *step;
+    double bound;
+} runner;
+
+static void on_stage(void *user, const char *name, trk_mat mat)
+{
+    runner *r = user;
+    if (r->net.exec.status >= 0)
+        golden_compare(&r->expected, r->step, name, mat, r->bound);
+}
+
+static trk_status start(runner *r, const char *golden_path, const char *model_path, int image_size)
+{
+    trk_network_model_params params = {.backend = TRK_BACKEND_CPU, .activation = TRK_F32, .image_size = image_size};
+    trk_status rc = golden_open(&r->expected, golden_path);
+    if (rc < 0 || (rc = trk_network_model_load(&r->model, model_path, &params)) < 0)
+        return rc;
+    trk_ledger_init(&r->ledger);
+    trk_chunk_pool_init(&r->chunks, &r->ledger);
+    trk_arena_init(&r->frame, &r->chunks, TRK_MEM_FRAME);
+    trk_arena_init(&r->scratch, &r->chunks, TRK_MEM_SCRATCH);
+    rc = trk_network_init(&r->net, r->model, &r->ledger.allocator, &r->frame, &r->scratch);
+    r->net.trace = on_stage;
+    r->net.trace_user = r;
+    return rc;
+}
+
+static void stop(runner *r)
+{
+    trk_arena_sweep(&r->frame);
+    trk_arena_sweep(&r->scratch);
+    trk_network_release(&r->net);
+    trk_chunk_pool_release(&r->chunks);
+    trk_network_model_free(&r->model);
+    golden_close(&r->expected);
+}
+
+static void encode_frame(runner *r, int t)
+{
+    static uint8_t rgb[SEEDED_HEIGHT * SEEDED_WIDTH * 3];
+    seeded_frame(rgb, 1, t, 0);
+    trk_arena_sweep(&r->frame);
+    r->features = (trk_features){0};
+    trk_encode_image(&r->net, rgb, SEEDED_WIDTH, SEEDED_HEIGHT, 3 * SEEDED_WIDTH, &r->features);
+}
+
+static void fill_holes(runner *r, float *logits)
+{
+    int side = 4 * r->model->grid;
+    TRK_RUN(&r->net.exec, fill_holes, ((trk_mat){logits, TRK_F32, side, side, side}), FILL_HOLES);
+}
+
+/* Frame 0: a box, then two clicks on its result. `logits` and `pointer` get the refined result, holes filled. */
+static void prompt_points(runner *r, trk_head_output *out)
+{
+    int n = r->model->grid * r->model->grid;
+    const float w = SEEDED_WIDTH, h = SEEDED_HEIGHT;
+    const trk_prompt_point points[] = {{BOX_X / w, BOX_Y / h, 2},
+                                       {(BOX_X + BOX_WIDTH) / w, (BOX_Y + BOX_HEIGHT) / h, 3},
+                                       {92 / w, 84 / h, 1},
+                                       {226 / w, 158 / h, 0}};
+    trk_mat feature = trk_new_mat(&r->net, &r->frame, TRK_F32, n, r->model->arch.d_model);
+    r->step = "box";
+    trk_without_memory(&r->net, &r->features, feature);
+    trk_head_input in = {.feature = feature, .points = points, .n_points = 2, .stability = 1};
+    trk_run_head(&r->net, &r->features, &in, out);
+    fill_holes(r, out->logits);
+    r->step = "refine";
+    in.n_points = 4;
+    in.mask_logits = out->logits;
+    trk_run_head(&r->net, &r->features, &in, out);
+    fill_holes(r, out->logits);
+}
+
+static void prompt_mask(runner *r, trk_head_output *out)
+{
+    static uint8_t bytes[SEEDED_HEIGHT * SEEDED_WIDTH];
+    int s = r->model->image_size;
+    r->step = "mask";
+    seeded_object_mask(bytes, MASK_SHAPE, 0);
+    trk_mat given = trk_new_mat(&r->net, &r->frame, TRK_F32, SEEDED_HEIGHT, SEEDED_WIDTH);
+    trk_mat mask = trk_new_mat(&r->net, &r->frame, TRK_F32, s, s);
+    float *values = given.data;
+    for (int i = 0; values && i < SEEDED_HEIGHT * SEEDED_WIDTH; i++)
+        values[i] = bytes[i];
+    TRK_RUN(&r->net.exec, resize_bilinear, mask, given, 1);
+    values = mask.data;
+    for (int i = 0; values && r->net.exec.status >= 0 && i < s * s; i++)
+        values[i] = values[i] >= 0.5f ? 1.0f : 0.0f;
+    if (values && r->net.exec.status >= 0)
+        trk_run_mask_prompt(&r->net, &r->features, values, out);
+}
+
+typedef struct remembered {
+    uint16_t *memory;
+    float *pointer;
+} remembered;
+
+/* Tracks frame t = 1 or 2 from what frame 0 and, on frame 2, frame 1 left. */
+static void track(runner *r, int t, const remembered *past, trk_head_output *out)
+{
+    int n = r->model->grid * r->model->grid;
+    r->step = t == 1 ? "track1" : "track2";
+    encode_frame(r, t);
+    trk_memory_ref memories[2] = {{past[0].memory, 0}, {past[1].memory, 1}};
+    trk_pointer_ref pointers[2] = {{past[0].pointer, t}, {past[1].pointer, 1}};
+    trk_mat feature = trk_new_mat(&r->net, &r->frame, TRK_F32, n, r->model->arch.d_model);
+    trk_attend_memory(&r->net, &r->features, memories, t, pointers, t, feature);
+    trk_head_input in = {.feature = feature, .multimask = 1, .stability = 1};
+    trk_run_head(&r->net, &r->features, &in, out);
+}
+
+/* Puts the official memory of this step in place of ours; without one, what follows is held to the wider bound. */
+static void force_memory(runner *r, uint16_t *memory)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%s.memory", r->step);
+    const trk_tensor *official = golden_take(&r->expected, name);
+    size_t n = (size_t)(r->model->grid * r->model->grid * r->model->arch.mem_dim);
+    if (official && official->dtype == TRK_BF16 && official->n_elements == n)
+        memcpy(memory, official->data, n * sizeof *memory);
+    else
+        r->bound = BOUND_AFTER_BF16;
+}
+
+static trk_status run(runner *r)
+{
+    int side = 4 * r->model->grid, n = r->model->grid * r->model->grid;
+    trk_head_output out = {.logits = malloc((size_t)side * (size_t)side * sizeof(float))};
+    remembered past[3] = {{0}};
+    for (int i = 0; i < 3; i++) {
+        past[i].memory = malloc((size_t)n * (size_t)r->model->arch.mem_dim * sizeof(uint16_t));
+        past[i].pointer = malloc((size_t)r->model->arch.d_model * sizeof(float));
+    }
+    r->step = "box";
+    encode_frame(r, 0);
+    out.pointer = past[1].pointer; /* of a result that is not remembered */
+    prompt_mask(r, &out);
+    out.pointer = past[0].pointer;
+    prompt_points(r, &out);
+    r->step = "refined";
+    trk_encode_memory(&r->net, &r->features, out.logits, 1, out.score, past[0].memory);
+    force_memory(r, past[0].memory);
+    for (int t = 1; t <= 2; t++) {
+        out.pointer = past[t].pointer;
+        track(r, t, past, &out);
+        trk_encode_memory(&r->net, &r->features, out.logits, 0, out.score, past[t].memory);
+        force_memory(r, past[t].memory);
+    }
+    for (int i = 0; i < 3; i++) {
+        free(past[i].memory);
+        free(past[i].pointer);
+    }
+    free(out.logits);
+    return trk_network_status(&r->net);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 4) {
+        fprintf(stderr, "usage: test_stages GOLDEN.safetensors MODEL IMAGE_SIZE\n");
+        return 2;
+    }
+    static runner r;
+    r.bound = BOUND;
+    trk_status rc = start(&r, argv[1], argv[2], atoi(argv[3]));
+    if (rc >= 0)
+        rc = run(&r);
+    if (rc >= 0)
+        golden_check_complete(&r.expected);
+    else
+        fprintf(stderr, "test_stages: %s\n", trk_error_text());
+    printf("%d stages compared, %d failed\n", r.expected.n_compared, r.expected.n_failed);
+    int failed = rc < 0 || r.expected.n_failed || !r.expected.n_compared;
+    stop(&r);
+    return failed;
+}
