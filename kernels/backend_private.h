@@ -13,8 +13,8 @@ struct trk_backend {
     trk_backend_kind kind;
     trk_dtype activation;
     int n_threads;
-    trk_allocator *allocator; /* borrowed */
-    trk_ops ops;              /* complete */
+    trk_allocator *allocator;          /* borrowed */
+    trk_ops ops;                       /* complete */
     const struct cpu_kernels *kernels; /* of the best instruction set; NULL in the reference backend */
     struct cpu_team *team;             /* owned, n_threads workers; NULL in the reference backend */
     struct cpu_library *library;       /* owned, see cpu/layer.h; NULL in the reference backend */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Shape checks at the head of operators: a mismatch is a mistake of the calling stage, recorded instead of read past. */
+ * Shape checks at the head of operators: a mismatch is a mistake of the calling stage, recorded, not read past. */
 #ifndef TRK_KERNELS_EXPECT_H
 #define TRK_KERNELS_EXPECT_H
 

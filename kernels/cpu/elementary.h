@@ -33,8 +33,8 @@ static inline uint16_t narrow_bf16(float f)
     return (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
 }
 
-/* e^x for x <= 88, 0 below -87: 2^n e^r with |r| <= ln(2)/2 and the Taylor polynomial of degree 7 (relative error of the
- * polynomial 5e-9). NaN stays NaN. */
+/* e^x for x <= 88, 0 below -87: 2^n e^r with |r| <= ln(2)/2 and the Taylor polynomial of degree 7 (relative error of
+ * the polynomial 5e-9). NaN stays NaN. */
 static inline float exp_f32(float x)
 {
     const float magic = 0x1.8p23f; /* adding it rounds to an integer in the low bits */

@@ -5,8 +5,8 @@
 typedef float lanes __attribute__((vector_size(LANES * 4)));
 
 /* In-place transposition of LANES x LANES floats: rounds that exchange blocks of 1, 2, 4, ... */
-#define TOP(l, d) ((l) & (d) ? LANES + (l) - (d) : (l))
-#define BOTTOM(l, d) ((l) & (d) ? LANES + (l) : (l) + (d))
+#define TOP(l, d)      ((l) & (d) ? LANES + (l) - (d) : (l))
+#define BOTTOM(l, d)   ((l) & (d) ? LANES + (l) : (l) + (d))
 #define LIST4(f, l, d) f(l, d), f((l) + 1, d), f((l) + 2, d), f((l) + 3, d)
 #if LANES == 16
 #define LIST(f, d) LIST4(f, 0, d), LIST4(f, 4, d), LIST4(f, 8, d), LIST4(f, 12, d)
@@ -88,7 +88,8 @@ static void matmul_nt(const void *args, int64_t begin, int64_t end, int worker)
 {
     const cpu_matmul_args *a = args;
     for (int64_t block = begin; block < end; block++)
-        for (int64_t row = block * CPU_MATMUL_BLOCK; row < (block + 1) * CPU_MATMUL_BLOCK && row < a->b.rows; row += LANES)
+        for (int64_t row = block * CPU_MATMUL_BLOCK; row < (block + 1) * CPU_MATMUL_BLOCK && row < a->b.rows;
+             row += LANES)
             matmul_lanes(a, row);
 }
 

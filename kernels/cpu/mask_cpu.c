@@ -9,11 +9,11 @@
 #include "workspace.h"
 
 #define HOLE_VALUE 0.1f
-#define NO_OBJECT -1024.0f
+#define NO_OBJECT  -1024.0f
 
 /* ---- fill_holes ----
  * One pass in raster order over a state map with a border of one. A background pixel beside a component already known
- * to be larger than max_area belongs to it; otherwise its component is searched, but never beyond max_area + 1 pixels. */
+ * to be larger than max_area belongs to it; otherwise its component is searched, never beyond max_area + 1 pixels. */
 
 enum { FOREGROUND, BACKGROUND, LARGE, PENDING };
 
@@ -137,9 +137,9 @@ void select_mask_cpu(trk_exec *x, trk_mat mask, trk_mat token, float *info, cons
     for (int i = 2; i < 4; i++)
         if (choice->ious[i] > choice->ious[best])
             best = i;
-    const int unstable = !choice->multimask && choice->stability &&
-                         stability(choice->masks.data, choice->masks.cols, choice->stability_delta) <
-                             choice->stability_threshold;
+    const int unstable =
+        !choice->multimask && choice->stability &&
+        stability(choice->masks.data, choice->masks.cols, choice->stability_delta) < choice->stability_threshold;
     const int index = choice->multimask || unstable ? best : 0;
     if (choice->score[0] > 0)
         convert_cpu(x, mask, row_of(choice->masks, index));

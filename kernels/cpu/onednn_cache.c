@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define N_BUCKETS 256
+#define N_BUCKETS    256
 #define MAX_PRODUCTS 512 /* beyond it the least recently used one without a running call goes */
 
 typedef struct onednn_product {
@@ -49,10 +49,11 @@ static void release(struct cpu_library *cache, void *data, size_t bytes)
 
 static trk_status key_fail(const onednn_key *key, const char *what, dnnl_status_t status)
 {
-    return TRK_FAIL(status == dnnl_out_of_memory ? TRK_E_MEMORY : TRK_E_BACKEND,
-                    "oneDNN: cannot create the %s for %lld -> %lld channels, kernel %lld, input %lld x %lld (status %d)",
-                    what, (long long)key->n_in, (long long)key->n_out, (long long)key->kernel, (long long)key->in_h,
-                    (long long)key->in_w, (int)status);
+    return TRK_FAIL(
+        status == dnnl_out_of_memory ? TRK_E_MEMORY : TRK_E_BACKEND,
+        "oneDNN: cannot create the %s for %lld -> %lld channels, kernel %lld, input %lld x %lld (status %d)", what,
+        (long long)key->n_in, (long long)key->n_out, (long long)key->kernel, (long long)key->in_h, (long long)key->in_w,
+        (int)status);
 }
 
 static int key_is_linear(const onednn_key *k)
@@ -109,11 +110,11 @@ static dnnl_status_t create_description(const struct cpu_library *cache, onednn_
         rc = onednn_attr_create(&attr, (dnnl_alg_kind_t)k->act, (int)k->accumulate);
     if (rc == dnnl_success) {
         const onednn_desc *weights = layout ? &layout->desc : &any, *bias = k->has_bias ? &p->bias : NULL;
-        rc = key_is_linear(k) ? onednn_matmul_create(out, cache->engine, attr, &p->in, weights, bias, &p->out)
-                              : onednn_convolution_create(out, cache->engine, attr, &p->in, weights, bias, &p->out,
-                                                          (int)k->stride,
-                                                          (const int[]){(int)k->pad_top, (int)k->pad_bottom,
-                                                                        (int)k->padding, (int)k->padding});
+        rc = key_is_linear(k)
+                 ? onednn_matmul_create(out, cache->engine, attr, &p->in, weights, bias, &p->out)
+                 : onednn_convolution_create(
+                       out, cache->engine, attr, &p->in, weights, bias, &p->out, (int)k->stride,
+                       (const int[]){(int)k->pad_top, (int)k->pad_bottom, (int)k->padding, (int)k->padding});
     }
     if (attr)
         dnnl_primitive_attr_destroy(attr);

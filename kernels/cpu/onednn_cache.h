@@ -14,10 +14,10 @@
 /* int64_t throughout: compared and hashed as bytes, so there must be no padding. */
 typedef struct onednn_key {
     int64_t n_in, n_out, kernel, stride, padding, groups;
-    int64_t pad_top, pad_bottom;   /* of a band of a map; padding is that of the left and right */
-    int64_t in_h, in_w;        /* linear: rows, 1 */
-    int64_t in_type, out_type; /* dnnl_data_type_t; weights have the in_type */
-    int64_t act;               /* dnnl_alg_kind_t, dnnl_alg_kind_undef for none */
+    int64_t pad_top, pad_bottom; /* of a band of a map; padding is that of the left and right */
+    int64_t in_h, in_w;          /* linear: rows, 1 */
+    int64_t in_type, out_type;   /* dnnl_data_type_t; weights have the in_type */
+    int64_t act;                 /* dnnl_alg_kind_t, dnnl_alg_kind_undef for none */
     int64_t accumulate, has_bias;
 } onednn_key;
 

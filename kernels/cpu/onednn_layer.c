@@ -33,11 +33,11 @@ typedef struct packed_weights {
 
 struct cpu_layer {
     cpu_layer_shape shape;
-    const float *weight, *bias; /* borrowed */
-    trk_dtype dtype;            /* of the packed weights and the inputs */
-    trk_allocator *allocator;   /* borrowed */
-    struct cpu_library *cache;  /* borrowed */
-    pthread_mutex_t mutex;      /* of additions to weights */
+    const float *weight, *bias;        /* borrowed */
+    trk_dtype dtype;                   /* of the packed weights and the inputs */
+    trk_allocator *allocator;          /* borrowed */
+    struct cpu_library *cache;         /* borrowed */
+    pthread_mutex_t mutex;             /* of additions to weights */
     _Atomic(packed_weights *) weights; /* only ever added to: read without the mutex */
 };
 

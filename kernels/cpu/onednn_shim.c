@@ -120,8 +120,7 @@ dnnl_status_t onednn_convolution_create(dnnl_primitive_desc_t *out, dnnl_engine_
     dnnl_convolution_desc_t operation;
     const dnnl_status_t rc =
         dnnl_convolution_forward_desc_init(&operation, dnnl_forward_inference, dnnl_convolution_direct, MD(in),
-                                           MD(weights), bias ? MD(bias) : NULL, MD(out_desc), strides, before,
-                                           after);
+                                           MD(weights), bias ? MD(bias) : NULL, MD(out_desc), strides, before, after);
     return rc == dnnl_success ? dnnl_primitive_desc_create(out, &operation, attr, engine, NULL) : rc;
 #endif
 }

@@ -50,7 +50,8 @@ static void pack_panels(struct cpu_layer *layer, const float *weight)
                 layer->panels[(size_t)i * (size_t)s->n_out + (size_t)o] = weight[(size_t)o * (size_t)area + (size_t)i];
             continue;
         }
-        const size_t n_in = (size_t)s->n_in * (size_t)area, panel = (size_t)o / CPU_LINEAR_PANEL * n_in * CPU_LINEAR_PANEL;
+        const size_t n_in = (size_t)s->n_in * (size_t)area;
+        const size_t panel = (size_t)o / CPU_LINEAR_PANEL * n_in * CPU_LINEAR_PANEL;
         for (size_t k = 0; k < n_in; k++)
             layer->panels[panel + k * CPU_LINEAR_PANEL + (size_t)o % CPU_LINEAR_PANEL] =
                 weight[(size_t)o * n_in + k % (size_t)s->n_in * (size_t)area + k / (size_t)s->n_in];
@@ -104,8 +105,8 @@ static void run_convolution(trk_exec *x, struct cpu_layer *layer, const cpu_laye
                                  .out_w = out_w,
                                  .act = call->epilogue.act,
                                  .patch_stride = s->groups > 1 ? s->n_out : window * CPU_LINEAR_ROWS};
-    args.patches = cpu_workspace_get(x, CPU_WORKSPACE_LIBRARY,
-                                     (size_t)args.patch_stride * (size_t)x->n_threads * sizeof(float));
+    args.patches =
+        cpu_workspace_get(x, CPU_WORKSPACE_LIBRARY, (size_t)args.patch_stride * (size_t)x->n_threads * sizeof(float));
     if (args.patches)
         cpu_for(x, x->backend->kernels->convolution, &args, out_h, out_w * window * s->n_out / 8);
 }

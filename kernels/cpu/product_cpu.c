@@ -84,7 +84,8 @@ static float *pad_factors(trk_exec *x, trk_mat a, int64_t stride)
         memset(row, 0, (size_t)stride * sizeof *row);
         for (int c = 0; c < a.cols; c++) {
             const int64_t at = r * a.stride + c;
-            row[c] = a.dtype == TRK_BF16 ? trk_bf16_to_f32(((const uint16_t *)a.data)[at]) : ((const float *)a.data)[at];
+            row[c] =
+                a.dtype == TRK_BF16 ? trk_bf16_to_f32(((const uint16_t *)a.data)[at]) : ((const float *)a.data)[at];
             if (x->activation == TRK_BF16)
                 row[c] = trk_bf16_to_f32(trk_f32_to_bf16(row[c]));
         }

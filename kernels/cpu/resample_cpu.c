@@ -16,7 +16,8 @@ static size_t aligned(size_t bytes)
 void resize_bilinear_cpu(trk_exec *x, trk_mat out, trk_mat in, int antialias)
 {
     const trk_resample_kind kind = antialias ? TRK_RESAMPLE_BILINEAR_ANTIALIAS : TRK_RESAMPLE_BILINEAR;
-    const size_t bytes_x = trk_resample_bytes(kind, in.cols, out.cols), bytes_y = trk_resample_bytes(kind, in.rows, out.rows);
+    const size_t bytes_x = trk_resample_bytes(kind, in.cols, out.cols);
+    const size_t bytes_y = trk_resample_bytes(kind, in.rows, out.rows);
     TRK_EXPECT(x, "resize_bilinear", bytes_x && bytes_y && in.dtype == TRK_F32 && out.dtype == TRK_F32);
     const size_t row_bytes = aligned(((size_t)in.cols + 1) * sizeof(float));
     char *memory = cpu_workspace_get(x, CPU_WORKSPACE_OTHER,

@@ -31,7 +31,8 @@ void add_upsampled2x_ref(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
         for (int column = 0; column < 2 * w; column++)
             for (int c = 0; c < in.cols; c++) {
                 const int64_t row = (int64_t)y * 2 * w + column;
-                element_put(out, row, c, element_get(out, row, c) + element_get(in, (int64_t)(y / 2) * w + column / 2, c));
+                element_put(out, row, c,
+                            element_get(out, row, c) + element_get(in, (int64_t)(y / 2) * w + column / 2, c));
             }
 }
 
@@ -55,7 +56,8 @@ void depth_to_space2x_ref(trk_exec *x, trk_mat out, trk_mat in, int h, int w, tr
 void resize_bilinear_ref(trk_exec *x, trk_mat out, trk_mat in, int antialias)
 {
     const trk_resample_kind kind = antialias ? TRK_RESAMPLE_BILINEAR_ANTIALIAS : TRK_RESAMPLE_BILINEAR;
-    const size_t bytes_x = trk_resample_bytes(kind, in.cols, out.cols), bytes_y = trk_resample_bytes(kind, in.rows, out.rows);
+    const size_t bytes_x = trk_resample_bytes(kind, in.cols, out.cols);
+    const size_t bytes_y = trk_resample_bytes(kind, in.rows, out.rows);
     TRK_EXPECT(x, "resize_bilinear", bytes_x && bytes_y && in.dtype == TRK_F32 && out.dtype == TRK_F32);
     void *memory_x = x->allocator->allocate(x->allocator, TRK_MEM_SCRATCH, "resize table", bytes_x);
     void *memory_y = x->allocator->allocate(x->allocator, TRK_MEM_SCRATCH, "resize table", bytes_y);

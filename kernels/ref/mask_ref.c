@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-#define HOLE_VALUE 0.1  /* what a filled pixel becomes */
-#define NO_OBJECT -1024 /* every logit of an object that is not in the frame */
+#define HOLE_VALUE 0.1   /* what a filled pixel becomes */
+#define NO_OBJECT  -1024 /* every logit of an object that is not in the frame */
 
 /* Collects the component of pixel `seed` in `stack` [rows * cols] by depth-first search, marking it seen. Returns its
  * area. */

@@ -45,7 +45,8 @@ static double convolve(trk_exec *x, trk_mat in, int in_h, int in_w, const trk_co
     double sum = 0;
     for (int ky = 0; ky < k; ky++) {
         for (int kx = 0; kx < k; kx++) {
-            const int in_y = y * layer->stride - layer->padding + ky, in_x = column * layer->stride - layer->padding + kx;
+            const int in_y = y * layer->stride - layer->padding + ky;
+            const int in_x = column * layer->stride - layer->padding + kx;
             if (in_y < 0 || in_y >= in_h || in_x < 0 || in_x >= in_w)
                 continue;
             for (int c = 0; c < n_channels; c++)

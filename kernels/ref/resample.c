@@ -115,7 +115,7 @@ static void bicubic_8bit(trk_resample *t, int n_in, double *row)
 void trk_resample_build(trk_resample *table, void *memory, trk_resample_kind kind, int n_in, int n_out)
 {
     const int taps = max_taps(kind, n_in, n_out);
-    double *row = memory;                    /* [taps] */
+    double *row = memory;                     /* [taps] */
     int32_t *first = (int32_t *)(row + taps); /* [n_out], then count [n_out], then the weights */
     void *weights = first + 2 * (size_t)n_out;
     memset(weights, 0, (size_t)n_out * (size_t)taps * 4);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Stored outputs of the official code, and comparison with them. A golden is a .safetensors file; in stage goldens a
  * matrix "step.name" holds every k-th element of a row-major [rows, cols] matrix and "step.name#" describes it: rows,
- * cols, k, mean and largest magnitude of the whole. Errors are normalised: max |a - b| / max |b|. */
+ * cols, k, mean and largest magnitude of the whole. Errors are normalised: max |a - b| / max |b|
+ * (a single number's by at least 1). */
 #ifndef TRK_TESTS_GOLDEN_GOLDEN_H
 #define TRK_TESTS_GOLDEN_GOLDEN_H
 

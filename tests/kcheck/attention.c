@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "attention_cpu.h"
+#include "backend.h"
 #include "bf16.h"
 #include "ref.h"
 #include "workspace.h"
@@ -482,7 +483,9 @@ int main(int argc, char **argv)
     const uint32_t seed = state;
     trk_allocator allocator = {allocate, release};
     struct cpu_workspace *workspace = NULL;
-    if (cpu_workspace_create(&workspace, &allocator) < 0)
+    trk_backend *backend = NULL; /* for its team of two */
+    if (cpu_workspace_create(&workspace, &allocator) < 0 ||
+        trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_F32, 2, &allocator) < 0)
         return 2;
     for (int isa = 0; isa < ATTENTION_ISAS; isa++) {
         const attention_kernels *kernels = attention_kernels_of((attention_isa)isa);
@@ -492,7 +495,7 @@ int main(int argc, char **argv)
             under_test[n_under_test++] = kernels;
     }
     for (int bf16 = 0; bf16 < 2; bf16++) {
-        trk_exec x = {.allocator = &allocator, .workspace = workspace, .n_threads = 1};
+        trk_exec x = {.backend = backend, .allocator = &allocator, .workspace = workspace, .n_threads = 1};
         x.activation = bf16 ? TRK_BF16 : TRK_F32;
         const int checks_before = n_checks, failures_before = n_failures;
         check_attention_shapes(&x);
@@ -512,6 +515,7 @@ int main(int argc, char **argv)
         printf("\n");
     }
     cpu_workspace_destroy(&workspace);
+    trk_backend_destroy(&backend);
     if (n_failures)
         printf("rerun with --seed %u --random %d\n", (unsigned)seed, n_random);
     return n_failures || !n_checks ? 1 : 0;

@@ -40,8 +40,10 @@ static void attention_case(kcheck *k, int n, int m, int heads, int dk, int dv)
     const trk_dtype dtype = candidate_dtype(k);
     if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype(dtype), "%d by %d heads%d %d %d", n, m, heads, dk, dv))
         return;
-    const attention_context c = {.q = kcheck_input(k, n, heads * dk, 0, dtype), .k = kcheck_input(k, m, heads * dk, 3, dtype),
-                                 .v = kcheck_input(k, m, heads * dv, 0, dtype), .heads = heads};
+    const attention_context c = {.q = kcheck_input(k, n, heads * dk, 0, dtype),
+                                 .k = kcheck_input(k, m, heads * dk, 3, dtype),
+                                 .v = kcheck_input(k, m, heads * dv, 0, dtype),
+                                 .heads = heads};
     kcheck_run(k, kcheck_shape(n, heads * dv, 1, TRK_F32), run_attention, &c, attention_bound(dtype),
                2.0 * n * m * heads * (dk + dv));
 }
@@ -49,8 +51,11 @@ static void attention_case(kcheck *k, int n, int m, int heads, int dk, int dv)
 void check_attention(kcheck *k)
 {
     static const int shapes[][5] = {{1, 1, 1, 16, 16}, {8, 300, 8, 16, 16}, {65, 8, 2, 32, 24}, {100, 257, 1, 96, 32}};
-    static const int models[][5] = {{4096, 4096, 1, 256, 256}, {4096, 28736, 1, 256, 64}, {8, 4096, 8, 16, 16},
-                                    {4096, 8, 8, 16, 16}, {256, 1856, 1, 96, 32}};
+    static const int models[][5] = {{4096, 4096, 1, 256, 256},
+                                    {4096, 28736, 1, 256, 64},
+                                    {8, 4096, 8, 16, 16},
+                                    {4096, 8, 8, 16, 16},
+                                    {256, 1856, 1, 96, 32}};
     const int(*list)[5] = kcheck_is_bench(k) ? models : shapes;
     const int n = kcheck_is_bench(k) ? KCHECK_OF(models) : KCHECK_OF(shapes);
     for (int i = 0; i < n; i++)
@@ -66,12 +71,16 @@ static void run_window(trk_exec *x, trk_mat out, const void *context)
 static void window_case(kcheck *k, int h, int w, int heads, int dim, int window, int pool)
 {
     const trk_dtype dtype = candidate_dtype(k);
-    if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype(dtype), "%dx%d heads%d dim%d window%d pool%d", h, w, heads, dim, window,
-                     pool))
+    if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype(dtype), "%dx%d heads%d dim%d window%d pool%d", h, w, heads, dim,
+                     window, pool))
         return;
     const int cols = heads * dim, tokens = window ? window * window : h * w;
     const attention_context c = {.q = kcheck_input(k, h * w, 3 * cols, 0, dtype),
-                                 .heads = heads, .h = h, .w = w, .window = window, .pool = pool,
+                                 .heads = heads,
+                                 .h = h,
+                                 .w = w,
+                                 .window = window,
+                                 .pool = pool,
                                  .bias = kcheck_floats(k, (size_t)cols * 3, -1, 1)};
     kcheck_run(k, kcheck_shape(h * w / (pool ? 4 : 1), cols, 0, dtype), run_window, &c, attention_bound(dtype),
                4.0 * h * w / (pool ? 4 : 1) * tokens * cols);
@@ -79,9 +88,13 @@ static void window_case(kcheck *k, int h, int w, int heads, int dim, int window,
 
 void check_window_attention(kcheck *k)
 {
-    static const int shapes[][6] = {{16, 16, 1, 96, 8, 0}, {12, 8, 4, 24, 4, 1}, {20, 30, 2, 32, 14, 0}, {8, 8, 3, 8, 0, 0}};
-    static const int models[][6] = {{256, 256, 1, 96, 8, 0}, {128, 128, 2, 96, 4, 0}, {64, 64, 4, 96, 14, 0},
-                                    {64, 64, 4, 96, 0, 0}, {64, 64, 1, 32, 8, 0}};
+    static const int shapes[][6] = {
+        {16, 16, 1, 96, 8, 0}, {12, 8, 4, 24, 4, 1}, {20, 30, 2, 32, 14, 0}, {8, 8, 3, 8, 0, 0}};
+    static const int models[][6] = {{256, 256, 1, 96, 8, 0},
+                                    {128, 128, 2, 96, 4, 0},
+                                    {64, 64, 4, 96, 14, 0},
+                                    {64, 64, 4, 96, 0, 0},
+                                    {64, 64, 1, 32, 8, 0}};
     const int(*list)[6] = kcheck_is_bench(k) ? models : shapes;
     const int n = kcheck_is_bench(k) ? KCHECK_OF(models) : KCHECK_OF(shapes);
     for (int i = 0; i < n; i++)

@@ -11,22 +11,26 @@ static void check_refusals(kcheck *k)
     trk_allocator *a = kcheck_allocator(k);
     if (!kcheck_case(k, FILL_UNIFORM, "-", "refusals"))
         return;
-    kcheck_expect(k, trk_backend_create(&backend, (trk_backend_kind)9, TRK_F32, 1, a) == TRK_E_ARGUMENT, "unknown kind refused");
+    kcheck_expect(k, trk_backend_create(&backend, (trk_backend_kind)9, TRK_F32, 1, a) == TRK_E_ARGUMENT,
+                  "unknown kind refused");
     kcheck_expect(k, trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_F16, 1, a) == TRK_E_ARGUMENT, "f16 refused");
-    kcheck_expect(k, trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_F32, -1, a) == TRK_E_ARGUMENT, "-1 threads refused");
+    kcheck_expect(k, trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_F32, -1, a) == TRK_E_ARGUMENT,
+                  "-1 threads refused");
     kcheck_expect(k, !backend, "no backend left behind");
     const trk_status bf16 = trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_BF16, 1, a);
     kcheck_expect(k, bf16 == (trk_backend_has_bf16(TRK_BACKEND_CPU) ? TRK_OK : TRK_E_UNSUPPORTED),
                   "bf16 as trk_backend_has_bf16 says");
     trk_backend_destroy(&backend);
     trk_backend_destroy(&backend);
-    kcheck_expect(k, trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_F32, 0, a) == TRK_OK &&
-                         trk_backend_threads(backend) >= 1, "0 threads means one per core");
+    kcheck_expect(
+        k, trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_F32, 0, a) == TRK_OK && trk_backend_threads(backend) >= 1,
+        "0 threads means one per core");
     trk_backend_destroy(&backend);
     trk_linear linear = {.n_in = 3, .n_out = 0, .weight = kcheck_floats(k, 1, 0, 1)};
     kcheck_expect(k, trk_linear_prepare(&linear, kcheck_backend(k), a) == TRK_E_ARGUMENT && !linear.prepared,
                   "a layer without outputs refused");
-    trk_conv conv = {.in_channels = 4, .out_channels = 8, .kernel = 3, .stride = 1, .groups = 2, .weight = linear.weight};
+    trk_conv conv = {
+        .in_channels = 4, .out_channels = 8, .kernel = 3, .stride = 1, .groups = 2, .weight = linear.weight};
     kcheck_expect(k, trk_conv_prepare(&conv, kcheck_backend(k), a) == TRK_E_ARGUMENT && !conv.prepared,
                   "two groups refused");
     trk_linear_release(&linear, kcheck_backend(k), a);

@@ -26,17 +26,19 @@ static void frame_case(kcheck *k, int width, int height, int size, int extra, tr
     if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype(dtype), "%dx%d->%d s%d", width, height, size, extra))
         return;
     const ptrdiff_t stride = (ptrdiff_t)width * 3 + extra;
-    const frame_context c = {kcheck_bytes(k, (size_t)(stride * (height - 1)) + (size_t)width * 3), width, height, size, stride,
-                             mean, std};
+    const frame_context c = {
+        kcheck_bytes(k, (size_t)(stride * (height - 1)) + (size_t)width * 3), width, height, size, stride, mean, std};
     kcheck_run(k, kcheck_shape(size * size, 3, extra, dtype), run_frame, &c, KCHECK_EXACT, 0);
 }
 
 void check_frame_to_input(kcheck *k)
 {
     /* enlarging, shrinking, equal, one axis each, single pixels, heights around the strip of 16 rows */
-    static const int shapes[][3] = {{1, 1, 1},    {1, 1, 16},  {5, 3, 16},  {16, 16, 16}, {17, 15, 16}, {100, 33, 32},
-                                    {31, 97, 48}, {64, 64, 64}, {48, 31, 64}, {640, 480, 256}, {333, 17, 96}, {3, 500, 16}};
-    static const int models[][3] = {{1920, 1080, 1024}, {1280, 720, 1024}, {3840, 2160, 1024}, {854, 480, 256}, {480, 480, 256}};
+    static const int shapes[][3] = {{1, 1, 1},    {1, 1, 16},      {5, 3, 16},    {16, 16, 16},
+                                    {17, 15, 16}, {100, 33, 32},   {31, 97, 48},  {64, 64, 64},
+                                    {48, 31, 64}, {640, 480, 256}, {333, 17, 96}, {3, 500, 16}};
+    static const int models[][3] = {
+        {1920, 1080, 1024}, {1280, 720, 1024}, {3840, 2160, 1024}, {854, 480, 256}, {480, 480, 256}};
     for (int i = 0; i < KCHECK_OF(models) && kcheck_is_bench(k); i++)
         frame_case(k, models[i][0], models[i][1], models[i][2], 0, TRK_F32);
     for (int i = 0; i < KCHECK_OF(shapes) && !kcheck_is_bench(k); i++)
@@ -84,14 +86,16 @@ static void check_torch(kcheck *k, trk_exec *x)
         if (!kcheck_case(k, FILL_UNIFORM, "torch", "%dx%d->%dx%d%s", c->in_h, c->in_w, c->out_h, c->out_w,
                          c->antialias ? " antialias" : ""))
             continue;
-        trk_mat in = kcheck_uniform(k, c->in_h, c->in_w, TRK_F32, 0, 0), out = kcheck_uniform(k, c->out_h, c->out_w, TRK_F32, 0, 0);
+        trk_mat in = kcheck_uniform(k, c->in_h, c->in_w, TRK_F32, 0, 0);
+        trk_mat out = kcheck_uniform(k, c->out_h, c->out_w, TRK_F32, 0, 0);
         uint32_t state = (uint32_t)i + 1;
         for (int j = 0; j < c->in_h * c->in_w; j++)
             ((float *)in.data)[j] = (float)(next_of(&state) >> 24) / 64;
         x->status = TRK_OK;
         TRK_RUN(x, resize_bilinear, out, in, c->antialias);
         for (int j = 0; j < c->out_h * c->out_w; j++)
-            kcheck_expect(k, fabsf(((const float *)out.data)[j] - torch_values[c->first + j]) <= 2e-6f, "torch's value");
+            kcheck_expect(k, fabsf(((const float *)out.data)[j] - torch_values[c->first + j]) <= 2e-6f,
+                          "torch's value");
     }
 }
 

@@ -16,10 +16,10 @@
 #include "cpu.h"
 #include "layer.h"
 
-#define GUARD_BYTES 256 /* poisoned on both sides of every buffer */
-#define POISON 0xff     /* all-ones bytes are NaN in f32 and bf16 */
+#define GUARD_BYTES 256  /* poisoned on both sides of every buffer */
+#define POISON      0xff /* all-ones bytes are NaN in f32 and bf16 */
 #define MAX_BUFFERS 64
-#define MAX_LAYERS 4
+#define MAX_LAYERS  4
 
 typedef struct buffer {
     char *data; /* with GUARD_BYTES before and after */
@@ -27,7 +27,7 @@ typedef struct buffer {
 } buffer;
 
 struct kcheck {
-    const char *op, *backend_name;               /* current */
+    const char *op, *backend_name; /* current */
     const char *only_shape, *only_fill, *only_types;
     int bench, max_threads;
     uint32_t seed, random;
@@ -44,17 +44,16 @@ struct kcheck {
     int n_cases, n_failed, case_failed;
 };
 
-static const char *const fill_names[FILLS] = {"uniform", "zeros", "constant", "huge", "tiny", "offset"};
+static const char *const fill_names[FILLS + 1] = {"uniform", "zeros", "constant", "huge", "tiny", "offset", "nan"};
 
 static const struct {
     const char *name;
     void (*check)(kcheck *k);
-} operators[] = {
+} operators[] = {{"backend", check_backend},   /* creation, misuse, concurrency */
+                 {"upstream", check_upstream}, /* results of Pillow and torch */
 #define ENTRY(name, args) {#name, check_##name},
-    TRK_OP_LIST(ENTRY)
+                 TRK_OP_LIST(ENTRY)
 #undef ENTRY
-    {"backend", check_backend},   /* creation, misuse, concurrency */
-    {"upstream", check_upstream}, /* results of Pillow and torch */
 };
 
 /* ---- memory ---- */
@@ -169,8 +168,9 @@ trk_mat kcheck_input(kcheck *k, int rows, int cols, int extra, trk_dtype dtype)
     for (int r = 0; r < rows; r++) {
         const float row_value = uniform(k, -3, 3);
         for (int c = 0; c < cols; c++) {
-            const float u = uniform(k, -1, 1);
-            const float value[FILLS] = {u, 0, row_value, 1e15f * u, 1e-15f * u, 1000 + u};
+            static const float specials[] = {NAN, INFINITY, -INFINITY};
+            const float u = uniform(k, -1, 1), special = u > 0.7f ? specials[(int)(u * 1000) % 3] : u;
+            const float value[FILLS + 1] = {u, 0, row_value, 1e15f * u, 1e-15f * u, 1000 + u, special};
             put(m, r, c, value[k->fill]);
         }
     }
@@ -231,7 +231,8 @@ const trk_linear *kcheck_linear(kcheck *k, int n_in, int n_out, int with_bias)
     return layer;
 }
 
-const trk_conv *kcheck_conv(kcheck *k, int in_channels, int out_channels, int kernel, int stride, int padding, int groups)
+const trk_conv *kcheck_conv(kcheck *k, int in_channels, int out_channels, int kernel, int stride, int padding,
+                            int groups)
 {
     trk_conv *layer = &k->convs[k->n_convs++];
     const size_t terms = (size_t)(in_channels / groups) * (size_t)kernel * (size_t)kernel;
@@ -311,18 +312,24 @@ void kcheck_expect(kcheck *k, int condition, const char *what)
 
 /* ---- comparing ---- */
 
+/* Equal bits, or both NaN. */
+static int same_element(trk_mat a, trk_mat b, int64_t r, int64_t c)
+{
+    const size_t element = trk_dtype_bytes(a.dtype);
+    return memcmp((char *)a.data + (size_t)(r * a.stride + c) * element,
+                  (char *)b.data + (size_t)(r * b.stride + c) * element, element) == 0 ||
+           (isnan(get(a, r, c)) && isnan(get(b, r, c)));
+}
+
 static void compare_exactly(kcheck *k, trk_mat got, trk_mat want, const char *against)
 {
-    const size_t row = (size_t)got.cols * trk_dtype_bytes(got.dtype), step = (size_t)got.stride * trk_dtype_bytes(got.dtype);
     for (int r = 0; r < got.rows; r++)
-        if (memcmp((char *)got.data + (size_t)r * step, (char *)want.data + (size_t)r * step, row) != 0) {
-            int c = 0;
-            while (c + 1 < got.cols && get(got, r, c) == get(want, r, c))
-                c++;
-            fail(k, "row %d differs from %s, about column %d: %.9g instead of %.9g", r, against, c, get(got, r, c),
-                 get(want, r, c));
-            return;
-        }
+        for (int c = 0; c < got.cols; c++)
+            if (!same_element(got, want, r, c)) {
+                fail(k, "row %d column %d differs from %s: %.9g instead of %.9g", r, c, against, get(got, r, c),
+                     get(want, r, c));
+                return;
+            }
 }
 
 static double largest_finite(trk_mat m)

@@ -17,13 +17,14 @@
 #include "backend.h"
 
 typedef enum kcheck_fill {
-    FILL_UNIFORM,  /* -1 .. 1 */
+    FILL_UNIFORM, /* -1 .. 1 */
     FILL_ZEROS,
     FILL_CONSTANT, /* every row one value */
     FILL_HUGE,     /* 1e15 times uniform: squares and sums of squares stay finite in f32 */
     FILL_TINY,     /* 1e-15 times uniform */
     FILL_OFFSET,   /* 1000 plus uniform: a large mean and a small spread */
-    FILLS
+    FILLS,
+    FILL_NAN = FILLS /* uniform with NaN and infinities strewn in; for operators whose NaN is worth a promise */
 } kcheck_fill;
 
 typedef struct kcheck kcheck;
@@ -43,7 +44,7 @@ typedef struct kcheck_bound {
 } kcheck_bound;
 
 /* f32 arithmetic in another order: a few roundings of 2^-24, growing with the root of the number of terms. */
-#define KCHECK_F32 ((kcheck_bound){.max = 2e-6, .nmse = 1e-12})
+#define KCHECK_F32   ((kcheck_bound){.max = 2e-6, .nmse = 1e-12})
 #define KCHECK_EXACT ((kcheck_bound){.exact = 1})
 
 typedef void kcheck_function(trk_exec *x, trk_mat out, const void *context);
@@ -54,18 +55,19 @@ int kcheck_case(kcheck *k, kcheck_fill fill, const char *types, const char *shap
 int kcheck_is_bench(const kcheck *k);
 
 /* Buffers live until the next case. `extra` elements between rows (poisoned as the guard bands are). */
-trk_mat kcheck_shape(int rows, int cols, int extra, trk_dtype dtype);                     /* no data: for kcheck_run */
-trk_mat kcheck_input(kcheck *k, int rows, int cols, int extra, trk_dtype dtype);           /* the case's fill */
+trk_mat kcheck_shape(int rows, int cols, int extra, trk_dtype dtype);            /* no data: for kcheck_run */
+trk_mat kcheck_input(kcheck *k, int rows, int cols, int extra, trk_dtype dtype); /* the case's fill */
 trk_mat kcheck_uniform(kcheck *k, int rows, int cols, trk_dtype dtype, float low, float high);
 float *kcheck_floats(kcheck *k, size_t n, float low, float high);
 uint8_t *kcheck_bytes(kcheck *k, size_t n);
 uint32_t kcheck_random(kcheck *k);
-trk_backend *kcheck_backend(kcheck *k);                                                    /* the candidate */
+trk_backend *kcheck_backend(kcheck *k); /* the candidate */
 trk_allocator *kcheck_allocator(kcheck *k);
 
 /* Prepared for the candidate, released with the buffers. Weights are uniform and scaled to keep sums near one. */
 const trk_linear *kcheck_linear(kcheck *k, int n_in, int n_out, int with_bias);
-const trk_conv *kcheck_conv(kcheck *k, int in_channels, int out_channels, int kernel, int stride, int padding, int groups);
+const trk_conv *kcheck_conv(kcheck *k, int in_channels, int out_channels, int kernel, int stride, int padding,
+                            int groups);
 
 /* out: shape; with data: the initial contents of both outputs, for operators that work in place.
  * work: multiply-adds times two for --bench, 0 to print bytes per second instead. */

@@ -4,10 +4,10 @@
 
 #include "kcheck.h"
 
-static const trk_dtype type_pairs[][2] = {{TRK_F32, TRK_F32}, {TRK_BF16, TRK_BF16}, {TRK_BF16, TRK_F32},
-                                          {TRK_F32, TRK_BF16}}; /* in, out */
+static const trk_dtype type_pairs[][2] = {
+    {TRK_F32, TRK_F32}, {TRK_BF16, TRK_BF16}, {TRK_BF16, TRK_F32}, {TRK_F32, TRK_BF16}}; /* in, out */
 
-static const int map_shapes[][3] = {{2, 2, 1},  {2, 4, 3},   {6, 2, 16},  {4, 10, 17}, {2, 2, 1025},
+static const int map_shapes[][3] = {{2, 2, 1},  {2, 4, 3},    {6, 2, 16},   {4, 10, 17}, {2, 2, 1025},
                                     {8, 6, 32}, {16, 16, 96}, {12, 14, 31}, {40, 40, 33}}; /* h, w, channels */
 
 typedef struct map_context {
@@ -44,7 +44,7 @@ void check_maxpool2x2(kcheck *k)
         maxpool_case(k, FILL_UNIFORM, type_pairs[0], models[i]);
     for (int i = 0; i < KCHECK_OF(map_shapes) && !kcheck_is_bench(k); i++)
         for (int t = 0; t < KCHECK_OF(type_pairs); t++)
-            for (int fill = 0; fill < FILLS; fill++)
+            for (int fill = 0; fill <= FILL_NAN; fill++)
                 maxpool_case(k, (kcheck_fill)fill, type_pairs[t], map_shapes[i]);
 }
 
@@ -100,7 +100,8 @@ void check_depth_to_space2x(kcheck *k)
         for (int t = 0; t < KCHECK_OF(type_pairs); t++)
             for (int fill = 0; fill < FILLS; fill++)
                 for (int addend = 0; addend < 3; addend++)
-                    depth_case(k, (kcheck_fill)fill, type_pairs[t], map_shapes[i], addend, (trk_act)((fill + addend) % 4));
+                    depth_case(k, (kcheck_fill)fill, type_pairs[t], map_shapes[i], addend,
+                               (trk_act)((fill + addend) % 4));
 }
 
 typedef struct resize_context {
@@ -124,10 +125,11 @@ static void resize_case(kcheck *k, kcheck_fill fill, const int s[4], int antiali
 
 void check_resize_bilinear(kcheck *k)
 {
-    static const int shapes[][4] = {{1, 1, 1, 1}, {1, 1, 5, 7},   {5, 7, 1, 1},   {8, 8, 8, 8},     {16, 16, 64, 64},
-                                    {64, 64, 16, 16}, {33, 17, 41, 90}, {90, 41, 17, 33}, {64, 64, 270, 480},
-                                    {100, 3, 3, 100}, {256, 256, 300, 517}};
-    static const int models[][4] = {{256, 256, 1024, 1024}, {256, 256, 1080, 1920}, {64, 64, 256, 256}, {64, 64, 480, 480}};
+    static const int shapes[][4] = {{1, 1, 1, 1},       {1, 1, 5, 7},     {5, 7, 1, 1},        {8, 8, 8, 8},
+                                    {16, 16, 64, 64},   {64, 64, 16, 16}, {33, 17, 41, 90},    {90, 41, 17, 33},
+                                    {64, 64, 270, 480}, {100, 3, 3, 100}, {256, 256, 300, 517}};
+    static const int models[][4] = {
+        {256, 256, 1024, 1024}, {256, 256, 1080, 1920}, {64, 64, 256, 256}, {64, 64, 480, 480}};
     for (int i = 0; i < KCHECK_OF(models) && kcheck_is_bench(k); i++)
         resize_case(k, FILL_UNIFORM, models[i], 0);
     for (int i = 0; i < KCHECK_OF(shapes) && !kcheck_is_bench(k); i++)

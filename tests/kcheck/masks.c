@@ -105,5 +105,6 @@ void check_select_mask(kcheck *k)
         for (int flags = 0; flags < 8; flags++)
             for (int s = 0; s < KCHECK_OF(scores); s++)
                 for (int r = 0; r < KCHECK_OF(spreads); r++)
-                    select_case(k, sizes[i][0], sizes[i][1], flags & 1, flags >> 1 & 1, flags >> 2, scores[s], spreads[r]);
+                    select_case(k, sizes[i][0], sizes[i][1], flags & 1, flags >> 1 & 1, flags >> 2, scores[s],
+                                spreads[r]);
 }

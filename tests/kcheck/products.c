@@ -7,8 +7,8 @@
 
 #include "kcheck.h"
 
-static const trk_dtype type_pairs[][2] = {{TRK_F32, TRK_F32}, {TRK_BF16, TRK_BF16}, {TRK_BF16, TRK_F32},
-                                          {TRK_F32, TRK_BF16}}; /* in, out */
+static const trk_dtype type_pairs[][2] = {
+    {TRK_F32, TRK_F32}, {TRK_BF16, TRK_BF16}, {TRK_BF16, TRK_F32}, {TRK_F32, TRK_BF16}}; /* in, out */
 
 static const char *types_text(const trk_dtype pair[2])
 {
@@ -33,8 +33,8 @@ static void run_linear(trk_exec *x, trk_mat out, const void *context)
 
 static const char *const act_names[] = {"", " relu", " gelu", " sigmoid"};
 
-static void linear_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], const int shape[3], trk_epilogue epilogue,
-                        int extra)
+static void linear_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], const int shape[3],
+                        trk_epilogue epilogue, int extra)
 {
     if (!kcheck_case(k, fill, types_text(types), "%dx%d->%d%s%s s%d", shape[0], shape[1], shape[2],
                      act_names[epilogue.act], epilogue.accumulate ? " acc" : "", extra))
@@ -44,8 +44,8 @@ static void linear_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], c
     trk_mat out = kcheck_shape(shape[0], shape[2], extra, types[1]);
     if (epilogue.accumulate)
         out = kcheck_input(k, shape[0], shape[2], extra, types[1]);
-    const trk_mat weights = {.data = (void *)(uintptr_t)c.layer->weight, .rows = shape[2], .cols = shape[1],
-                             .stride = shape[1]};
+    const trk_mat weights = {
+        .data = (void *)(uintptr_t)c.layer->weight, .rows = shape[2], .cols = shape[1], .stride = shape[1]};
     kcheck_bound bound = KCHECK_F32;
     bound.scale = kcheck_row_norm(c.in) * kcheck_row_norm(weights) + 2; /* bias and a saturated act are of order one */
     if (epilogue.accumulate && fill == FILL_OFFSET)
@@ -62,13 +62,27 @@ static void bench_linear(kcheck *k)
         trk_act act;
         int accumulate;
     } shapes[] = {
-        {{65536, 96, 288}, 0, 0}, {{65536, 96, 96}, 0, 0}, {{65536, 96, 96}, 0, 1},
-        {{65536, 96, 384}, TRK_ACT_GELU, 0}, {{65536, 384, 96}, 0, 1}, {{16384, 192, 576}, 0, 0},
-        {{16384, 192, 768}, TRK_ACT_GELU, 0}, {{4096, 384, 1152}, 0, 0}, {{4096, 384, 1536}, TRK_ACT_GELU, 0},
-        {{4096, 1536, 384}, 0, 1}, {{1024, 768, 3072}, TRK_ACT_GELU, 0}, {{4096, 256, 256}, 0, 0},
-        {{28672, 64, 256}, 0, 0}, {{4096, 256, 2048}, TRK_ACT_RELU, 0}, {{4096, 2048, 256}, 0, 1},
-        {{8, 256, 256}, 0, 0}, {{8, 256, 2048}, TRK_ACT_RELU, 0}, {{1, 256, 4}, TRK_ACT_SIGMOID, 0},
-        {{4096, 32, 96}, 0, 0}, {{256, 96, 96}, 0, 0}, {{256, 96, 256}, TRK_ACT_RELU, 0},
+        {{65536, 96, 288}, 0, 0},
+        {{65536, 96, 96}, 0, 0},
+        {{65536, 96, 96}, 0, 1},
+        {{65536, 96, 384}, TRK_ACT_GELU, 0},
+        {{65536, 384, 96}, 0, 1},
+        {{16384, 192, 576}, 0, 0},
+        {{16384, 192, 768}, TRK_ACT_GELU, 0},
+        {{4096, 384, 1152}, 0, 0},
+        {{4096, 384, 1536}, TRK_ACT_GELU, 0},
+        {{4096, 1536, 384}, 0, 1},
+        {{1024, 768, 3072}, TRK_ACT_GELU, 0},
+        {{4096, 256, 256}, 0, 0},
+        {{28672, 64, 256}, 0, 0},
+        {{4096, 256, 2048}, TRK_ACT_RELU, 0},
+        {{4096, 2048, 256}, 0, 1},
+        {{8, 256, 256}, 0, 0},
+        {{8, 256, 2048}, TRK_ACT_RELU, 0},
+        {{1, 256, 4}, TRK_ACT_SIGMOID, 0},
+        {{4096, 32, 96}, 0, 0},
+        {{256, 96, 96}, 0, 0},
+        {{256, 96, 256}, TRK_ACT_RELU, 0},
     };
     for (int i = 0; i < KCHECK_OF(shapes); i++)
         for (int t = 0; t < 3; t++)
@@ -80,8 +94,9 @@ static void bench_linear(kcheck *k)
 void check_linear(kcheck *k)
 {
     /* rows, in, out: ones, odd, around the vector and panel widths, the models' widths with fewer rows */
-    static const int shapes[][3] = {{1, 1, 1},    {1, 256, 4},   {3, 5, 7},     {2, 33, 1},    {17, 31, 33},  {5, 64, 63},
-                                    {64, 64, 64}, {65, 63, 65},  {4, 16, 32},   {8, 256, 256}, {100, 96, 288}, {50, 384, 96},
+    static const int shapes[][3] = {{1, 1, 1},     {1, 256, 4},   {3, 5, 7},      {2, 33, 1},
+                                    {17, 31, 33},  {5, 64, 63},   {64, 64, 64},   {65, 63, 65},
+                                    {4, 16, 32},   {8, 256, 256}, {100, 96, 288}, {50, 384, 96},
                                     {40, 64, 256}, {300, 32, 96}, {33, 768, 100}, {0, 8, 8}};
     if (kcheck_is_bench(k)) {
         bench_linear(k);
@@ -90,7 +105,7 @@ void check_linear(kcheck *k)
     for (int i = 0; i < KCHECK_OF(shapes); i++)
         for (int t = 0; t < KCHECK_OF(type_pairs); t++)
             for (int e = 0; e < 6; e++) {
-                const trk_epilogue epilogues[] = {{TRK_ACT_NONE, 0}, {TRK_ACT_RELU, 0}, {TRK_ACT_GELU, 0},
+                const trk_epilogue epilogues[] = {{TRK_ACT_NONE, 0},    {TRK_ACT_RELU, 0}, {TRK_ACT_GELU, 0},
                                                   {TRK_ACT_SIGMOID, 0}, {TRK_ACT_NONE, 1}, {TRK_ACT_RELU, 1}};
                 if (epilogues[e].accumulate && type_pairs[t][1] != TRK_F32)
                     continue;
@@ -122,17 +137,19 @@ typedef struct conv_shape {
     int h, w, in, out, kernel, stride, padding, groups;
 } conv_shape;
 
-static void conv_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], const conv_shape *s, trk_act act, int extra)
+static void conv_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], const conv_shape *s, trk_act act,
+                      int extra)
 {
-    if (!kcheck_case(k, fill, types_text(types), "%dx%d %d->%d k%d s%d p%d g%d%s s%d", s->h, s->w, s->in, s->out, s->kernel,
-                     s->stride, s->padding, s->groups, act_names[act], extra))
+    if (!kcheck_case(k, fill, types_text(types), "%dx%d %d->%d k%d s%d p%d g%d%s s%d", s->h, s->w, s->in, s->out,
+                     s->kernel, s->stride, s->padding, s->groups, act_names[act], extra))
         return;
     const int out_h = (s->h + 2 * s->padding - s->kernel) / s->stride + 1;
     const int out_w = (s->w + 2 * s->padding - s->kernel) / s->stride + 1;
     const conv_context c = {kcheck_input(k, s->h * s->w, s->in, extra, types[0]), s->h, s->w,
                             kcheck_conv(k, s->in, s->out, s->kernel, s->stride, s->padding, s->groups), act};
     const int terms = s->in / s->groups * s->kernel * s->kernel;
-    const trk_mat weights = {.data = (void *)(uintptr_t)c.layer->weight, .rows = s->out, .cols = terms, .stride = terms};
+    const trk_mat weights = {
+        .data = (void *)(uintptr_t)c.layer->weight, .rows = s->out, .cols = terms, .stride = terms};
     kcheck_bound bound = KCHECK_F32;
     bound.scale = kcheck_row_norm(c.in) * s->kernel * kcheck_row_norm(weights) + 2;
     if (fill == FILL_OFFSET)
@@ -145,11 +162,12 @@ void check_conv2d(kcheck *k)
 {
     /* patch embedding, mask downsampler, mask prompts, depthwise; odd sizes and channel counts of each */
     static const conv_shape shapes[] = {
-        {16, 16, 3, 96, 7, 4, 3, 1}, {15, 21, 3, 33, 7, 4, 3, 1}, {16, 18, 1, 4, 3, 2, 1, 1}, {14, 10, 4, 16, 3, 2, 1, 1},
-        {12, 12, 16, 64, 3, 2, 1, 1}, {8, 6, 64, 256, 3, 2, 1, 1}, {9, 7, 5, 6, 3, 2, 1, 1},  {8, 8, 1, 4, 2, 2, 0, 1},
-        {8, 12, 4, 16, 2, 2, 0, 1},  {16, 16, 1, 1, 4, 4, 0, 1},   {9, 9, 256, 256, 7, 1, 3, 256},
-        {5, 8, 33, 33, 7, 1, 3, 33}, {4, 4, 96, 96, 7, 1, 3, 96},  {7, 5, 16, 24, 1, 1, 0, 1}, {1, 1, 1, 1, 1, 1, 0, 1},
-        {1, 1, 2, 3, 3, 1, 1, 1},    {6, 5, 8, 40, 5, 1, 2, 1},    {4, 4, 7, 7, 1, 2, 0, 1}};
+        {16, 16, 3, 96, 7, 4, 3, 1}, {15, 21, 3, 33, 7, 4, 3, 1},    {16, 18, 1, 4, 3, 2, 1, 1},
+        {14, 10, 4, 16, 3, 2, 1, 1}, {12, 12, 16, 64, 3, 2, 1, 1},   {8, 6, 64, 256, 3, 2, 1, 1},
+        {9, 7, 5, 6, 3, 2, 1, 1},    {8, 8, 1, 4, 2, 2, 0, 1},       {8, 12, 4, 16, 2, 2, 0, 1},
+        {16, 16, 1, 1, 4, 4, 0, 1},  {9, 9, 256, 256, 7, 1, 3, 256}, {5, 8, 33, 33, 7, 1, 3, 33},
+        {4, 4, 96, 96, 7, 1, 3, 96}, {7, 5, 16, 24, 1, 1, 0, 1},     {1, 1, 1, 1, 1, 1, 0, 1},
+        {1, 1, 2, 3, 3, 1, 1, 1},    {6, 5, 8, 40, 5, 1, 2, 1},      {4, 4, 7, 7, 1, 2, 0, 1}};
     static const conv_shape models[] = {{1024, 1024, 3, 96, 7, 4, 3, 1}, {1024, 1024, 1, 4, 3, 2, 1, 1},
                                         {512, 512, 4, 16, 3, 2, 1, 1},   {256, 256, 16, 64, 3, 2, 1, 1},
                                         {128, 128, 64, 256, 3, 2, 1, 1}, {64, 64, 256, 256, 7, 1, 3, 256},
@@ -195,7 +213,7 @@ static void matmul_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], c
 
 void check_matmul_nt(kcheck *k)
 {
-    static const int shapes[][3] = {{1, 1, 1},   {4, 32, 4096}, {4, 12, 100}, {3, 5, 7},   {5, 17, 33},
+    static const int shapes[][3] = {{1, 1, 1},   {4, 32, 4096}, {4, 12, 100}, {3, 5, 7},    {5, 17, 33},
                                     {9, 16, 16}, {4, 31, 15},   {4, 33, 17},  {2, 64, 300}, {1, 256, 40}};
     static const int models[][3] = {{4, 32, 65536}, {4, 12, 4096}};
     if (kcheck_is_bench(k)) {

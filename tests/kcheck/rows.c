@@ -4,12 +4,12 @@
 
 #include "kcheck.h"
 
-static const trk_dtype type_pairs[][2] = {{TRK_F32, TRK_F32}, {TRK_BF16, TRK_BF16}, {TRK_BF16, TRK_F32},
-                                          {TRK_F32, TRK_BF16}}; /* in, out */
+static const trk_dtype type_pairs[][2] = {
+    {TRK_F32, TRK_F32}, {TRK_BF16, TRK_BF16}, {TRK_BF16, TRK_F32}, {TRK_F32, TRK_BF16}}; /* in, out */
 
 /* ones, odd, around the vector width, around the narrow path and the span, the models' channel counts */
-static const int row_shapes[][2] = {{1, 1},    {1, 17},   {17, 1},   {3, 4},    {65, 4},    {64, 15},   {63, 16},
-                                    {7, 17},   {100, 32}, {5, 31},   {5, 33},   {9, 96},    {33, 255},  {40, 256},
+static const int row_shapes[][2] = {{1, 1},    {1, 17},   {17, 1},   {3, 4},    {65, 4},    {64, 15},  {63, 16},
+                                    {7, 17},   {100, 32}, {5, 31},   {5, 33},   {9, 96},    {33, 255}, {40, 256},
                                     {3, 1023}, {2, 1024}, {2, 1025}, {3, 2050}, {700, 144}, {0, 8}};
 
 static const char *types_text(const trk_dtype pair[2])
@@ -36,7 +36,8 @@ static void run_layernorm(trk_exec *x, trk_mat out, const void *context)
 
 /* Normalised values are of order one whatever the input (times gamma up to 2, and up to sqrt(cols) for an outlier).
  * Where the spread is large against the eps, a value's own rounding decides: relative 2^-24 for most fills. With the
- * offset fill the inputs carry 1000 * 2^-24 = 6e-5 exactly in both computations, so only the mean's rounding is left. */
+ * offset fill the inputs carry 1000 * 2^-24 = 6e-5 exactly in both computations, so only the mean's rounding is left.
+ */
 static void layernorm_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], int rows, int cols, trk_act act,
                            int extra, int in_place)
 {
@@ -56,8 +57,8 @@ static void layernorm_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2]
 
 void check_layernorm(kcheck *k)
 {
-    static const int models[][2] = {{65536, 96}, {16384, 192}, {4096, 384}, {4096, 256}, {262144, 4}, {65536, 16},
-                                    {16384, 64}, {4096, 32}, {256, 96}, {8, 256}};
+    static const int models[][2] = {{65536, 96}, {16384, 192}, {4096, 384}, {4096, 256}, {262144, 4},
+                                    {65536, 16}, {16384, 64},  {4096, 32},  {256, 96},   {8, 256}};
     if (kcheck_is_bench(k)) {
         for (int i = 0; i < KCHECK_OF(models); i++)
             for (int act = 0; act <= TRK_ACT_GELU; act += TRK_ACT_GELU)
@@ -69,8 +70,8 @@ void check_layernorm(kcheck *k)
         for (int t = 0; t < KCHECK_OF(type_pairs); t++)
             for (int fill = 0; fill < FILLS; fill++)
                 for (int act = 0; act <= TRK_ACT_GELU; act += TRK_ACT_GELU) {
-                    layernorm_case(k, (kcheck_fill)fill, type_pairs[t], row_shapes[i][0], row_shapes[i][1], (trk_act)act,
-                                   fill % 3, 0);
+                    layernorm_case(k, (kcheck_fill)fill, type_pairs[t], row_shapes[i][0], row_shapes[i][1],
+                                   (trk_act)act, fill % 3, 0);
                     if (t < 2)
                         layernorm_case(k, (kcheck_fill)fill, type_pairs[t], row_shapes[i][0], row_shapes[i][1],
                                        (trk_act)act, 0, 1);
@@ -119,7 +120,7 @@ void check_add(kcheck *k)
     }
     for (int i = 0; i < KCHECK_OF(row_shapes); i++)
         for (int t = 0; t < KCHECK_OF(type_pairs); t++)
-            for (int fill = 0; fill < FILLS; fill++) {
+            for (int fill = 0; fill <= FILL_NAN; fill++) {
                 const int rows = row_shapes[i][0], cols = row_shapes[i][1];
                 add_case(k, (kcheck_fill)fill, type_pairs[t], rows, cols, rows, 0);
                 add_case(k, (kcheck_fill)fill, type_pairs[t], rows, cols, (rows + 2) / 3, 0);
@@ -158,7 +159,7 @@ void check_convert(kcheck *k)
     }
     for (int i = 0; i < KCHECK_OF(row_shapes); i++)
         for (int t = 0; t < KCHECK_OF(type_pairs); t++)
-            for (int fill = 0; fill < FILLS; fill++) {
+            for (int fill = 0; fill <= FILL_NAN; fill++) {
                 convert_case(k, (kcheck_fill)fill, type_pairs[t], row_shapes[i][0], row_shapes[i][1], row_shapes[i][0]);
                 convert_case(k, (kcheck_fill)fill, type_pairs[t], row_shapes[i][0], row_shapes[i][1], 1);
                 convert_case(k, (kcheck_fill)fill, type_pairs[t], row_shapes[i][0], row_shapes[i][1], 3);
@@ -179,9 +180,11 @@ static void run_mask(trk_exec *x, trk_mat out, const void *context)
     TRK_RUN(x, mask_to_memory, out, c->in.data ? c->in : out, c->binarize, c->scale, c->bias);
 }
 
-static void mask_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], int rows, int cols, int binarize, int in_place)
+static void mask_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], int rows, int cols, int binarize,
+                      int in_place)
 {
-    if (!kcheck_case(k, fill, types_text(types), "%dx%d binarize%d%s", rows, cols, binarize, in_place ? " in place" : ""))
+    if (!kcheck_case(k, fill, types_text(types), "%dx%d binarize%d%s", rows, cols, binarize,
+                     in_place ? " in place" : ""))
         return;
     mask_context c = {kcheck_input(k, rows, cols, 4, types[0]), binarize, 20, -10};
     trk_mat out = kcheck_shape(rows, cols, 1, types[1]);
@@ -231,8 +234,8 @@ void check_if_absent(kcheck *k)
             for (int s = 0; s < KCHECK_OF(scores); s++)
                 for (int replace = 0; replace < 2; replace++) {
                     const int rows = row_shapes[i][0], cols = row_shapes[i][1];
-                    if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype((trk_dtype)dtype), "%dx%d score%g replace%d", rows, cols,
-                                     (double)scores[s], replace))
+                    if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype((trk_dtype)dtype), "%dx%d score%g replace%d", rows,
+                                     cols, (double)scores[s], replace))
                         continue;
                     const absent_context c = {kcheck_floats(k, (size_t)cols, -1, 1), scores[s], replace};
                     kcheck_run(k, kcheck_input(k, rows, cols, 2, (trk_dtype)dtype), run_absent, &c, KCHECK_EXACT, 0);
