@@ -65,7 +65,7 @@ typedef struct trk_model_params {
     size_t struct_size;
     trk_device device;       /* AUTO: the fastest that works. REFERENCE: plain C, slow, for checking */
     int device_index;        /* CUDA device number */
-    trk_precision precision; /* arithmetic of products; AUTO: bf16 where it is fast and holds, else f32 */
+    trk_precision precision; /* arithmetic of products; AUTO: bf16 where the CPU multiplies it, else f32 */
     int threads;             /* CPU threads; 0 = one per core */
     int image_size;          /* side the frame is resized to; 0 = the model's own; a multiple of 32 the trunk admits */
     const char *config_path; /* architecture JSON for a checkpoint without metadata; NULL = metadata, then a

@@ -73,7 +73,10 @@ static trk_status choose_backend(const trk_model_params *p, trk_network_model_pa
         return TRK_FAIL(TRK_E_ARGUMENT, "device %d: expected a trk_device", (int)p->device);
     }
     switch (p->precision) {
-    case TRK_PRECISION_AUTO:
+    case TRK_PRECISION_AUTO: /* bf16 in hardware holds: tests/e2e/test_quality bf16 */
+        out->activation =
+            out->backend == TRK_BACKEND_CPU && trk_backend_has_bf16(TRK_BACKEND_CPU) ? TRK_BF16 : TRK_F32;
+        break;
     case TRK_PRECISION_F32:
         out->activation = TRK_F32;
         break;

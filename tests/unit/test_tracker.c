@@ -373,8 +373,11 @@ static void backends_and_threads_agree(void **state)
     (void)state;
     static float expected[SIDE * SIDE], got[SIDE * SIDE];
     trk_model *shared = model;
-    track_alone(3, expected);
     trk_model_params p = TRK_MODEL_PARAMS_INIT;
+    p.precision = TRK_PRECISION_F32;
+    assert_int_equal(trk_model_load(&model, model_path, &p), TRK_OK);
+    track_alone(3, expected);
+    trk_model_destroy(&model);
     p.threads = 1;
     assert_int_equal(trk_model_load(&model, model_path, &p), TRK_OK);
     track_alone(3, got);
