@@ -14,7 +14,7 @@ SEEDS = {"tiny": 4, "small": 4, "base+": 7, "large": 4}
 
 
 def _official(family, size, image_size, **kwargs):
-    return dict(name=f"{family}-{size.replace('+', '-plus')}-{image_size}", family=family, size=size,
+    return dict(name=f"{family}-{size}-{image_size}", family=family, size=size,
                 image_size=image_size, seed=SEEDS[size], **kwargs)
 
 
@@ -59,6 +59,7 @@ CASES = {c["name"]: c for c in [
     # the frames without anything in sight: absent object in the generated models
     {"name": "blank", "blank": True,
      "calls": [{"call": "points", "frame": 0, "object": 1, "points": [[226, 158, 1]]}, _ten]},
+    {"name": "box-short", "calls": [_box, {"call": "propagate", "first": 0, "last": 8}]},
     # long enough for pointers to leave the bank
     {"name": "long", "calls": [_box, {"call": "propagate", "first": 0, "last": 23}]},
 ]}
@@ -66,11 +67,15 @@ CASES = {c["name"]: c for c in [
 # memory: cases whose memories are stored as well, for comparison from the official ones in every frame
 _forced = ("box", "click", "mask", "blank")
 _short = ["box", "click", "mask", "two-clicks", "correction", "plain", "blank"]
+# The masks of generated weights are finely textured: some hole of 8 or 9 pixels hangs on a logit of 1e-4 in every case.
+# So their holes are not filled here; the trained model's cases and the stage goldens are what covers filling.
+_unfilled = {"fill_holes": False}
 TRACKING_MODELS = [
-    dict(name="demo-256", family=None, memory=_forced, cases=list(CASES)),
-    _official("sam2.1", "tiny", 256, memory=_forced, cases=_short),
-    _official("sam2", "tiny", 256, memory=("box",), cases=["box", "mask", "blank"]),
-    _official("sam2.1", "tiny", 512, memory=(), cases=["click"]),
+    dict(name="demo-256", family=None, memory=_forced, options={}, cases=[c for c in CASES if c != "box-short"]),
+    _official("sam2.1", "tiny", 256, memory=_forced, options=_unfilled, cases=_short),
+    _official("sam2", "tiny", 256, memory=("box",), options=_unfilled, cases=["box", "mask", "blank"]),
+    # to frame 8, where the object score is still clear of zero
+    _official("sam2.1", "tiny", 512, memory=(), options=_unfilled, cases=["box-short"]),
 ]
 
 HASHED_TENSORS = [

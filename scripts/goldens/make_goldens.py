@@ -241,11 +241,10 @@ def tracking(build, name, case, folder, with_memory=True):
     results whose memory exists by then), and "scalars" [results, 5]: frame, object score, iou, choice, and
     by how much the best of hypotheses 1..3 leads in iou."""
     torch.manual_seed(0)
-    options = case.get("options", {})
-    model = build(plain=options.get("plain", False), correct_as_condition=options.get("correct_as_condition", False))
+    model = build(**case.get("options", {}))
     count = max([16] + [max(c["first"], c["last"]) + 1 for c in case["calls"] if c["call"] == "propagate"])
     clip = [seeded_frames.frame(cases.FRAME_SEED, t, case.get("blank", False)) for t in range(count)]
-    tensors, scalars, results, gaps, near = {}, [], [], [], []
+    tensors, scalars, results, gaps = {}, [], [], []
 
     def keep(frame, object_id, out, choice):
         n = len(results)
@@ -259,8 +258,6 @@ def tracking(build, name, case, folder, with_memory=True):
         scalars.append([frame, score, *choice])
         results.append({"frame": frame, "object": object_id})
         gaps.append(choice[2])
-        if score > 0:
-            near.append(float((logits.abs() < 1e-3 * logits.abs().max()).float().mean()))
 
     run_case(model, case, clip, keep)
     tensors["scalars"] = torch.tensor(scalars)
@@ -406,7 +403,9 @@ def main():
                 continue
             for name in model["cases"]:
                 if not args.case or args.case == name:
-                    tracking(build, f"track-{model['name']}", cases.CASES[name], folder, name in model["memory"])
+                    case = dict(cases.CASES[name])
+                    case["options"] = {**model["options"], **case.get("options", {})}
+                    tracking(build, f"track-{model['name']}", case, folder, name in model["memory"])
 
 
 if __name__ == "__main__":

@@ -62,15 +62,18 @@ def normalised(frame, size):
     return image
 
 
-def build(family, size, image_size, plain=False, correct_as_condition=False):
+def build(family, size, image_size, plain=False, correct_as_condition=False, fill_holes=True):
     """The official builder's video predictor without weights."""
     from sam2.build_sam import build_sam2_video_predictor
 
     extra = [f"++model.image_size={image_size}"]
     if correct_as_condition:
         extra.append("++model.add_all_frames_to_correct_as_cond=true")
-    return build_sam2_video_predictor(f"configs/{family}/{family}_hiera_{SIZES[size]}.yaml", None, device="cpu",
+    model = build_sam2_video_predictor(f"configs/{family}/{family}_hiera_{SIZES[size]}.yaml", None, device="cpu",
                                       hydra_overrides_extra=extra, apply_postprocessing=not plain)
+    if not fill_holes:
+        model.fill_hole_area = 0
+    return model
 
 
 def fill_seeded(model, seed):
@@ -94,7 +97,7 @@ def read_safetensors(path):
         return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}
 
 
-def build_from_file(path, plain=False, correct_as_condition=False, image_size=None):
+def build_from_file(path, plain=False, correct_as_condition=False, fill_holes=True, image_size=None):
     """The official modules at the dimensions given by the architecture metadata of a .safetensors file."""
     from sam2.modeling.backbones.hieradet import Hiera
     from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
@@ -177,7 +180,7 @@ def build_from_file(path, plain=False, correct_as_condition=False, image_size=No
         add_tpos_enc_to_obj_ptrs=True, proj_tpos_enc_in_obj_ptrs=True, use_signed_tpos_enc_to_obj_ptrs=True,
         only_obj_ptrs_in_the_past_for_eval=True, pred_obj_scores=True, pred_obj_scores_mlp=True,
         fixed_no_obj_ptr=True, use_mlp_for_obj_ptr_proj=True, no_obj_embed_spatial=True,
-        sam_mask_decoder_extra_args=None if plain else stability, fill_hole_area=0 if plain else 8,
+        sam_mask_decoder_extra_args=None if plain else stability, fill_hole_area=0 if plain or not fill_holes else 8,
         add_all_frames_to_correct_as_cond=correct_as_condition)
     model.load_state_dict(tensors, strict=True)
     return model.eval()

@@ -41,8 +41,7 @@ def stage_timers(model):
             times.setdefault(name, []).append(time.perf_counter() - start)
             return result
 
-        object.__setattr__(owner, attribute, timed) if not isinstance(owner, torch.nn.Module) else owner.__dict__.update(
-            {attribute: timed})
+        owner.__dict__[attribute] = timed  # the instance's own; the class keeps the method
 
     wrap(model, "forward_image", "image_encoder")
     wrap(model.memory_attention, "forward", "memory_attention")
@@ -83,6 +82,16 @@ def full_bank(args):
             "stages": {k: statistics.median(v) for k, v in times.items()}}
 
 
+def decode(path):
+    """RGB frames of a video through a pipe from the ffmpeg command."""
+    size = subprocess.run(["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=width,height",
+                           "-of", "csv=p=0", path], capture_output=True, text=True, check=True).stdout
+    width, height = (int(v) for v in size.strip().split(",")[:2])
+    raw = subprocess.run(["ffmpeg", "-v", "error", "-i", path, "-pix_fmt", "rgb24", "-f", "rawvideo", "-"],
+                         capture_output=True, check=True).stdout
+    return list(np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3))
+
+
 def demo(args):
     model = official.build_from_file(args.checkpoint)
     boxes = [[float(v) for v in b.split(",")] for b in args.box]
@@ -91,7 +100,7 @@ def demo(args):
             entry = next(e for e in json.load(f) if e["clip"] == os.path.basename(args.demo))
         boxes = [o["box"] for o in entry["objects"]]
     start = time.perf_counter()
-    clip = official.decode(args.demo)
+    clip = decode(args.demo)
     state = model.init_state(clip)
     for k, (x, y, w, h) in enumerate(boxes):
         model.add_new_points_or_box(state, 0, k + 1, box=[x, y, x + w, y + h])

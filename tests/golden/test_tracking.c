@@ -16,7 +16,8 @@
 
 /* Logits, teacher-forced: of the largest logit. */
 #define LOGITS_BOUND 1e-3
-/* Masks, free running: small differences grow from frame to frame through the memories. */
+/* Masks at the size of the frame, free running: small differences grow from frame to frame through the memories. Not at
+ * the logits' own size, where one pixel that hangs on a logit of 1e-5 already is 0.001 of a mask. */
 #define MASK_IOU_FLOOR 0.999
 /* Scores and predicted IoUs, teacher-forced, absolute: a few roundings of the logit scale (about 10). */
 #define SCORE_BOUND 5e-3
@@ -41,10 +42,9 @@ static int64_t integer_of(const json_t *object, const char *key)
     return json_integer_value(json_object_get(object, key));
 }
 
-static int number_of(const play *p, const char *key)
+static const json_t *option_of(const play *p, const char *key)
 {
-    const json_t *value = json_object_get(json_object_get(p->about, "options"), key);
-    return json_is_true(value);
+    return json_object_get(json_object_get(p->about, "options"), key);
 }
 
 static const trk_tensor *tensor_of(const play *p, size_t n, const char *what)
@@ -70,6 +70,34 @@ static void force(play *p, int object, int64_t frame, size_t n)
     trk_tensor_to_f32(pointer, trk_slot_data(entry->pointer));
 }
 
+/* out [SEEDED_HEIGHT, SEEDED_WIDTH]: bilinear, pixel centres aligned, as the predictor resizes its output. */
+static void resize_to_frame(float *out, const float *logits, int side)
+{
+    for (int y = 0; y < SEEDED_HEIGHT; y++)
+        for (int x = 0; x < SEEDED_WIDTH; x++) {
+            double sy = fmax((y + 0.5) * side / SEEDED_HEIGHT - 0.5, 0);
+            double sx = fmax((x + 0.5) * side / SEEDED_WIDTH - 0.5, 0);
+            int y0 = (int)sy, x0 = (int)sx, y1 = y0 + 1 < side ? y0 + 1 : y0, x1 = x0 + 1 < side ? x0 + 1 : x0;
+            double fy = sy - y0, fx = sx - x0;
+            double top = logits[y0 * side + x0] * (1 - fx) + logits[y0 * side + x1] * fx;
+            double bottom = logits[y1 * side + x0] * (1 - fx) + logits[y1 * side + x1] * fx;
+            *out++ = (float)(top * (1 - fy) + bottom * fy);
+        }
+}
+
+/* Of the tracker's own mask at the size of the frame with the official one; NaN if there is none. */
+static double mask_iou(play *p, int object, const float *official, int side)
+{
+    static float ours[SEEDED_HEIGHT * SEEDED_WIDTH], theirs[SEEDED_HEIGHT * SEEDED_WIDTH];
+    static uint8_t mask[SEEDED_HEIGHT * SEEDED_WIDTH];
+    if (trk_tracker_mask(p->tracker, object, mask, SEEDED_WIDTH) < 0)
+        return NAN;
+    for (int i = 0; i < SEEDED_HEIGHT * SEEDED_WIDTH; i++)
+        ours[i] = mask[i];
+    resize_to_frame(theirs, official, side);
+    return golden_iou(ours, theirs, SEEDED_HEIGHT * SEEDED_WIDTH);
+}
+
 /* scalars of the golden: frame, score, iou, choice, lead */
 static void compare_result(play *p, int object, int64_t frame, const float *scalars)
 {
@@ -86,7 +114,7 @@ static void compare_result(play *p, int object, int64_t frame, const float *scal
         return;
     }
     const trk_object *o = trk_object_find(p->tracker, object);
-    double error = golden_error(result.logits, logits, n_logits), iou = golden_iou(result.logits, logits, n_logits);
+    double error = golden_error(result.logits, logits, n_logits), iou = mask_iou(p, object, logits, result.mask_size);
     double score = fabs((double)result.object_score - scalars[1]), predicted = fabs((double)result.iou - scalars[2]);
     int same_choice = o->result.choice == (int)scalars[3] || scalars[4] < CLEAR_LEAD;
     int same_presence = (result.object_score > 0) == (scalars[1] > 0);
@@ -98,7 +126,7 @@ static void compare_result(play *p, int object, int64_t frame, const float *scal
            o->result.choice, (int)scalars[3], ok ? "ok" : "FAILED");
     p->n_failed += !ok;
     p->worst_logits = error > p->worst_logits || isnan(error) ? error : p->worst_logits;
-    p->worst_iou = iou < p->worst_iou ? iou : p->worst_iou;
+    p->worst_iou = iou >= p->worst_iou ? p->worst_iou : iou;
     free(logits);
     if (p->forced && tensor_of(p, n, "memory"))
         force(p, object, frame, n);
@@ -215,11 +243,13 @@ static int run_pass(play *p, int forced)
     size_t n_results = json_array_size(json_object_get(p->about, "results"));
     params.keep_frame = 1;
     params.reverse = goes_backwards(p->about);
-    if (number_of(p, "plain")) {
+    if (json_is_true(option_of(p, "plain"))) {
         params.binarize = params.stability = TRK_OFF;
         params.fill_holes = -1;
     }
-    if (number_of(p, "correct_as_condition"))
+    if (json_is_false(option_of(p, "fill_holes")))
+        params.fill_holes = -1;
+    if (json_is_true(option_of(p, "correct_as_condition")))
         params.correct_as_condition = TRK_ON;
     *p = (play){.about = p->about, .expected = p->expected, .stem = p->stem, .model = p->model, .forced = forced,
                 .pushed = -1, .worst_iou = 1};
