@@ -1,32 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Hiera trunk and FPN neck. Sheet sections 4 and 5; upstream: backbones/hieradet.py, backbones/image_encoder.py.
  *
- * The lateral product of a level is taken as soon as its stage ends, so that no stage output is kept. Work that is
- * independent by row (the block's MLP) runs in strips that stay in the cache. */
+ * The lateral product of a level is taken as soon as its stage ends, so that no stage output is kept. */
 #include "network.h"
 
-#define STRIP_ROWS 2048
-
 static const float mean[3] = {0.485f, 0.456f, 0.406f}, deviation[3] = {0.229f, 0.224f, 0.225f};
-static const trk_epilogue plain = {TRK_ACT_NONE, 0}, add_to_out = {TRK_ACT_NONE, 1}, gelu = {TRK_ACT_GELU, 0};
-
-/* x [n, c] += mlp(norm2(x)) */
-static void block_mlp(trk_network *net, const trk_trunk_block *b, trk_mat x)
-{
-    trk_exec *e = &net->exec;
-    trk_arena_mark mark = trk_arena_here(net->scratch);
-    int strip = x.rows < STRIP_ROWS ? x.rows : STRIP_ROWS;
-    trk_mat y = trk_new_mat(net, net->scratch, e->activation, strip, b->dim_out);
-    trk_mat hidden = trk_new_mat(net, net->scratch, e->activation, strip, 4 * b->dim_out);
-    for (int first = 0; first < x.rows; first += strip) {
-        int n = x.rows - first < strip ? x.rows - first : strip;
-        trk_mat part = trk_rows(x, first, n), yp = trk_rows(y, 0, n), hp = trk_rows(hidden, 0, n);
-        TRK_RUN(e, layernorm, yp, part, b->norm2.gamma, b->norm2.beta, 1e-6f, TRK_ACT_NONE);
-        TRK_RUN(e, linear, hp, yp, &b->mlp0, gelu);
-        TRK_RUN(e, linear, part, hp, &b->mlp1, add_to_out);
-    }
-    trk_arena_rewind(net->scratch, mark);
-}
+static const trk_epilogue plain = {TRK_ACT_NONE, 0}, add_to_out = {TRK_ACT_NONE, 1};
 
 /* The residual stream a pooling block starts from: maxpool(shortcut(norm1(x))), in the frame arena. */
 static trk_mat pooled_shortcut(trk_network *net, const trk_trunk_block *b, trk_mat y, int side)
@@ -56,7 +35,7 @@ static trk_mat run_block(trk_network *net, const trk_trunk_block *b, trk_mat x, 
     TRK_RUN(e, window_attention, o, qkv, side, side, b->heads, b->window, b->pool, b->qkv.bias);
     TRK_RUN(e, linear, x, o, &b->proj, add_to_out);
     trk_arena_rewind(net->scratch, mark);
-    block_mlp(net, b, x);
+    trk_run_feed_forward(net, x, &b->norm2, 1e-6f, &b->mlp0, TRK_ACT_GELU, &b->mlp1);
     return x;
 }
 

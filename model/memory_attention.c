@@ -13,9 +13,7 @@
 
 #include "positions.h"
 
-static const trk_epilogue plain = {TRK_ACT_NONE, 0}, add_to_out = {TRK_ACT_NONE, 1}, relu = {TRK_ACT_RELU, 0};
-
-#define STRIP_ROWS 2048
+static const trk_epilogue plain = {TRK_ACT_NONE, 0}, add_to_out = {TRK_ACT_NONE, 1};
 
 /* y = norm(x), in the activation dtype, scratch arena */
 static trk_mat normalised(trk_network *net, trk_mat x, const trk_norm *norm)
@@ -46,23 +44,6 @@ static void self_attention(trk_network *net, const trk_memory_layer *layer, trk_
     TRK_RUN(e, linear, v, y, &layer->self.v, plain);
     TRK_RUN(e, attention, o, q, k, v, 1, 1.0f / sqrtf((float)x.cols));
     TRK_RUN(e, linear, x, o, &layer->self.out, add_to_out);
-    trk_arena_rewind(net->scratch, mark);
-}
-
-static void feed_forward(trk_network *net, const trk_memory_layer *layer, trk_mat x)
-{
-    trk_exec *e = &net->exec;
-    trk_arena_mark mark = trk_arena_here(net->scratch);
-    int strip = x.rows < STRIP_ROWS ? x.rows : STRIP_ROWS;
-    trk_mat y = trk_new_mat(net, net->scratch, e->activation, strip, x.cols);
-    trk_mat hidden = trk_new_mat(net, net->scratch, e->activation, strip, layer->ffn0.n_out);
-    for (int first = 0; first < x.rows; first += strip) {
-        int n = x.rows - first < strip ? x.rows - first : strip;
-        trk_mat part = trk_rows(x, first, n), yp = trk_rows(y, 0, n), hp = trk_rows(hidden, 0, n);
-        TRK_RUN(e, layernorm, yp, part, layer->norm3.gamma, layer->norm3.beta, 1e-5f, TRK_ACT_NONE);
-        TRK_RUN(e, linear, hp, yp, &layer->ffn0, relu);
-        TRK_RUN(e, linear, part, hp, &layer->ffn1, add_to_out);
-    }
     trk_arena_rewind(net->scratch, mark);
 }
 
@@ -188,7 +169,7 @@ void trk_attend_memory(trk_network *net, trk_features *f, const trk_memory_ref *
             cross_queries(net, layer, x, q);
         }
         cross_attention(net, layer, x, i ? q : f->queries, &tokens);
-        feed_forward(net, layer, x);
+        trk_run_feed_forward(net, x, &layer->norm3, 1e-5f, &layer->ffn0, TRK_ACT_RELU, &layer->ffn1);
         snprintf(name, sizeof name, "memory_attention.layer%d", i);
         trk_trace(net, name, x);
     }

@@ -2,6 +2,8 @@
  * What all stages use. */
 #include "network.h"
 
+#define STRIP_ROWS 2048 /* of a feed-forward network: its hidden rows stay in the last-level cache */
+
 trk_status trk_network_init(trk_network *net, const trk_network_model *model, trk_allocator *allocator,
                             trk_arena *frame, trk_arena *scratch)
 {
@@ -70,5 +72,23 @@ void trk_run_mlp(trk_network *net, trk_mat out, trk_mat in, const trk_mlp *mlp, 
     TRK_RUN(x, linear, h0, in, &mlp->layers[0], (trk_epilogue){TRK_ACT_RELU, 0});
     TRK_RUN(x, linear, h1, h0, &mlp->layers[1], (trk_epilogue){TRK_ACT_RELU, 0});
     TRK_RUN(x, linear, out, h1, &mlp->layers[2], (trk_epilogue){last, 0});
+    trk_arena_rewind(net->scratch, mark);
+}
+
+void trk_run_feed_forward(trk_network *net, trk_mat x, const trk_norm *norm, float eps, const trk_linear *expand,
+                          trk_act act, const trk_linear *project)
+{
+    trk_exec *e = &net->exec;
+    trk_arena_mark mark = trk_arena_here(net->scratch);
+    int strip = x.rows < STRIP_ROWS ? x.rows : STRIP_ROWS;
+    trk_mat y = trk_new_mat(net, net->scratch, e->activation, strip, x.cols);
+    trk_mat hidden = trk_new_mat(net, net->scratch, e->activation, strip, expand->n_out);
+    for (int first = 0; first < x.rows; first += strip) {
+        int n = x.rows - first < strip ? x.rows - first : strip;
+        trk_mat part = trk_rows(x, first, n), yp = trk_rows(y, 0, n), hp = trk_rows(hidden, 0, n);
+        TRK_RUN(e, layernorm, yp, part, norm->gamma, norm->beta, eps, TRK_ACT_NONE);
+        TRK_RUN(e, linear, hp, yp, expand, (trk_epilogue){act, 0});
+        TRK_RUN(e, linear, part, hp, project, (trk_epilogue){TRK_ACT_NONE, 1});
+    }
     trk_arena_rewind(net->scratch, mark);
 }

@@ -36,6 +36,10 @@ void trk_trace(trk_network *net, const char *name, trk_mat mat);
 /* out = layer2(relu(layer1(relu(layer0(in))))) with a last activation */
 void trk_run_mlp(trk_network *net, trk_mat out, trk_mat in, const trk_mlp *mlp, trk_act last);
 
+/* x [n, c] += project(act(expand(norm(x)))), in strips of rows */
+void trk_run_feed_forward(trk_network *net, trk_mat x, const trk_norm *norm, float eps, const trk_linear *expand,
+                          trk_act act, const trk_linear *project);
+
 /* --- image encoder --- */
 typedef struct trk_features {
     trk_mat level0, level1; /* [16 g^2, d/8], [4 g^2, d/4]: after conv_s0 / conv_s1; f32 */

@@ -113,11 +113,11 @@ def watch(model, recorder):
 
 
 def stages(model, out_path):
-    """Every stage of five steps on three frames: a box on frame 0 ("box"), two further clicks on its result ("refine"),
-    a mask prompt ("mask"), and tracking frames 1 ("track1") and 2 ("track2") from the refined result. Frame 2 attends to
-    a conditioning memory, a recent one and two pointers. Small models: "step.memory" are the memories as they are stored,
-    so that others can start from the same ones: a difference of 1e-6 is enough to round an element to the other of two
-    bf16 neighbours."""
+    """Every stage of these steps on three frames: a box on frame 0 ("box"), two further clicks on its result ("refine"),
+    a mask prompt ("mask"), the memory of the refined result ("refined"), and tracking frames 1 ("track1") and 2
+    ("track2") from it. Frame 2 attends to a conditioning memory, a recent one and two pointers. Small models:
+    "step.memory" are the memories as they are stored, so that others can start from the same ones: a difference of 1e-6
+    is enough to round an element to the other of two bf16 neighbours."""
     recorder = Recorder()
     watch(model, recorder)
     clip = [seeded_frames.frame(cases.FRAME_SEED, t) for t in range(16)]
@@ -129,15 +129,14 @@ def stages(model, out_path):
     recorder.prefix = "box"
     model.add_new_points_or_box(state, 0, 1, box=[x, y, x + w, y + h])
     recorder.prefix = "refine"
-    model.add_new_points_or_box(state, 0, 1, points=[p[:2] for p in cases.REFINE], labels=[p[2] for p in cases.REFINE],
-                                clear_old_points=False)
+    clicks = dict(points=[p[:2] for p in cases.REFINE], labels=[p[2] for p in cases.REFINE], clear_old_points=False)
+    model.add_new_points_or_box(state, 0, 1, **clicks)
     recorder.prefix = "mask"
     model.add_new_mask(state, 0, 2, seeded_frames.object_mask(cases.MASK_SHAPE, 0))
     model.reset_state(state)
     recorder.prefix = None
     model.add_new_points_or_box(state, 0, 1, box=[x, y, x + w, y + h])
-    model.add_new_points_or_box(state, 0, 1, points=[p[:2] for p in cases.REFINE], labels=[p[2] for p in cases.REFINE],
-                                clear_old_points=False)
+    model.add_new_points_or_box(state, 0, 1, **clicks)
     recorder.prefix = "refined"
     for t, _, _ in model.propagate_in_video(state, max_frame_num_to_track=2):
         recorder.prefix = f"track{t + 1}"

@@ -14,8 +14,10 @@
 #include "seeded_frames.h"
 #include "tracker.h"
 
-/* Logits, teacher-forced: of the largest logit. */
+/* Logits, of the largest one. Teacher-forced, only rounding in f32 remains. Free running, elements of our memories round
+ * to other bf16 neighbours than the official ones; 3e-4 was seen, while a wrong entry in the bank gives more than 1e-2. */
 #define LOGITS_BOUND 1e-3
+#define FREE_LOGITS_BOUND 3e-3
 /* Masks at the size of the frame, free running: small differences grow from frame to frame through the memories. Not at
  * the logits' own size, where one pixel that hangs on a logit of 1e-5 already is 0.001 of a mask. */
 #define MASK_IOU_FLOOR 0.999
@@ -114,14 +116,16 @@ static void compare_result(play *p, int object, int64_t frame, const float *scal
         return;
     }
     const trk_object *o = trk_object_find(p->tracker, object);
-    double error = golden_error(result.logits, logits, n_logits), iou = mask_iou(p, object, logits, result.mask_size);
+    double error = golden_error(result.logits, logits, n_logits);
+    double iou = mask_iou(p, object, logits, result.mask_size);
     double score = fabs((double)result.object_score - scalars[1]), predicted = fabs((double)result.iou - scalars[2]);
     int same_choice = o->result.choice == (int)scalars[3] || scalars[4] < CLEAR_LEAD;
     int same_presence = (result.object_score > 0) == (scalars[1] > 0);
     int ok = iou >= MASK_IOU_FLOOR && same_choice && same_presence;
+    ok = ok && error <= (p->forced ? LOGITS_BOUND : FREE_LOGITS_BOUND);
     if (p->forced)
-        ok = ok && error <= LOGITS_BOUND && score <= SCORE_BOUND && predicted <= SCORE_BOUND;
-    printf("  frame %3lld object %d  logits %8.2e  IoU %.5f  score %8.3f (%8.1e)  iou %6.4f (%8.1e)  choice %d/%d  %s\n",
+        ok = ok && score <= SCORE_BOUND && predicted <= SCORE_BOUND;
+    printf("  frame %3lld object %d  logits %8.2e  IoU %.5f  score %8.3f (%8.1e)  iou %6.4f (%8.1e)  choice %d/%d %s\n",
            (long long)frame, object, error, iou, (double)result.object_score, score, (double)result.iou, predicted,
            o->result.choice, (int)scalars[3], ok ? "ok" : "FAILED");
     p->n_failed += !ok;

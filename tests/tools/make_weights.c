@@ -51,7 +51,8 @@ static trk_status describe(void *user, const char *name, int n_dims, const int64
     for (int i = 0, at = 0; i < n_dims; i++)
         at += snprintf(shape + at, sizeof shape - (size_t)at, "%s%" PRId64, i ? "," : "", dims[i]);
     uint64_t end = w->data_bytes + 4 * (uint64_t)elements_of(n_dims, dims);
-    snprintf(entry, sizeof entry, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}",
+    snprintf(entry, sizeof entry,
+             "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}",
              w->data_bytes ? "," : "{", name, shape, w->data_bytes, end);
     w->data_bytes = end;
     return append(w, entry);
