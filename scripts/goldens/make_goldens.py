@@ -113,7 +113,7 @@ def watch(model, recorder):
 
 
 def stages(model, out_path):
-    """Every stage of these steps on three frames: a box on frame 0 ("box"), two further clicks on its result ("refine"),
+    """Every stage of these steps on three frames: a box on frame 0 ("box"), two more clicks on its result ("refine"),
     a mask prompt ("mask"), the memory of the refined result ("refined"), and tracking frames 1 ("track1") and 2
     ("track2") from it. Frame 2 attends to a conditioning memory, a recent one and two pointers. Small models:
     "step.memory" are the memories as they are stored, so that others can start from the same ones: a difference of 1e-6

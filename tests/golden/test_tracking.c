@@ -14,8 +14,9 @@
 #include "seeded_frames.h"
 #include "tracker.h"
 
-/* Logits, of the largest one. Teacher-forced, only rounding in f32 remains. Free running, elements of our memories round
- * to other bf16 neighbours than the official ones; 3e-4 was seen, while a wrong entry in the bank gives more than 1e-2. */
+/* Logits, of the largest one. Teacher-forced, only rounding in f32 remains. Free running, some elements of our memories
+ * round to other bf16 neighbours than the official ones; 3e-4 was seen, while a wrong entry in the bank gives more
+ * than 1e-2. */
 #define LOGITS_BOUND 1e-3
 #define FREE_LOGITS_BOUND 3e-3
 /* Masks at the size of the frame, free running: small differences grow from frame to frame through the memories. Not at
