@@ -13,7 +13,7 @@ import frames as seeded_frames
 import official
 import seeded
 
-KEEP_MEMORY = 512  # largest image size of which stage goldens keep whole memories
+KEEP_WHOLE = 512  # largest image size of which stage goldens keep whole memories and the refined logits
 SAMPLES = 1024  # stored elements of a tensor that is not stored whole
 
 
@@ -101,7 +101,7 @@ def watch(model, recorder):
     def encode_recorded(**kwargs):
         out = encode(**kwargs)
         recorder.image("memory_encoder.out", out[0])
-        if model.image_size <= KEEP_MEMORY and recorder.prefix is not None:
+        if model.image_size <= KEEP_WHOLE and recorder.prefix is not None:
             memory = out[0][0].to(torch.bfloat16).flatten(1).T.contiguous()
             recorder.tensors[f"{recorder.prefix}.memory"] = memory
         return out
@@ -116,8 +116,9 @@ def stages(model, out_path):
     """Every stage of these steps on three frames: a box on frame 0 ("box"), two more clicks on its result ("refine"),
     a mask prompt ("mask"), the memory of the refined result ("refined"), and tracking frames 1 ("track1") and 2
     ("track2") from it. Frame 2 attends to a conditioning memory, a recent one and two pointers. Small models:
-    "step.memory" are the memories as they are stored, so that others can start from the same ones: a difference of 1e-6
-    is enough to round an element to the other of two bf16 neighbours."""
+    "step.memory" are the memories as they are stored and "refined.logits" what the first is made of, so that others can
+    start from the same: a difference of 1e-6 is enough to round an element to the other of two bf16 neighbours, or to
+    turn a pixel of the binarised mask."""
     recorder = Recorder()
     watch(model, recorder)
     clip = [seeded_frames.frame(cases.FRAME_SEED, t) for t in range(16)]
@@ -137,6 +138,9 @@ def stages(model, out_path):
     recorder.prefix = None
     model.add_new_points_or_box(state, 0, 1, box=[x, y, x + w, y + h])
     model.add_new_points_or_box(state, 0, 1, **clicks)
+    if model.image_size <= KEEP_WHOLE:
+        refined = state["temp_output_dict_per_obj"][0]["cond_frame_outputs"][0]["pred_masks"][0, 0]
+        recorder.tensors["refined.logits"] = refined.clone()
     recorder.prefix = "refined"
     for t, _, _ in model.propagate_in_video(state, max_frame_num_to_track=2):
         recorder.prefix = f"track{t + 1}"
