@@ -17,7 +17,8 @@
  *
  * Every call that can fail returns a trk_status; trk_last_error() then holds one line that names what was found and
  * what was expected. A call that fails leaves its outputs untouched and the object usable, except after
- * TRK_E_BACKEND and TRK_E_MEMORY from trk_tracker_push, which end the tracker (it can only be destroyed or reset).
+ * TRK_E_BACKEND and TRK_E_MEMORY from trk_tracker_push or from a prompt on the current frame, which end the tracker (it
+ * can only be destroyed or reset).
  * In every params struct zero means the default; set struct_size through the _INIT macro.
  *
  * Coordinates are pixels of the pushed frames, x to the right, y down, (0, 0) the top left corner of the top left pixel.
@@ -149,16 +150,19 @@ typedef struct trk_point { float x, y; int positive; /* 1: on the object, 0: not
  * replaces a box, clicks refine a mask or an earlier result. A box given after clicks keeps them. A waiting prompt
  * whose frame is passed over without being pushed is dropped, with a warning in the log.
  * TRK_E_ARGUMENT: a box without positive width and height, or, once the frame size is known, entirely outside it; a
- * point outside; not finite. For waiting prompts the frame size may be unknown yet: trk_tracker_push then reports it. */
+ * point outside; not finite. For waiting prompts the frame size may be unknown yet: the push of their frame then
+ * reports it, and goes through once trk_tracker_clear_prompts has dropped them. */
 TRK_API trk_status trk_tracker_prompt_box(trk_tracker *tracker, int object, int64_t frame, const trk_box *box);
 TRK_API trk_status trk_tracker_prompt_points(trk_tracker *tracker, int object, int64_t frame, const trk_point *points,
                                              size_t n_points);
-/* mask: width x height bytes, non-zero = object, any size (resized to the frame). Copied. Replaces the prompts of that
+/* mask: width x height bytes, non-zero = object, any size (brought to the model's image size,
+ * cut at one half). Copied. Replaces the prompts of that
  * object on that frame. */
 TRK_API trk_status trk_tracker_prompt_mask(trk_tracker *tracker, int object, int64_t frame, const uint8_t *mask,
                                            int width, int height, ptrdiff_t stride);
-/* Drops the waiting prompts of an object on a frame. With keep_frame and the current frame: its result and memory there
- * too. TRK_E_NOT_FOUND if there is none. */
+/* Drops the prompts of an object on a frame: waiting ones, or, with keep_frame, those applied to the current one; the
+ * object is then tracked into it again as if it had not been prompted, or has no result if it began there.
+ * TRK_E_NOT_FOUND if there is none. */
 TRK_API trk_status trk_tracker_clear_prompts(trk_tracker *tracker, int object, int64_t frame);
 /* Forgets an object, its prompts and its memories. TRK_E_NOT_FOUND if there is no such object. */
 TRK_API trk_status trk_tracker_remove_object(trk_tracker *tracker, int object);

@@ -41,10 +41,10 @@ typedef struct trk_epilogue {
     int accumulate; /* out must be f32 */
 } trk_epilogue;
 
-/* A fully connected layer. Created by prepare_linear, immutable afterwards, shared by threads. */
+/* A fully connected layer. Created by trk_linear_prepare, immutable afterwards, shared by threads. */
 typedef struct trk_linear {
     int n_in, n_out;
-    const float *weight; /* [n_out, n_in] borrowed, stays valid until release_linear */
+    const float *weight; /* [n_out, n_in] borrowed, stays valid until trk_linear_release */
     const float *bias;   /* [n_out] borrowed, or NULL */
     void *prepared;      /* the backend's own form; NULL before prepare and in the reference backend */
 } trk_linear;

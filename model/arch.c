@@ -403,7 +403,10 @@ static trk_status check_arch(const trk_arch *arch)
     TRK_CHECK(expect_multiple("mem_dim", arch->mem_dim, "sine and cosine per axis", 4));
     TRK_CHECK(expect_multiple("hidden_dim", arch->d_model, "pointers are cut into pieces of mem_dim", arch->mem_dim));
     TRK_CHECK(expect_multiple("mask_in_chans", arch->mask_in_channels, "two steps of four", 4));
-    if (arch->mem_dim == arch->d_model)
+    if (arch->max_pointers < 2 || arch->max_pointers < arch->num_maskmem)
+        rc = TRK_FAIL(TRK_E_MODEL, "\"max_obj_ptrs_in_encoder\" is %d, expected at least 2 and \"num_maskmem\" (%d)",
+                      arch->max_pointers, arch->num_maskmem);
+    else if (arch->mem_dim == arch->d_model)
         rc = TRK_FAIL(TRK_E_MODEL, "\"mem_dim\" is %d like \"hidden_dim\", expected it smaller", arch->mem_dim);
     else if (trk_arch_check_image_size(arch, arch->image_size) < 0)
         rc = trk_fail_prefix(TRK_E_MODEL, "\"image_size\"");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A loaded model: architecture, weights in the backend's form, and the tables that depend only on the image size. It is
- * immutable after load and shared by any number of networks (seats of trackers); everything in it is PINNED. */
+ * A loaded model: architecture, weights in the backend's form, and the tables that depend only on the image size. Its
+ * values are immutable after load; it is shared by any number of networks (seats of trackers); everything in it is PINNED. */
 #ifndef TRK_MODEL_MODEL_H
 #define TRK_MODEL_MODEL_H
 

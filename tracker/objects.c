@@ -5,14 +5,14 @@
 
 #include "tracker.h"
 
-static int mask_side(const trk_tracker *t)
+int trk_mask_side(const trk_tracker *t)
 {
     return 4 * t->model->network->grid;
 }
 
 static size_t logits_bytes(const trk_tracker *t)
 {
-    return (size_t)mask_side(t) * (size_t)mask_side(t) * sizeof(float);
+    return (size_t)trk_mask_side(t) * (size_t)trk_mask_side(t) * sizeof(float);
 }
 
 static size_t pointer_bytes(const trk_tracker *t)
@@ -210,7 +210,7 @@ static void prompt_with_mask(trk_tracker *t, trk_object *o, const trk_prompt *p)
 
 static void fill_holes(trk_tracker *t, trk_object *o)
 {
-    int side = mask_side(t);
+    int side = trk_mask_side(t);
     trk_mat mask = {o->result.logits, TRK_F32, side, side, side};
     if (t->params.fill_holes > 0)
         TRK_RUN(&t->net.exec, fill_holes, mask, t->params.fill_holes);

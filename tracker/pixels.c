@@ -13,9 +13,20 @@ static trk_status check_plane(const trk_frame *f, int plane, int bytes, const ch
     return TRK_OK;
 }
 
+trk_status trk_check_index(int64_t index)
+{
+    const int64_t limit = INT64_MAX / 4;
+    if (index > limit || index < -limit)
+        return TRK_FAIL(TRK_E_ARGUMENT, "frame number %lld: expected at most %lld either way", (long long)index,
+                        (long long)limit);
+    return TRK_OK;
+}
+
 trk_status trk_frame_check(const trk_frame *f)
 {
-    trk_status rc = TRK_OK;
+    trk_status rc = trk_check_index(f->index);
+    if (rc < 0)
+        return rc;
     if (f->width < 1 || f->height < 1 || f->width > 32768 || f->height > 32768)
         return TRK_FAIL(TRK_E_ARGUMENT, "frame of %d x %d: expected sides of 1 to 32768 pixels", f->width, f->height);
     int half = (f->width + 1) / 2;

@@ -118,7 +118,9 @@ static trk_status add_prompt(trk_tracker *t, int id, trk_prompt *prompt)
 {
     trk_status rc = trk_tracker_usable(t);
     trk_object *object;
-    int64_t ahead = (prompt->frame - t->index) * (t->params.reverse ? -1 : 1);
+    int64_t ahead = 0;
+    if (rc >= 0 && (rc = trk_check_index(prompt->frame)) >= 0)
+        ahead = (prompt->frame - t->index) * (t->params.reverse ? -1 : 1);
     if (rc >= 0 && id <= 0)
         rc = TRK_FAIL(TRK_E_ARGUMENT, "object %d: expected a positive number", id);
     if (rc >= 0 && t->started && ahead < 0)
@@ -135,8 +137,12 @@ static trk_status add_prompt(trk_tracker *t, int id, trk_prompt *prompt)
         trk_prompt_free(t, prompt);
         return rc;
     }
-    if (t->started && ahead == 0)
-        return trk_object_refine(t, object, prompt);
+    if (t->started && ahead == 0) {
+        rc = trk_object_refine(t, object, prompt);
+        if (rc < 0)
+            t->broken = rc; /* result, memory and shared features may be half made */
+        return rc;
+    }
     trk_prompt *same = trk_prompt_find(object->waiting, prompt->frame);
     if (same)
         return trk_prompt_merge(t, same, prompt);
@@ -173,7 +179,9 @@ trk_status trk_tracker_prompt_box(trk_tracker *t, int object, int64_t frame, con
 
 trk_status trk_tracker_prompt_points(trk_tracker *t, int object, int64_t frame, const trk_point *points, size_t n)
 {
-    if (!t || !points || n == 0 || n > 65536)
+    if (!t || !points)
+        return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_prompt_points: tracker and points must not be NULL");
+    if (n == 0 || n > 65536)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_prompt_points: expected 1 to 65536 points, got %zu", n);
     for (size_t i = 0; i < n; i++)
         if (!isfinite(points[i].x) || !isfinite(points[i].y))
@@ -193,8 +201,12 @@ trk_status trk_tracker_prompt_points(trk_tracker *t, int object, int64_t frame, 
 trk_status trk_tracker_prompt_mask(trk_tracker *t, int object, int64_t frame, const uint8_t *mask, int width, int height,
                                    ptrdiff_t stride)
 {
-    if (!t || !mask || width <= 0 || height <= 0 || width > 65536 || height > 65536)
+    if (!t || !mask)
+        return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_prompt_mask: tracker and mask must not be NULL");
+    if (width <= 0 || height <= 0 || width > 65536 || height > 65536)
         return TRK_FAIL(TRK_E_ARGUMENT, "mask of %d x %d: expected sides of 1 to 65536 pixels", width, height);
+    if ((stride < 0 ? -stride : stride) < width)
+        return TRK_FAIL(TRK_E_ARGUMENT, "mask with stride %td: a row is %d bytes", stride, width);
     trk_prompt *prompt = new_prompt(t, frame);
     if (!prompt)
         return TRK_E_MEMORY;
@@ -218,18 +230,20 @@ trk_status trk_tracker_clear_prompts(trk_tracker *t, int id, int64_t frame)
     trk_object *object = trk_object_find(t, id);
     if (!object)
         return TRK_FAIL(TRK_E_NOT_FOUND, "there is no object %d", id);
+    trk_status rc = TRK_OK;
     trk_prompt *waiting = trk_prompt_take(&object->waiting, frame);
     int found = waiting != NULL;
     trk_prompt_free(t, waiting);
-    if (t->started && frame == t->index && t->has_features && object->applied) {
-        trk_prompt_free_list(t, &object->applied);
+    if (t->broken >= 0 && t->started && frame == t->index && t->has_features && object->applied) {
         trk_sequence_remove(&object->memories, frame);
-        object->has_result = 0;
         found = 1;
+        rc = trk_object_step(t, object, NULL); /* as if it had not been prompted: tracked, if it was there before */
+        if (rc < 0)
+            t->broken = rc;
     }
     if (!found)
         return TRK_FAIL(TRK_E_NOT_FOUND, "object %d has no prompt on frame %lld", id, (long long)frame);
-    return TRK_OK;
+    return rc;
 }
 
 trk_status trk_tracker_remove_object(trk_tracker *t, int id)

@@ -50,13 +50,13 @@ trk_status trk_tracker_result(const trk_tracker *t, int id, trk_result *out)
     size_t size = out->struct_size;
     *out = (trk_result){.struct_size = size, .frame = t->index, .prompted = o->prompted,
                         .object_score = o->result.score, .iou = o->result.iou, .logits = o->result.logits,
-                        .mask_size = 4 * t->model->network->grid};
+                        .mask_size = trk_mask_side(t)};
     return TRK_OK;
 }
 
 static void upsample(trk_tracker *t, const trk_object *o, trk_mat out)
 {
-    int side = 4 * t->model->network->grid;
+    int side = trk_mask_side(t);
     TRK_RUN(&t->net.exec, resize_bilinear, out, trk_wrap_mat(o->result.logits, side, side), 0);
 }
 

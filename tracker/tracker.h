@@ -77,6 +77,7 @@ trk_status trk_prompt_merge(trk_tracker *t, trk_prompt *into, trk_prompt *from);
 trk_status trk_prompt_check(const trk_prompt *prompt, int object, int width, int height);
 
 /* --- objects.c: one object on the current frame --- */
+int trk_mask_side(const trk_tracker *t); /* of the low-resolution logits */
 trk_object *trk_object_find(const trk_tracker *t, int id);
 trk_status trk_object_get(trk_tracker *t, int id, trk_object **out); /* finds or adds */
 void trk_object_remove(trk_tracker *t, trk_object *object);
@@ -88,6 +89,7 @@ trk_status trk_object_refine(trk_tracker *t, trk_object *object, trk_prompt *pro
 /* --- pixels.c --- */
 /* Frame as RGB: the caller's plane for RGB24, else converted into the frame arena. */
 trk_status trk_frame_check(const trk_frame *frame);
+trk_status trk_check_index(int64_t index); /* refuses frame numbers so large that differences could overflow */
 trk_status trk_frame_rgb(trk_tracker *t, const trk_frame *frame, const uint8_t **rgb, ptrdiff_t *stride);
 
 /* --- tracker.c --- */

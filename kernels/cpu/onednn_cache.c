@@ -172,7 +172,7 @@ trk_status onednn_cache_layout(struct cpu_library *cache, const onednn_key *key,
     if (description)
         dnnl_primitive_desc_destroy(description);
     release_descriptors(&p);
-    return *out ? TRK_OK : key_fail(key, "weights layout", rc);
+    return *out ? TRK_OK : key_fail(key, "weights layout", rc == dnnl_success ? dnnl_out_of_memory : rc);
 }
 
 static void release_seat(struct cpu_library *cache, onednn_seat *s)
@@ -229,7 +229,7 @@ static trk_status create_product(struct cpu_library *cache, const onednn_key *ke
         dnnl_primitive_desc_destroy(description);
     if (!p->layout) {
         release_product(cache, p);
-        return key_fail(key, "primitive", rc);
+        return key_fail(key, "primitive", rc == dnnl_success ? dnnl_out_of_memory : rc);
     }
     *out = p;
     return TRK_OK;

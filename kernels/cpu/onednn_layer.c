@@ -338,8 +338,12 @@ static void run_strips(void *context, int worker, int n_workers)
         onednn_seat *seat = take_seat(run->layer, &s.key, &rc);
         int status = rc;
         if (seat) {
-            status = (int)execute(seat, find_packed(run->layer, seat->layout), run->layer->bias, s.in, s.out,
-                                  run->scratch + run->scratch_bytes * (size_t)worker);
+            /* both are there since ready_strip, unless the cache made the primitive anew in between */
+            const packed_weights *weights = find_packed(run->layer, seat->layout);
+            status = !weights || seat->scratch_bytes > run->scratch_bytes
+                         ? (int)dnnl_runtime_error
+                         : (int)execute(seat, weights, run->layer->bias, s.in, s.out,
+                                        run->scratch + run->scratch_bytes * (size_t)worker);
             onednn_cache_give_back(run->layer->cache, seat);
         }
         if (status != 0)
@@ -375,6 +379,9 @@ void cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *c
         return;
     cpu_run(x, n_threads > 1 ? run.n_strips : 1, run_strips, &run);
     const int status = atomic_load(&run.failed);
-    if (status != 0)
+    if (status < 0) /* a trk_status: the worker's text is its own thread's */
+        trk_exec_fail(x, TRK_FAIL((trk_status)status, "oneDNN: no arguments for a product of %d -> %d channels", s->n_in,
+                                  s->n_out));
+    else if (status > 0)
         trk_exec_fail(x, TRK_FAIL(TRK_E_BACKEND, "oneDNN: product failed (status %d)", status));
 }

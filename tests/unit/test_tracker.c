@@ -127,6 +127,10 @@ static void refuses_bad_prompts(void **state)
     assert_refused(trk_tracker_prompt_box(t, 1, 0, &infinite), TRK_E_ARGUMENT, "finite");
     assert_refused(trk_tracker_prompt_box(t, 0, 0, &disc), TRK_E_ARGUMENT, "positive number");
     assert_refused(trk_tracker_prompt_points(t, 1, 0, &far_point, 0), TRK_E_ARGUMENT, "1 to 65536");
+    assert_refused(trk_tracker_prompt_points(t, 1, 0, NULL, 1), TRK_E_ARGUMENT, "NULL");
+    assert_refused(trk_tracker_prompt_box(t, 1, INT64_MIN, &disc), TRK_E_ARGUMENT, "frame number");
+    static const uint8_t mask[20 * 10];
+    assert_refused(trk_tracker_prompt_mask(t, 1, 0, mask, 20, 10, 3), TRK_E_ARGUMENT, "stride 3");
     /* the frame size is not known yet: the push reports it, and the tracker goes on once it is withdrawn */
     assert_int_equal(trk_tracker_prompt_box(t, 1, 0, &outside), TRK_OK);
     assert_refused(push(t, 0), TRK_E_ARGUMENT, "outside the 200 x 150 frame");
@@ -270,6 +274,14 @@ static void kept_frames_can_be_prompted_again(void **state)
     assert_int_equal(trk_tracker_prompt_points(t, 1, 1, &off, 1), TRK_OK); /* correction of a tracked frame */
     assert_true(result(t, 1).prompted);
     assert_int_equal(push(t, 2), TRK_OK);
+    /* a withdrawn correction leaves what tracking had found, here and from here on */
+    static float tracked[SIDE * SIDE];
+    keep_logits(t, 1, tracked);
+    assert_int_equal(trk_tracker_prompt_points(t, 1, 2, &off, 1), TRK_OK);
+    assert_int_equal(trk_tracker_clear_prompts(t, 1, 2), TRK_OK);
+    keep_logits(t, 1, refined);
+    assert_memory_equal(tracked, refined, sizeof tracked);
+    assert_false(result(t, 1).prompted);
     trk_tracker_destroy(&t);
 }
 
