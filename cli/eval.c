@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "png_header.h"
 #include "video.h"
 
 typedef struct object_score {
@@ -27,6 +28,9 @@ static trk_status read_mask(trk_image *out, const char *folder, const char *name
     if (asprintf(&path, "%s/%s", folder, name) < 0)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", folder);
     trk_status rc = trk_image_read(out, path, 1);
+    const int colour_type = png_header_colour_type(path);
+    if (!rc && colour_type != PNG_PALETTE && colour_type != PNG_GRAY && colour_type != PNG_GRAY_ALPHA)
+        rc = TRK_FAIL(TRK_E_FORMAT, "%s: expected a palette PNG or a gray one", path);
     free(path);
     return rc;
 }

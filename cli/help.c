@@ -23,15 +23,17 @@ void options_print_help(FILE *stream)
             "  -m, --model FILE|NAME            .pt, .safetensors, or a shipped model (%s)\n"
             "  --model-config FILE.json         architecture, where the file has no metadata\n"
             "  --image-size N                   side frames are resized to (the model's own)\n"
-            "  --device auto|cpu|cuda[:N]|reference, --dtype auto|f32|bf16, --threads N  (auto, all cores)\n"
+            "  --device auto|cpu|cuda[:N]|reference, --dtype auto|f32|bf16, --threads N\n"
+            "                                   (default: auto, auto, as many threads as cores)\n"
             "  --fill-holes N                   fill holes up to N low-resolution pixels (%d; 0 = none)\n"
             "  --no-binarize, --no-stability    memory of prompted frames from logits; no mask fall-back\n"
             "  --no-postprocess                 all three off\n",
             OPTIONS_DEFAULT_MODEL, OPTIONS_DEFAULT_FILL_HOLES);
     fprintf(stream,
             "Output\n"
-            "  -o, --overlay FILE.mp4           video with the objects drawn in\n"
-            "  --masks DIR, --logits DIR        palette PNG per frame, float32 .npy per frame and object\n"
+            "  -o, --overlay FILE.mp4|.mkv|.mov video with the objects drawn in (lower ids on top)\n"
+            "  --masks DIR, --logits DIR        palette PNG per frame (where objects overlap the lower id wins),\n"
+            "                                   low-resolution float32 .npy per frame and object\n"
             "  --jsonl FILE|-, --boxes FILE     boxes, scores, RLE per frame; x,y,w,h lines (_ID per object)\n"
             "  --sheet FILE.png                 contact sheet of the overlay\n"
             "Diagnostics\n"

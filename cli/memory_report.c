@@ -8,6 +8,17 @@
 
 static const char *const class_names[4] = {"pinned", "bank", "frame", "scratch"};
 
+typedef struct process_use {
+    size_t now, peak;
+} process_use;
+
+/* The system brings its peak up to date late, so that it can lie below what is resident now. */
+static process_use measure_process(void)
+{
+    const size_t now = progress_resident_bytes(), peak = progress_resident_peak_bytes();
+    return (process_use){now, peak > now ? peak : now};
+}
+
 static void print_row(FILE *stream, const char *name, size_t now, size_t peak)
 {
     fprintf(stream, "%-10s %14zu %14zu\n", name, now, peak);
@@ -15,23 +26,25 @@ static void print_row(FILE *stream, const char *name, size_t now, size_t peak)
 
 void memory_report_print(FILE *stream, const trk_memory_use *use)
 {
+    const process_use use_of_process = measure_process();
     fprintf(stream, "%-10s %14s %14s\n", "memory", "now (bytes)", "peak (bytes)");
     for (int i = 0; i < 4; i++)
         print_row(stream, class_names[i], use->now[i], use->peak[i]);
     print_row(stream, "total", use->total_now, use->total_peak);
-    print_row(stream, "process", progress_resident_bytes(), progress_resident_peak_bytes());
+    print_row(stream, "process", use_of_process.now, use_of_process.peak);
     fprintf(stream, "features of %" PRIu64 " frames were returned\n", use->n_sweeps);
 }
 
 static void print_json(FILE *stream, const trk_memory_use *use)
 {
+    const process_use use_of_process = measure_process();
     fputs("{\"classes\": {", stream);
     for (int i = 0; i < 4; i++)
         fprintf(stream, "%s\"%s\": {\"now\": %zu, \"peak\": %zu}", i ? ", " : "", class_names[i], use->now[i],
                 use->peak[i]);
     fprintf(stream, "},\n \"total\": {\"now\": %zu, \"peak\": %zu},\n", use->total_now, use->total_peak);
     fprintf(stream, " \"process\": {\"now\": %zu, \"peak\": %zu},\n \"frames_swept\": %" PRIu64 "}\n",
-            progress_resident_bytes(), progress_resident_peak_bytes(), use->n_sweeps);
+            use_of_process.now, use_of_process.peak, use->n_sweeps);
 }
 
 trk_status memory_report_write(const char *path, const trk_memory_use *use)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "number.h"
+#include "png_header.h"
 #include "prompts_internal.h"
 
 static const char *const forms[] = {"--box [ID@FRAME:]x,y,w,h", "--point [ID@FRAME:]x,y[,+|,-]",
@@ -17,6 +18,7 @@ static const char *const forms[] = {"--box [ID@FRAME:]x,y,w,h", "--point [ID@FRA
 static void prompt_free(prompt *item)
 {
     free(item->path);
+    free(item->file);
     free(item->where);
     trk_image_free(&item->mask);
 }
@@ -152,18 +154,6 @@ static void name_object(prompt_list *list, size_t at)
         item->object++;
 }
 
-/* A PNG whose header says that its pixels are palette indices: colour type 3, byte 25. */
-static int is_palette_png(const char *path)
-{
-    unsigned char head[26] = {0};
-    FILE *file = fopen(path, "rbe");
-    if (!file)
-        return 0;
-    size_t n = fread(head, 1, sizeof head, file);
-    fclose(file);
-    return n == sizeof head && !memcmp(head, "\x89PNG\r\n\x1a\n", 8) && head[25] == 3;
-}
-
 static size_t count_values(const trk_image *mask, uint8_t present[256])
 {
     size_t n_pixels = (size_t)mask->width * (size_t)mask->height, n = 0;
@@ -187,8 +177,9 @@ static trk_status split_mask(prompt_list *list, size_t at, const uint8_t present
             continue;
         prompt piece = {.kind = PROMPT_MASK, .object = value, .frame = whole.frame, .mask = whole.mask};
         piece.where = strdup(whole.where);
+        piece.path = strdup(whole.path);
         piece.mask.data = malloc(n_pixels);
-        if (!piece.where || !piece.mask.data) {
+        if (!piece.where || !piece.path || !piece.mask.data) {
             prompt_free(&piece);
             rc = TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", whole.where);
             break;
@@ -216,11 +207,11 @@ static trk_status load_mask(prompt_list *list, size_t at)
     uint8_t present[256];
     trk_status rc = trk_image_read(&item->mask, item->path, 1);
     if (rc)
-        return trk_fail_prefix(rc, "--mask");
+        return trk_fail_prefix(rc, item->file ? item->where : "--mask");
     size_t n_values = count_values(&item->mask, present);
     if (!n_values)
         return TRK_FAIL(TRK_E_ARGUMENT, "%s: the mask is empty: every pixel is 0", item->where);
-    if (!item->object && n_values > 1 && is_palette_png(item->path))
+    if (!item->object && n_values > 1 && png_header_colour_type(item->path) == PNG_PALETTE)
         return split_mask(list, at, present);
     return TRK_OK;
 }

@@ -22,6 +22,7 @@ typedef struct prompt {
     trk_point point; /* POINT */
     char *path;      /* MASK: owned; NULL otherwise */
     trk_image mask;  /* MASK, from load to apply: owned, one channel, non-zero = object */
+    char *file;      /* the JSON file it comes from: owned; NULL: the command line */
     char *where;     /* owned: "--box 1,2,3,4" or "FILE.json: prompts[0]", for messages */
 } prompt;
 

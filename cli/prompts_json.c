@@ -41,8 +41,10 @@ static trk_status append_entry(prompt_list *list, const entry *at, prompt item)
 {
     item.object = at->object;
     item.frame = at->frame;
-    if (asprintf(&item.where, "%s: prompts[%zu]", at->file, at->index) < 0) {
+    item.file = strdup(at->file);
+    if (!item.file || asprintf(&item.where, "%s: prompts[%zu]", at->file, at->index) < 0) {
         free(item.path);
+        free(item.file);
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", at->file);
     }
     return prompts_append(list, &item);

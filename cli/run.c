@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "conflicts.h"
 #include "memory_report.h"
 #include "model_path.h"
 #include "outputs.h"
@@ -15,11 +15,15 @@
 
 volatile sig_atomic_t run_stop_signal;
 
+enum { PICTURES_AHEAD = 3 }; /* decoded ahead of the one being tracked */
+
 typedef struct run {
     options *wanted;
     trk_video_reader *reader;
     const trk_video_info *info;
-    trk_picture *picture; /* borrowed from the reader, to be released */
+    trk_picture *picture;     /* borrowed from the reader, to be released */
+    int64_t n_damaged_before; /* packets and frames lost up to the first picture, and up to the queue's length after */
+    char *model_path;         /* owned */
     trk_model *model;
     trk_tracker *tracker;
     outputs *written;
@@ -43,26 +47,16 @@ static trk_status library_failure(trk_status rc)
 
 /* --- before the first frame ------------------------------------------------------------------------------------- */
 
-static trk_status refuse_overwriting_input(const options *wanted)
-{
-    const char *const paths[] = {wanted->overlay, wanted->jsonl, wanted->boxes, wanted->sheet};
-    struct stat input, output;
-    if (stat(wanted->operands[0], &input) || !S_ISREG(input.st_mode))
-        return TRK_OK;
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-        if (paths[i] && !stat(paths[i], &output) && input.st_dev == output.st_dev && input.st_ino == output.st_ino)
-            return TRK_FAIL(TRK_E_ARGUMENT, "%s: is the input, and would be overwritten", paths[i]);
-    return TRK_OK;
-}
-
 static trk_status open_video(run *self)
 {
     const options *wanted = self->wanted;
-    const trk_video_params params = {.start = wanted->start, .n_frames = wanted->n_frames, .reverse = wanted->reverse};
+    const trk_video_params params = {
+        .start = wanted->start, .n_frames = wanted->n_frames, .reverse = wanted->reverse, .queue = PICTURES_AHEAD};
     trk_status rc = trk_video_open(&self->reader, wanted->operands[0], &params);
     if (rc < 0)
         return rc;
     self->info = trk_video_get_info(self->reader);
+    self->n_damaged_before = trk_video_damaged(self->reader);
     if (rc == TRK_OK)
         rc = trk_video_read(self->reader, &self->picture);
     if (rc == TRK_END)
@@ -83,27 +77,30 @@ done:
     return rc;
 }
 
+static trk_status check_files(run *self)
+{
+    trk_status rc = model_path_find(self->wanted->model, &self->model_path);
+    if (rc)
+        return trk_fail_prefix(rc, "--model");
+    return conflicts_refuse(self->wanted, self->model_path, self->ids, self->n_ids);
+}
+
 static trk_status load_model(run *self)
 {
     const options *wanted = self->wanted;
     trk_model_params params = TRK_MODEL_PARAMS_INIT;
-    char *path;
-    trk_status rc = model_path_find(wanted->model, &path);
-    if (rc)
-        return trk_fail_prefix(rc, "--model");
     params.device = wanted->device;
     params.device_index = wanted->device_index;
     params.precision = wanted->precision;
     params.threads = wanted->threads;
     params.image_size = wanted->image_size;
     params.config_path = wanted->model_config;
-    rc = trk_model_load(&self->model, path, &params);
+    trk_status rc = trk_model_load(&self->model, self->model_path, &params);
     if (rc) {
         library_failure(rc);
-        if (rc == TRK_E_MODEL && !strstr(trk_error_text(), path))
-            trk_fail_prefix(rc, path);
+        if (rc == TRK_E_MODEL && !strstr(trk_error_text(), self->model_path))
+            trk_fail_prefix(rc, self->model_path);
     }
-    free(path);
     return rc;
 }
 
@@ -193,13 +190,20 @@ static void warn_of_missed_prompts(const run *self)
 }
 
 /* 1 if much less came than the header of the video promises. Counting alone would also find damaged packets in the
- * middle, so the time of the last frame must be early too; 5 % and a frame are left for headers that are not exact. */
+ * middle, so the time of the last frame must be early too, from the first frame delivered and from the first of the
+ * video: frames lost before --start shift the numbers, not the times. Frames lost at the very beginning shift the times
+ * too and are subtracted, unless so few frames came that the reader may have met the end when they were counted. 5 %
+ * and a frame are left for headers that are not exact. */
 static int ended_early(const run *self)
 {
-    const double promised = 0.95 * (double)self->info->n_frames - 1;
-    const double seconds = self->last_pts - self->first_pts;
-    const double by_time = 1 + seconds * self->info->rate_num / self->info->rate_den;
-    return !self->wanted->reverse && (double)self->shown.n_done < promised && by_time < promised;
+    const int may_have_met_end = self->shown.n_done <= PICTURES_AHEAD + 3; /* and those in hand of either thread */
+    const int64_t n_accounted = may_have_met_end ? 0 : self->n_damaged_before;
+    const double promised = 0.95 * (double)(self->info->n_frames - n_accounted) - 1;
+    const double rate = (double)self->info->rate_num / self->info->rate_den;
+    const int64_t start = self->wanted->start > 0 ? self->wanted->start : 0;
+    const double by_run = 1 + (self->last_pts - self->first_pts) * rate;
+    const double by_video = 1 + self->last_pts * rate - (double)start;
+    return !self->wanted->reverse && (double)self->shown.n_done < promised && by_run < promised && by_video < promised;
 }
 
 /* The outputs are whole by now, up to where reading ended. TRK_OK if that is the end of the video. */
@@ -250,9 +254,9 @@ trk_status run_track(options *wanted)
 {
     run self = {.wanted = wanted};
     trk_status rc = TRK_OK;
-    TRK_CHECK(refuse_overwriting_input(wanted));
     TRK_CHECK(open_video(&self));
     TRK_CHECK(settle_prompts(&self));
+    TRK_CHECK(check_files(&self));
     TRK_CHECK(load_model(&self));
     TRK_CHECK(create_tracker(&self));
     TRK_CHECK(outputs_open(&self.written, wanted, self.info, self.ids, self.n_ids));
@@ -266,6 +270,7 @@ done:
     if (self.picture)
         trk_video_release(self.reader, self.picture);
     trk_video_close(&self.reader);
+    free(self.model_path);
     free(self.ids);
     return rc;
 }

@@ -7,5 +7,5 @@ cd "$(dirname "$0")/.."
 
 cmake -S . -B build -G Ninja -DTRK_TESTS=ON
 cmake --build build
-# the large goldens take minutes each: ctest --test-dir build -L large
+# not here: ctest --test-dir build -L large, the eight official configurations at full size and a long video
 ctest --test-dir build --output-on-failure --no-tests=error -LE large

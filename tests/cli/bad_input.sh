@@ -48,6 +48,8 @@ prompts "480 x 480" '{"prompts": [{"object": 1, "box": [1000, 2, 3, 4]}]}'
 echo "masks"
 refused 1 "no_mask.png" "$clip" --mask no_mask.png "${outputs[@]}"
 refused 1 "text.mp4" "$clip" --mask text.mp4 "${outputs[@]}"
+echo '{"prompts": [{"object": 1, "box": [1, 2, 3, 4]}, {"object": 1, "mask": "no_mask.png"}]}' >prompts.json
+refused 1 "prompts.json: prompts\[1\]: no_mask.png" "$clip" --prompts prompts.json "${outputs[@]}"
 head -c 60 "$truth/00000.png" >half.png
 refused 1 "half.png" "$clip" --mask half.png "${outputs[@]}"
 refused 2 "palette PNG" "$clip" --box 256:$box --masks out/masks
@@ -92,7 +94,37 @@ refused 1 "file" "$clip" --box $box --masks file
 refused 1 "file/logits" "$clip" --box $box --logits file/logits --masks out/masks
 cp "$clip" copy.mp4
 refused 2 "overwritten" copy.mp4 --box $box --overlay copy.mp4
-cmp -s "$clip" copy.mp4 || complain "the input was overwritten"
+echo "outputs that are inputs, or one output twice"
+mkdir frames maps m
+cp "$truth/00000.png" frames/00000.png
+cp "$truth/00001.png" frames/00001.png
+cp "$truth/00000.png" m/00000.png
+cp "$truth/00000.png" first.png
+cp "$model" copy.safetensors
+ln -s copy.mp4 link.mp4
+echo '{"prompts": [{"object": 1, "mask": "m/00000.png"}]}' >mask.json
+sums=$(md5sum copy.mp4 frames/* m/* first.png copy.safetensors mask.json)
+refused 2 "overwritten" copy.mp4 --box $box --memory-report=./copy.mp4
+refused 2 "overwritten" link.mp4 --box $box --overlay "$PWD/copy.mp4"
+refused 2 "overwritten" copy.mp4 --box $box --jsonl link.mp4
+refused 2 "mask of a prompt" "$clip" --mask first.png --sheet ./first.png
+refused 2 "model" "$clip" --box $box --model copy.safetensors --boxes copy.safetensors
+refused 2 "file of --prompts" "$clip" --prompts mask.json --jsonl m/../mask.json
+refused 2 "folder of the video" frames/ --box $box --masks frames
+refused 2 "folder of the video" frames --box $box --logits "$PWD/frames"
+refused 2 "folder of the video" frames --box $box --sheet frames/00001.png
+refused 2 "overwritten" "$clip" --mask m/00000.png --masks m
+refused 2 "overwritten" "$clip" --prompts mask.json --masks m/
+"$track" - --box $box --frames 1 --memory-report=copy.mp4 <copy.mp4 2>stderr.txt
+is "standard input overwritten: exit status" $? 2
+refused 2 "also the file of" "$clip" --box $box --overlay out/s.mp4 --sheet out/../out/s.mp4
+refused 2 "also the file of" "$clip" --box $box --jsonl out/a --boxes out/a
+refused 2 "also the file of" "$clip" --box $box --jsonl - --boxes -
+refused 2 "also the file of" "$clip" --box 1:$box --box 2:$box --jsonl out/a_2.txt --boxes out/a.txt
+refused 2 "masks may use" "$clip" --box $box --masks maps --sheet maps/00000.png
+refused 2 "one object" "$clip" --box 1:$box --box 2:$box --boxes -
+is "inputs after refusals" "$(md5sum copy.mp4 frames/* m/* first.png copy.safetensors mask.json)" "$sums"
+is "folders after refusals" "$(ls frames maps m | tr '\n' ' ')" "frames: 00000.png 00001.png  m: 00000.png  maps: "
 
 echo "full disks"
 if [ -w /dev/full ]; then

@@ -27,6 +27,8 @@ done
 is "overlay: MP4 signature" "$(head -c 8 out/o.mp4 | tail -c 4)" ftyp
 is "sheet: PNG signature" "$(head -c 4 out/o.png | tail -c 3)" PNG
 is "memory report: classes" "$(grep -oE '"(pinned|bank|frame|scratch|total)"' out/memory.json | wc -l)" 5
+read -r process_now process_peak < <(sed -n 's/.*"process": {"now": \([0-9]*\), "peak": \([0-9]*\)}.*/\1 \2/p' out/memory.json)
+[ "$process_peak" -ge "$process_now" ] || complain "memory report: process peak $process_peak below $process_now"
 is "everything under its name" "$(ls -A out | tr '\n' ' ')" "logits masks memory.json o.jsonl o.mp4 o.png o_1.txt o_2.txt "
 "$track" eval out/masks "$truth" >eval.txt
 is "eval: exit status" $? 0
@@ -39,6 +41,16 @@ rm out/masks/00020.png
 "$track" eval out/masks "$truth" >eval.txt 2>stderr.txt
 is "eval with a missing file: exit status" $? 1
 grep -q 00020.png stderr.txt || complain "eval with a missing file: $(cat stderr.txt)"
+
+mkdir colour
+"$track" "$clip" --box $box --frames 1 --sheet colour/00000.png -q
+for folders in "colour $truth" "colour colour"; do
+    # shellcheck disable=SC2086 # two arguments
+    "$track" eval $folders >eval.txt 2>stderr.txt
+    is "eval of colour images: exit status" $? 1
+    is "eval of colour images: lines" "$(cat eval.txt stderr.txt | wc -l)" 1
+done
+grep -q "colour/00000.png: expected a palette PNG" stderr.txt || complain "eval of colour images: $(cat stderr.txt)"
 
 # standard input and a file give the same
 "$track" - --box $box --frames 3 --jsonl - <"$clip" >stdin.jsonl 2>stderr.txt
@@ -78,6 +90,19 @@ head -c $(($(stat -c %s out/whole.mp4) / 2)) out/whole.mp4 >out/half.mp4
 is "half a counted video: exit status" $? 1
 is "half a counted video: lines on standard error" "$(wc -l <stderr.txt)" 1
 is "half a counted video: message" "$(grep -o "ends early, after $(wc -l <out/half2.txt) of 24 frames" stderr.txt | wc -l)" 1
+
+"$track" out/half.mp4 --box $box --start 3 --boxes out/half3.txt 2>stderr.txt
+is "half a counted video from frame 3: exit status" $? 1
+# frames lost before --start or at the very beginning are damage, not an early end
+for lost in 60+120,20,23 39+420,0,20; do # KiB from+length zeroed, first frame, least number of frames
+    IFS=+, read -r from length start floor <<<"$lost"
+    cp "$clip" out/damaged.mp4
+    dd if=/dev/zero of=out/damaged.mp4 bs=1024 seek="$from" count="$length" conv=notrunc status=none
+    "$track" out/damaged.mp4 --box $box --start "$start" --boxes out/damaged.txt -q 2>stderr.txt
+    is "frames lost at $lost: exit status" $? 0
+    is "frames lost at $lost: warnings" "$(grep -c "^track: warning: .* damaged packets skipped" stderr.txt)" 1
+    [ "$(wc -l <out/damaged.txt)" -ge "$floor" ] || complain "frames lost at $lost: $(wc -l <out/damaged.txt) frames left"
+done
 
 # stopped by a signal: status 128 + signal, outputs whole up to there
 mkfifo pipe

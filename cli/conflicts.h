@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Outputs that would replace an input or each other, found before anything is opened for writing. */
+#ifndef TRK_CLI_CONFLICTS_H
+#define TRK_CLI_CONFLICTS_H
+
+#include "options.h"
+
+/* model: the model's file. ids: [n_ids] all objects of the run, on which the names of --boxes depend. The prompts are
+ * loaded by now. TRK_E_ARGUMENT names the option and the file. */
+trk_status conflicts_refuse(const options *wanted, const char *model, const int *ids, size_t n_ids);
+
+#endif
