@@ -5,6 +5,7 @@
 
 #include "arch_config.h"
 #include "log.h"
+#include "text_file.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -12,8 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define MAX_IMAGE_SIZE   16384
-#define MAX_CONFIG_BYTES (1 << 20)
+#define MAX_IMAGE_SIZE 16384
 
 /* --- official sizes ------------------------------------------------------------------------------------------ */
 
@@ -215,28 +215,12 @@ static trk_status read_family(trk_arch *out, const trk_checkpoint *checkpoint, c
 
 /* --- what a description says --------------------------------------------------------------------------------- */
 
-/* A terminated copy of a small text file, or NULL. */
-static char *read_text_file(const char *path)
-{
-    struct stat status;
-    FILE *file = fopen(path, "rb");
-    char *text = NULL;
-    if (file && fstat(fileno(file), &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= MAX_CONFIG_BYTES)
-        text = calloc((size_t)status.st_size + 1, 1);
-    if (text && fread(text, 1, (size_t)status.st_size, file) != (size_t)status.st_size) {
-        free(text);
-        text = NULL;
-    }
-    if (file)
-        fclose(file);
-    return text;
-}
-
 /* A file that merely lies beside the checkpoint may be about something else: then it is passed over. */
 static trk_status read_file_beside(trk_arch_claims *claims, const char *path)
 {
-    char *text = read_text_file(path);
-    if (!text)
+    struct stat status;
+    char *text = NULL;
+    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode) || trk_text_file_read(path, &text) < 0)
         return TRK_E_NOT_FOUND;
     trk_status rc = trk_arch_read_config(claims, text);
     free(text);

@@ -49,14 +49,6 @@ trk_mat trk_rows(trk_mat mat, int first, int count)
     return mat;
 }
 
-trk_mat trk_cols(trk_mat mat, int first, int count)
-{
-    if (mat.data)
-        mat.data = (char *)mat.data + (size_t)first * trk_dtype_bytes(mat.dtype);
-    mat.cols = count;
-    return mat;
-}
-
 void trk_trace(trk_network *net, const char *name, trk_mat mat)
 {
     if (net->trace && net->exec.status >= 0)

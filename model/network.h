@@ -31,7 +31,6 @@ trk_status trk_network_status(trk_network *net);
 trk_mat trk_new_mat(trk_network *net, trk_arena *arena, trk_dtype dtype, int rows, int cols);
 trk_mat trk_wrap_mat(const float *data, int rows, int cols); /* read-only view of f32 parameters */
 trk_mat trk_rows(trk_mat mat, int first, int count);
-trk_mat trk_cols(trk_mat mat, int first, int count);
 void trk_trace(trk_network *net, const char *name, trk_mat mat);
 /* out = layer2(relu(layer1(relu(layer0(in))))) with a last activation */
 void trk_run_mlp(trk_network *net, trk_mat out, trk_mat in, const trk_mlp *mlp, trk_act last);

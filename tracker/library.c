@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Process-wide calls and models. */
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "log.h"
+#include "text_file.h"
 #include "tracker.h"
 
 #define TEXT(x) TEXT_(x)
@@ -89,28 +88,6 @@ static trk_status choose_backend(const trk_model_params *p, trk_network_model_pa
     return TRK_OK;
 }
 
-/* A text file as a string; the caller frees it. */
-static trk_status read_text(const char *path, char **out)
-{
-    enum { LIMIT = 1 << 20 };
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return TRK_FAIL(TRK_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
-    char *text = malloc(LIMIT + 1);
-    size_t n = text ? fread(text, 1, LIMIT + 1, file) : 0;
-    int failed = ferror(file);
-    fclose(file);
-    if (!text || failed || n > LIMIT) {
-        free(text);
-        return !text    ? TRK_FAIL(TRK_E_MEMORY, "no memory to read %s", path)
-               : failed ? TRK_FAIL(TRK_E_IO, "%s: cannot be read", path)
-                        : TRK_FAIL(TRK_E_FORMAT, "%s: more than %d bytes; expected a small JSON file", path, LIMIT);
-    }
-    text[n] = 0;
-    *out = text;
-    return TRK_OK;
-}
-
 trk_status trk_model_load(trk_model **out, const char *path, const trk_model_params *params)
 {
     trk_model_params p;
@@ -129,7 +106,7 @@ trk_status trk_model_load(trk_model **out, const char *path, const trk_model_par
     np.n_threads = p.threads;
     np.image_size = p.image_size;
     if (p.config_path)
-        TRK_CHECK(read_text(p.config_path, &config));
+        TRK_CHECK(trk_text_file_read(p.config_path, &config));
     np.config_json = config;
     model = calloc(1, sizeof *model);
     if (!model) {

@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "attention_cpu.h"
+#include "backend.h"
 #include "bf16.h"
-#include "workspace.h"
 
 typedef struct bench_case {
     const char *name;
@@ -111,11 +111,13 @@ static double operations(const bench_case *c)
 int main(int argc, char **argv)
 {
     trk_allocator allocator = {allocate, release};
-    trk_exec x = {.allocator = &allocator, .n_threads = argc > 1 ? atoi(argv[1]) : 1, .status = TRK_OK};
-    struct cpu_workspace *workspace;
-    if (cpu_workspace_create(&workspace, &allocator) < 0)
+    trk_backend *backend = NULL;
+    trk_exec x;
+    if (trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_F32, argc > 1 ? atoi(argv[1]) : 1, &allocator) < 0 ||
+        trk_exec_init(&x, backend, &allocator) < 0) {
+        fprintf(stderr, "attention_bench: %s\n", trk_error_text());
         return 1;
-    x.workspace = workspace;
+    }
     printf("%-24s %-14s %-5s %10s %10s   (%d threads)\n", "case", "kernels", "type", "ms", "GFLOP/s", x.n_threads);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         if (argc > 2 && !strstr(cases[i].name, argv[2]))
@@ -134,6 +136,8 @@ int main(int argc, char **argv)
             }
         }
     }
-    cpu_workspace_destroy(&workspace);
-    return x.status < 0;
+    const int failed = x.status < 0;
+    trk_exec_release(&x);
+    trk_backend_destroy(&backend);
+    return failed;
 }

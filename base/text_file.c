@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "text_file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+trk_status trk_text_file_read(const char *path, char **out)
+{
+    FILE *file = fopen(path, "rbe");
+    trk_status rc = TRK_OK;
+    if (!file)
+        return TRK_FAIL(TRK_E_IO, "%s: %s", path, strerror(errno));
+    char *text = malloc(TRK_TEXT_FILE_BYTES + 1);
+    if (!text)
+        TRK_CHECK(TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path));
+    size_t n = fread(text, 1, TRK_TEXT_FILE_BYTES, file);
+    text[n] = 0;
+    if (ferror(file))
+        TRK_CHECK(TRK_FAIL(TRK_E_IO, "%s: %s", path, strerror(errno)));
+    if (n == TRK_TEXT_FILE_BYTES || memchr(text, 0, n))
+        TRK_CHECK(TRK_FAIL(TRK_E_FORMAT, "%s: expected JSON text below %d bytes", path, TRK_TEXT_FILE_BYTES));
+    *out = text;
+    text = NULL;
+done:
+    free(text);
+    fclose(file);
+    return rc;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Small text files (JSON descriptions) as strings. */
+#ifndef TRK_BASE_TEXT_FILE_H
+#define TRK_BASE_TEXT_FILE_H
+
+#include "error.h"
+
+#define TRK_TEXT_FILE_BYTES (1 << 20) /* at most; real ones have a few thousand */
+
+/* *out: the whole file, terminated; the caller frees it. TRK_E_IO, TRK_E_MEMORY, or TRK_E_FORMAT for a file that is too
+ * large or holds a zero byte; the line names the file. */
+trk_status trk_text_file_read(const char *path, char **out);
+
+#endif
