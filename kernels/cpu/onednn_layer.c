@@ -15,6 +15,9 @@
 /* Rows of a linear layer that one worker takes at a time: inputs and outputs stay in the second-level cache. */
 #define STRIP_ROWS 1024
 
+/* Strips a product is cut into at least, so that as many threads have work. */
+#define SHARES 8
+
 /* What weights are packed for: rows of a linear layer, side of the map a convolution reads. */
 #define USUAL_ROWS STRIP_ROWS
 #define USUAL_SIDE 64
@@ -352,6 +355,18 @@ static void run_strips(void *context, int worker, int n_workers)
     leave_single_thread(threads_before);
 }
 
+/* Units of a strip. It must not depend on the number of threads: the library may add up the rows of a strip's tail in
+ * another order than the others (its AVX2 products do), and results are to be the same bits with any number. */
+static int strip_units(const strip_run *run, int several)
+{
+    const int most = run->is_linear ? STRIP_ROWS : run->n_units;
+    int pieces = (run->n_units + most - 1) / most;
+    if (several && pieces < SHARES)
+        pieces = SHARES;
+    const int multiple = run->is_linear && several ? 16 : 1;
+    return ((run->n_units + pieces - 1) / pieces + multiple - 1) / multiple * multiple;
+}
+
 void cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *call)
 {
     const cpu_layer_shape *s = &layer->shape;
@@ -359,11 +374,7 @@ void cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *c
     const int n_threads = products < SERIAL_PRODUCTS ? 1 : x->n_threads;
     strip_run run = {.x = x, .layer = layer, .call = call, .is_linear = cpu_layer_is_linear(s)};
     run.n_units = run.is_linear ? call->out.rows : (call->in_h + 2 * s->padding - s->kernel) / s->stride + 1;
-    const int most = run.is_linear ? STRIP_ROWS : run.n_units;
-    int pieces = (run.n_units + most - 1) / most;
-    pieces = (pieces + n_threads - 1) / n_threads * n_threads; /* equal shares */
-    const int multiple = run.is_linear && run.n_units > 16 * pieces ? 16 : 1;
-    run.strip_units = ((run.n_units + pieces - 1) / pieces + multiple - 1) / multiple * multiple;
+    run.strip_units = strip_units(&run, products >= SERIAL_PRODUCTS);
     run.n_strips = (run.n_units + run.strip_units - 1) / run.strip_units;
 
     const int threads_before = enter_single_thread();
