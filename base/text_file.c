@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "text_file.h"
 
+#include "heap.h"
+
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 trk_status trk_text_file_read(const char *path, char **out)
@@ -12,7 +13,7 @@ trk_status trk_text_file_read(const char *path, char **out)
     trk_status rc = TRK_OK;
     if (!file)
         return TRK_FAIL(TRK_E_IO, "%s: %s", path, strerror(errno));
-    char *text = malloc(TRK_TEXT_FILE_BYTES + 1);
+    char *text = trk_heap_allocate(TRK_MEM_SCRATCH, "text file", TRK_TEXT_FILE_BYTES + 1);
     if (!text)
         TRK_CHECK(TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path));
     size_t n = fread(text, 1, TRK_TEXT_FILE_BYTES, file);
@@ -24,7 +25,7 @@ trk_status trk_text_file_read(const char *path, char **out)
     *out = text;
     text = NULL;
 done:
-    free(text);
+    trk_heap_release(text);
     fclose(file);
     return rc;
 }

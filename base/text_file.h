@@ -7,8 +7,8 @@
 
 #define TRK_TEXT_FILE_BYTES (1 << 20) /* at most; real ones have a few thousand */
 
-/* *out: the whole file, terminated; the caller frees it. TRK_E_IO, TRK_E_MEMORY, or TRK_E_FORMAT for a file that is too
- * large or holds a zero byte; the line names the file. */
+/* *out: the whole file, terminated; released with trk_heap_release. TRK_E_IO, TRK_E_MEMORY, or TRK_E_FORMAT for a file
+ * that is too large or holds a zero byte; the line names the file. */
 trk_status trk_text_file_read(const char *path, char **out);
 
 #endif

@@ -4,6 +4,7 @@ find_package(OpenMP COMPONENTS C REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 if(TRK_ONEDNN)
   # not by its CMake package: Debian's asks for OpenCL, which the CPU library does not need
   find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.h)

@@ -4,7 +4,7 @@
 set -eu
 
 packages="gcc make cmake ninja-build pkg-config libdnnl-dev libavformat-dev libavcodec-dev libavutil-dev
-libswscale-dev libjansson-dev libzip-dev libcmocka-dev"
+libswscale-dev libjansson-dev libzip-dev libxxhash-dev libcmocka-dev"
 
 missing=""
 for package in $packages; do

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The host heap: the one place where this project calls malloc. Every block has a lifetime class and an owner, is
+ * counted in one process-wide account, and can be made to fail by tests.
+ *
+ * Invariants
+ * - Blocks start on TRK_ALIGNMENT; class, owner and size stand in a header in front, so that release needs the pointer
+ *   only.
+ * - A block is released exactly once; in Debug builds its bytes are overwritten then, and a broken header aborts.
+ * What libraries (FFmpeg, oneDNN, jansson, libzip, libc) allocate for themselves is theirs and not counted. */
+#ifndef TRK_BASE_HEAP_H
+#define TRK_BASE_HEAP_H
+
+#include "account.h"
+
+/* `bytes` (> 0), uninitialised; NULL when there is none (no error recorded). owner: static storage. */
+void *trk_heap_allocate(trk_mem_class mem_class, const char *owner, size_t bytes);
+/* n elements of `size` bytes, zeroed; NULL also when n * size overflows or is 0. */
+void *trk_heap_zeroed(trk_mem_class mem_class, const char *owner, size_t n, size_t size);
+/* As realloc: keeps what fits; class and owner stay those of the block; data NULL allocates. On failure data stays. */
+void *trk_heap_resize(void *data, trk_mem_class mem_class, const char *owner, size_t bytes);
+/* Copies of a text: class SCRATCH. */
+char *trk_heap_text(const char *owner, const char *text);
+char *trk_heap_format(const char *owner, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void trk_heap_release(void *data); /* accepts NULL */
+size_t trk_heap_bytes(const void *data); /* as asked for */
+
+/* The process-wide account, since the start. */
+void trk_heap_measure(trk_account *out);
+
+/* For tests. Lets the allocations numbered first .. first + count - 1 from now on fail (1 = the next one); count 0:
+ * none fails. Returns how many there were since the last call. */
+uint64_t trk_heap_fail(uint64_t first, uint64_t count);
+
+#endif
