@@ -29,6 +29,39 @@ static trk_status check_complete(const trk_backend *backend)
     return TRK_OK;
 }
 
+/* ---- planning ---- */
+
+#define NOTHING(name, args)                                                                                            \
+    static void nothing_##name args                                                                                    \
+    {                                                                                                                  \
+    }
+TRK_OP_LIST(NOTHING)
+#undef NOTHING
+
+/* The operators that obtain memory, in every backend and in the CPU backend: they look at x->planning once they have
+ * it. For the others there is nothing to do. */
+#define ALLOCATING_OPS(X)     X(attention) X(window_attention) X(resize_bilinear) X(fill_holes) X(frame_to_input)
+#define ALLOCATING_CPU_OPS(X) X(linear) X(matmul_nt) X(conv2d)
+
+static void fill_planning_ops(trk_backend *backend)
+{
+#define NO_OP(name, args) .name = nothing_##name,
+    backend->planning_ops = (trk_ops){TRK_OP_LIST(NO_OP)};
+#undef NO_OP
+#define KEEP(name) backend->planning_ops.name = backend->ops.name;
+    ALLOCATING_OPS(KEEP)
+    if (backend->kind == TRK_BACKEND_CPU) {
+        ALLOCATING_CPU_OPS(KEEP)
+    }
+#undef KEEP
+}
+
+void trk_exec_set_planning(trk_exec *x)
+{
+    x->planning = 1;
+    x->ops = &x->backend->planning_ops;
+}
+
 int trk_backend_has_bf16(trk_backend_kind kind)
 {
     return kind == TRK_BACKEND_REF || cpu_library_has_bf16();
@@ -64,6 +97,7 @@ trk_status trk_backend_create(trk_backend **out, trk_backend_kind kind, trk_dtyp
         TRK_CHECK(cpu_library_create(&backend->library, backend->n_threads, allocator));
     }
     TRK_CHECK(check_complete(backend));
+    fill_planning_ops(backend);
     *out = backend;
     backend = NULL;
 done:
@@ -124,6 +158,24 @@ void trk_exec_release(trk_exec *x)
     struct cpu_workspace *workspace = x->workspace;
     cpu_workspace_destroy(&workspace);
     memset(x, 0, sizeof *x);
+}
+
+_Static_assert(CPU_WORKSPACE_SLOTS <= 8, "trk_workspace_sizes has room for every slot");
+
+void trk_exec_workspace(const trk_exec *x, trk_workspace_sizes *out)
+{
+    *out = (trk_workspace_sizes){{0}, 0};
+    if (x->workspace)
+        cpu_workspace_sizes(x->workspace, out->bytes, &out->total);
+}
+
+trk_status trk_exec_reserve(trk_exec *x, const trk_workspace_sizes *sizes)
+{
+    if (x->workspace)
+        cpu_workspace_reserve(x, sizes->bytes);
+    const trk_status status = x->status;
+    x->status = TRK_OK;
+    return status;
 }
 
 static trk_status prepare(void **prepared, trk_backend *backend, trk_allocator *allocator, const cpu_layer_shape *shape,

@@ -19,7 +19,19 @@ int trk_backend_threads(const trk_backend *backend);
 const char *trk_backend_describe(void); /* "cpu (oneDNN 2.6.3, avx512, bf16), ref"; static storage */
 
 trk_status trk_exec_init(trk_exec *x, trk_backend *backend, trk_allocator *allocator);
+/* Before the exec's first operator: from now on operators obtain the workspace they would need for their shapes, record
+ * it when there is none, and return; mats, slots and host arrays are not touched and may lie where no memory is. */
+void trk_exec_set_planning(trk_exec *x);
 void trk_exec_release(trk_exec *x); /* accepts a zeroed struct */
+
+/* The operators' own buffers of an exec, by use; their sum and what manages them is total. */
+typedef struct trk_workspace_sizes {
+    size_t bytes[8];
+    size_t total;
+} trk_workspace_sizes;
+void trk_exec_workspace(const trk_exec *x, trk_workspace_sizes *out);
+/* Makes each buffer at least as large, so that operators of these sizes obtain nothing more. */
+trk_status trk_exec_reserve(trk_exec *x, const trk_workspace_sizes *sizes);
 
 /* Packs the weights (class PINNED of `allocator`). The struct's other fields are set by the caller beforehand. */
 trk_status trk_linear_prepare(trk_linear *layer, trk_backend *backend, trk_allocator *allocator);

@@ -15,6 +15,7 @@ struct trk_backend {
     int n_threads;
     trk_allocator *allocator;          /* borrowed */
     trk_ops ops;                       /* complete */
+    trk_ops planning_ops;              /* of an exec that plans */
     const struct cpu_kernels *kernels; /* of the best instruction set; NULL in the reference backend */
     struct cpu_team *team;             /* owned, n_threads workers; NULL in the reference backend */
     struct cpu_library *library;       /* owned, see cpu/layer.h; NULL in the reference backend */

@@ -18,6 +18,7 @@
 
 #include "allocator.h"
 #include "error.h"
+#include "storage.h"
 
 typedef enum trk_dtype { TRK_F32, TRK_BF16, TRK_F16 /* stored weights only */ } trk_dtype;
 
@@ -78,6 +79,7 @@ typedef struct trk_exec {
     void *workspace;          /* the backend's grow-only buffers of this exec */
     trk_dtype activation;     /* dtype stages give to activations that feed products: f32, or bf16 on a bf16 backend */
     int n_threads;
+    int planning;             /* 1: operators obtain the buffers they would need and return; mats are not touched */
     trk_status status;        /* first failure, else TRK_OK */
 } trk_exec;
 
@@ -122,8 +124,17 @@ typedef struct trk_exec {
     X(fill_holes, (trk_exec * x, trk_mat mask, int max_area))                                                          \
     /* upstream's choice: index by choice->multimask / stability; mask [1, n] = that hypothesis, or all -1024 when     \
      * score <= 0; token [1, d]: with multimask the chosen one, else token 0 (also after a stability fallback);        \
-     * info[0] = score, info[1] = iou of the chosen, info[2] = its index, in memory the host may read after the stage */ \
+     * info[0] = score, info[1] = iou of the chosen, info[2] = its index, in memory the host reads after the stage */ \
     X(select_mask, (trk_exec * x, trk_mat mask, trk_mat token, float *info, const trk_mask_choice *choice))            \
+    /* slot <- in [rows, cols], rows * cols a multiple of TRK_Q8_BLOCK: rounds to nearest even into `storage`, dense   \
+     * in raster order. Infinities saturate in f16 and q8; NaN stays NaN, in q8 with its whole block */                \
+    X(store, (trk_exec * x, void *slot, trk_storage storage, trk_mat in))                                              \
+    /* out [rows, cols] <- slot */                                                                                     \
+    X(fetch, (trk_exec * x, trk_mat out, const void *slot, trk_storage storage))                                       \
+    /* the low-resolution mask a memory is made from, one byte an element: out = round(clamp(in, -12.7, 12.7) * 10),   \
+     * as int8, NaN 0; and back: out = in / 10 */                                                                      \
+    X(pack_mask, (trk_exec * x, int8_t *out, trk_mat in))                                                              \
+    X(unpack_mask, (trk_exec * x, trk_mat out, const int8_t *in))                                                      \
     /* if score[0] <= 0: every row of io becomes `row` (replace) or gains it (not replace); else nothing */            \
     X(if_absent, (trk_exec * x, trk_mat io, const float *row, const float *score, int replace))                        \
     /* RGB bytes [height, width, 3] -> out [size * size, 3] f32: Pillow's 8-bit antialiased bicubic resize (bit        \

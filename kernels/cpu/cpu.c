@@ -29,6 +29,8 @@ const cpu_kernels *cpu_kernels_best(void)
 
 void cpu_run(const trk_exec *x, int n_pieces, cpu_team_work *work, void *context)
 {
+    if (x->planning)
+        return;
     /* buffers are for x->n_threads workers, and the team is all or nothing */
     const int together = n_pieces > 1 && x->n_threads >= x->backend->n_threads;
     cpu_team_run(together ? x->backend->team : NULL, work, context);

@@ -13,7 +13,8 @@ void cpu_fill_ops(trk_ops *ops);
 /* The best kernels this machine runs. */
 const cpu_kernels *cpu_kernels_best(void);
 
-/* Runs work in the backend's team, or in the calling thread alone when there are fewer than two pieces. */
+/* Runs work in the backend's team, or in the calling thread alone when there are fewer than two pieces. Not at all in
+ * an exec that plans. */
 void cpu_run(const trk_exec *x, int n_pieces, cpu_team_work *work, void *context);
 
 /* Runs a kernel over n items, in the exec's threads when there is enough to do: item_work is about the number of
@@ -33,6 +34,10 @@ void resize_bilinear_cpu(trk_exec *x, trk_mat out, trk_mat in, int antialias);
 void mask_to_memory_cpu(trk_exec *x, trk_mat out, trk_mat in, int binarize, float scale, float bias);
 void fill_holes_cpu(trk_exec *x, trk_mat mask, int max_area);
 void select_mask_cpu(trk_exec *x, trk_mat mask, trk_mat token, float *info, const trk_mask_choice *choice);
+void store_cpu(trk_exec *x, void *slot, trk_storage storage, trk_mat in);
+void fetch_cpu(trk_exec *x, trk_mat out, const void *slot, trk_storage storage);
+void pack_mask_cpu(trk_exec *x, int8_t *out, trk_mat in);
+void unpack_mask_cpu(trk_exec *x, trk_mat out, const int8_t *in);
 void if_absent_cpu(trk_exec *x, trk_mat io, const float *row, const float *score, int replace);
 void frame_to_input_cpu(trk_exec *x, trk_mat out, const uint8_t *rgb, int width, int height, ptrdiff_t stride, int size,
                         const float *mean, const float *std);

@@ -33,6 +33,25 @@ static inline uint16_t narrow_bf16(float f)
     return (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
 }
 
+static inline float widen_f16(uint16_t h)
+{
+    const uint32_t magnitude = h & 0x7fffu, sign = (uint32_t)(h & 0x8000u) << 16;
+    const uint32_t small = bits_of_float((float)(int32_t)magnitude * 0x1p-24f); /* no f32 subnormals on the way */
+    const uint32_t normal = (magnitude << 13) + (112u << 23), nan = (magnitude << 13) | 0x7f800000u;
+    return float_of_bits(sign | (magnitude < 0x400u ? small : magnitude < 0x7c00u ? normal : nan));
+}
+
+/* Round to nearest even, beyond 65504 saturated; NaN stays NaN. Adding 0.5 rounds to units of 2^-24, those of f16's
+ * subnormals. */
+static inline uint16_t narrow_f16(float f)
+{
+    const uint32_t u = bits_of_float(f), magnitude = u & 0x7fffffffu, sign = (u >> 16) & 0x8000u;
+    const uint32_t small = bits_of_float(float_of_bits(magnitude) + 0.5f) - 0x3f000000u;
+    const uint32_t normal = (magnitude + 0xfffu + ((magnitude >> 13) & 1u) - (112u << 23)) >> 13;
+    const uint32_t finite = magnitude < 0x38800000u ? small : magnitude < 0x477fe000u ? normal : 0x7bffu;
+    return (uint16_t)(sign | (magnitude > 0x7f800000u ? 0x7e00u | ((u >> 13) & 0x1ffu) : finite));
+}
+
 /* e^x for x <= 88, 0 below -87: 2^n e^r with |r| <= ln(2)/2 and the Taylor polynomial of degree 7 (relative error of
  * the polynomial 5e-9). NaN stays NaN. */
 static inline float exp_f32(float x)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The vectorised kernels of the CPU backend, compiled once per instruction set (kernels_<isa>.c) and chosen at run time.
+ * The vectorised kernels of the CPU backend, compiled once per instruction set (kernels_<isa>.c), chosen at run time.
  * Every kernel handles the half-open range [begin, end) of its items; items do not depend on each other, so results do
  * not depend on how cpu_for splits the range over workers. `worker` < the exec's n_threads says whose buffer to use. */
 #ifndef TRK_KERNELS_CPU_KERNELS_H
@@ -17,6 +17,10 @@ typedef void cpu_kernel(const void *args, int64_t begin, int64_t end, int worker
     X(add)              /* cpu_add_args, rows of out */                                                                \
     X(convert)          /* cpu_convert_args, rows of out */                                                            \
     X(mask_to_memory)   /* cpu_mask_to_memory_args, rows */                                                            \
+    X(store)            /* cpu_storage_args, blocks of TRK_Q8_BLOCK elements: f16 and q8 */                            \
+    X(fetch)            /* as store */                                                                                 \
+    X(pack_mask)        /* cpu_storage_args, rows */                                                                   \
+    X(unpack_mask)      /* as pack_mask */                                                                             \
     X(maxpool2x2)       /* cpu_map_args, map rows of out */                                                            \
     X(add_upsampled2x)  /* cpu_map_args, map rows of in */                                                             \
     X(depth_to_space2x) /* cpu_map_args, map rows of in */                                                             \
@@ -57,6 +61,12 @@ typedef struct cpu_mask_to_memory_args {
     float scale, bias;
 } cpu_mask_to_memory_args;
 
+typedef struct cpu_storage_args {
+    trk_mat mat;
+    void *slot; /* or a packed mask; dense, written by store and pack_mask, read by the others */
+    trk_storage storage;
+} cpu_storage_args;
+
 typedef struct cpu_map_args {
     trk_mat out, in, addend; /* addend.data NULL: none */
     int w;                   /* pixels in a map row of in */
@@ -77,7 +87,7 @@ typedef struct cpu_frame_args {
     ptrdiff_t stride;
     int width, height, size;
     trk_resample x, y;
-    uint8_t *strips;       /* [threads, strip_bytes]: a strip transposed before [width * 3, 16] and after [size * 3, 16] */
+    uint8_t *strips;       /* [threads, strip_bytes]: a strip transposed, before [width * 3, 16] and after [.., 16] */
     size_t strip_bytes;    /* (width + size) * 3 * 16 */
     uint8_t *rows;         /* [height, size * 3] after the first pass */
     const float *mean, *std; /* [size * 3] periodic */

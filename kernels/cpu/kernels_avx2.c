@@ -3,6 +3,7 @@
 #define LANES 8
 
 #include "isa_rows.h"
+#include "isa_storage.h"
 #include "isa_maps.h"
 #include "isa_frame.h"
 #include "isa_product.h"

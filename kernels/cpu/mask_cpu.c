@@ -67,7 +67,7 @@ void fill_holes_cpu(trk_exec *x, trk_mat mask, int max_area)
     const size_t found_bytes = ((size_t)s.max_area + 1) * sizeof *s.found;
     const size_t state_bytes = ((size_t)mask.rows + 2) * (size_t)s.pitch;
     char *memory = cpu_workspace_get(x, CPU_WORKSPACE_OTHER, found_bytes + state_bytes);
-    if (!memory)
+    if (!memory || x->planning)
         return;
     s.found = (int *)(void *)memory;
     s.state = (uint8_t *)memory + found_bytes;

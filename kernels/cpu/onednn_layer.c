@@ -268,8 +268,11 @@ typedef struct strip {
     void *in, *out;
 } strip;
 
+/* NULL for a matrix without data, which an exec that plans may be given. */
 static char *row_of(trk_mat m, int64_t row)
 {
+    if (!m.data)
+        return NULL;
     return (char *)m.data + row * m.stride * (int64_t)trk_dtype_bytes(m.dtype);
 }
 
@@ -391,8 +394,8 @@ void cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *c
     cpu_run(x, n_threads > 1 ? run.n_strips : 1, run_strips, &run);
     const int status = atomic_load(&run.failed);
     if (status < 0) /* a trk_status: the worker's text is its own thread's */
-        trk_exec_fail(x, TRK_FAIL((trk_status)status, "oneDNN: no arguments for a product of %d -> %d channels", s->n_in,
-                                  s->n_out));
+        trk_exec_fail(x, TRK_FAIL((trk_status)status, "oneDNN: no arguments for a product of %d -> %d channels",
+                                  s->n_in, s->n_out));
     else if (status > 0)
         trk_exec_fail(x, TRK_FAIL(TRK_E_BACKEND, "oneDNN: product failed (status %d)", status));
 }

@@ -22,7 +22,7 @@ void resize_bilinear_cpu(trk_exec *x, trk_mat out, trk_mat in, int antialias)
     const size_t row_bytes = aligned(((size_t)in.cols + 1) * sizeof(float));
     char *memory = cpu_workspace_get(x, CPU_WORKSPACE_OTHER,
                                      aligned(bytes_x) + aligned(bytes_y) + row_bytes * (size_t)x->n_threads);
-    if (!memory)
+    if (!memory || x->planning)
         return;
     cpu_resize_args args = {.out = out, .in = in, .columns_stride = (int64_t)(row_bytes / sizeof(float))};
     trk_resample_build(&args.x, memory, kind, in.cols, out.cols);
@@ -51,7 +51,7 @@ void frame_to_input_cpu(trk_exec *x, trk_mat out, const uint8_t *rgb, int width,
     char *tables = cpu_workspace_get(x, CPU_WORKSPACE_OTHER, table_bytes + 2 * row_bytes);
     args.strips = cpu_workspace_get(x, CPU_WORKSPACE_INPUT, args.strip_bytes * (size_t)x->n_threads);
     args.rows = cpu_workspace_get(x, CPU_WORKSPACE_OUTPUT, (size_t)height * row);
-    if (!tables || !args.strips || !args.rows)
+    if (!tables || !args.strips || !args.rows || x->planning)
         return;
     float *means = (float *)(void *)(tables + table_bytes), *stds = (float *)(void *)(tables + table_bytes + row_bytes);
     repeat3(means, mean, (int)row);

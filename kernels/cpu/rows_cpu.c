@@ -3,7 +3,7 @@
 #include "backend_private.h"
 #include "cpu.h"
 #include "expect.h"
-#include "workspace.h"
+#include "stored.h"
 
 #define ACT_WORK 4 /* an exponential in elements moved */
 
@@ -33,6 +33,43 @@ void mask_to_memory_cpu(trk_exec *x, trk_mat out, trk_mat in, int binarize, floa
     TRK_EXPECT(x, "mask_to_memory", out.rows == in.rows && out.cols == in.cols);
     const cpu_mask_to_memory_args args = {.out = out, .in = in, .binarize = binarize, .scale = scale, .bias = bias};
     cpu_for(x, x->backend->kernels->mask_to_memory, &args, in.rows, (int64_t)in.cols * (binarize ? 1 : ACT_WORK));
+}
+
+/* For what is stored as f16 or q8. */
+static void run_blocks(trk_exec *x, cpu_kernel *kernel, trk_mat mat, const void *slot, trk_storage storage)
+{
+    const cpu_storage_args args = {.mat = mat, .slot = (void *)(uintptr_t)slot, .storage = storage};
+    cpu_for(x, kernel, &args, (int64_t)mat.rows * mat.cols / TRK_Q8_BLOCK, 2 * TRK_Q8_BLOCK);
+}
+
+void store_cpu(trk_exec *x, void *slot, trk_storage storage, trk_mat in)
+{
+    TRK_EXPECT(x, "store", trk_stored_fits(storage, in));
+    if (trk_stored_is_mat(storage))
+        convert_cpu(x, trk_stored_mat(slot, storage, in.rows, in.cols), in);
+    else
+        run_blocks(x, x->backend->kernels->store, in, slot, storage);
+}
+
+void fetch_cpu(trk_exec *x, trk_mat out, const void *slot, trk_storage storage)
+{
+    TRK_EXPECT(x, "fetch", trk_stored_fits(storage, out));
+    if (trk_stored_is_mat(storage))
+        convert_cpu(x, out, trk_stored_mat(slot, storage, out.rows, out.cols));
+    else
+        run_blocks(x, x->backend->kernels->fetch, out, slot, storage);
+}
+
+void pack_mask_cpu(trk_exec *x, int8_t *out, trk_mat in)
+{
+    const cpu_storage_args args = {.mat = in, .slot = out};
+    cpu_for(x, x->backend->kernels->pack_mask, &args, in.rows, in.cols);
+}
+
+void unpack_mask_cpu(trk_exec *x, trk_mat out, const int8_t *in)
+{
+    const cpu_storage_args args = {.mat = out, .slot = (void *)(uintptr_t)in};
+    cpu_for(x, x->backend->kernels->unpack_mask, &args, out.rows, out.cols);
 }
 
 void if_absent_cpu(trk_exec *x, trk_mat io, const float *row, const float *score, int replace)

@@ -6,7 +6,8 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
+
+#include "heap.h"
 
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -101,7 +102,8 @@ static void *worker_main(void *argument)
 
 trk_status cpu_team_create(cpu_team **out, int n_threads)
 {
-    cpu_team *team = calloc(1, sizeof *team + (size_t)n_threads * sizeof *team->workers);
+    cpu_team *team = trk_heap_zeroed(TRK_MEM_PINNED, "thread team", 1,
+                                    sizeof *team + (size_t)n_threads * sizeof *team->workers);
     *out = NULL;
     if (!team)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for a team of %d threads", n_threads);
@@ -135,7 +137,7 @@ void cpu_team_destroy(cpu_team **handle)
     pthread_cond_destroy(&team->finished);
     pthread_cond_destroy(&team->raised);
     pthread_mutex_destroy(&team->mutex);
-    free(team);
+    trk_heap_release(team);
 }
 
 void cpu_team_run(cpu_team *team, cpu_team_work *work, void *context)

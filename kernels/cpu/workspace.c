@@ -39,12 +39,23 @@ void cpu_workspace_destroy(struct cpu_workspace **workspace)
     *workspace = NULL;
 }
 
+/* Bytes a buffer gets: an eighth of room at most, so that small growth is free. A step function of `bytes`, and its own
+ * results stay as they are: the buffer in the end depends on the largest request, not on the order they came in, and a
+ * plan finds it exactly. */
+static size_t rounded_up(size_t bytes)
+{
+    size_t step = 4096 / 8;
+    while (step < bytes / 16 + (bytes % 16 != 0))
+        step *= 2;
+    return bytes < 4096 ? 4096 : bytes + (step - bytes % step) % step;
+}
+
 void *cpu_workspace_get(trk_exec *x, int slot, size_t bytes)
 {
     struct cpu_workspace *w = x->workspace;
     if (w->slots[slot].bytes >= bytes && w->slots[slot].data)
         return w->slots[slot].data;
-    size_t rounded = bytes < 4096 ? 4096 : bytes + bytes / 8; /* a little room, so that small growth is free */
+    const size_t rounded = rounded_up(bytes);
     release_slot(w, slot);
     w->slots[slot].data = w->allocator->allocate(w->allocator, TRK_MEM_SCRATCH, "cpu workspace", rounded);
     if (!w->slots[slot].data) {
@@ -53,4 +64,20 @@ void *cpu_workspace_get(trk_exec *x, int slot, size_t bytes)
     }
     w->slots[slot].bytes = rounded;
     return w->slots[slot].data;
+}
+
+void cpu_workspace_sizes(const struct cpu_workspace *w, size_t bytes[CPU_WORKSPACE_SLOTS], size_t *total)
+{
+    *total = sizeof *w;
+    for (int slot = 0; slot < CPU_WORKSPACE_SLOTS; slot++) {
+        bytes[slot] = w->slots[slot].bytes;
+        *total += bytes[slot];
+    }
+}
+
+void cpu_workspace_reserve(trk_exec *x, const size_t bytes[CPU_WORKSPACE_SLOTS])
+{
+    for (int slot = 0; slot < CPU_WORKSPACE_SLOTS; slot++)
+        if (bytes[slot])
+            cpu_workspace_get(x, slot, bytes[slot]);
 }

@@ -26,4 +26,8 @@ void cpu_workspace_destroy(struct cpu_workspace **workspace); /* NULL-safe, clea
  * TRK_E_MEMORY in `x` when there is no memory; the slot is then empty. One thread of the exec at a time. */
 void *cpu_workspace_get(trk_exec *x, int slot, size_t bytes);
 
+/* Bytes of each buffer, and at least so many from now on. total: what the workspace takes in all. */
+void cpu_workspace_sizes(const struct cpu_workspace *workspace, size_t bytes[CPU_WORKSPACE_SLOTS], size_t *total);
+void cpu_workspace_reserve(trk_exec *x, const size_t bytes[CPU_WORKSPACE_SLOTS]);
+
 #endif

@@ -40,6 +40,12 @@ typedef struct head_buffers {
     size_t bytes;
 } head_buffers;
 
+static void release_buffers(trk_exec *x, head_buffers *b)
+{
+    x->allocator->release(x->allocator, TRK_MEM_SCRATCH, b->k, b->bytes);
+}
+
+/* 0: without memory, or in an exec that plans, there is nothing to compute. */
 static int allocate_buffers(trk_exec *x, head_buffers *b, int n, int dk, int dv)
 {
     size_t doubles = (size_t)n * ((size_t)dk + (size_t)dv + 1) + (size_t)dk + (size_t)dv;
@@ -49,16 +55,15 @@ static int allocate_buffers(trk_exec *x, head_buffers *b, int n, int dk, int dv)
         trk_exec_fail(x, TRK_FAIL(TRK_E_MEMORY, "attention: no memory for %zu bytes", b->bytes));
         return 0;
     }
+    if (x->planning) {
+        release_buffers(x, b);
+        return 0;
+    }
     b->v = b->k + (size_t)n * dk;
     b->p = b->v + (size_t)n * dv;
     b->q = b->p + n;
     b->result = b->q + dk;
     return 1;
-}
-
-static void release_buffers(trk_exec *x, head_buffers *b)
-{
-    x->allocator->release(x->allocator, TRK_MEM_SCRATCH, b->k, b->bytes);
 }
 
 void attention_ref(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, float scale)

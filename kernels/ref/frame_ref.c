@@ -37,6 +37,8 @@ void frame_to_input_ref(trk_exec *x, trk_mat out, const uint8_t *rgb, int width,
         trk_exec_fail(x, TRK_FAIL(TRK_E_MEMORY, "frame_to_input: no memory for %zu bytes", bytes_rows));
         goto done;
     }
+    if (x->planning)
+        goto done;
     trk_resample tx, ty;
     trk_resample_build(&tx, memory_x, kind, width, size);
     trk_resample_build(&ty, memory_y, kind, height, size);

@@ -65,6 +65,8 @@ void resize_bilinear_ref(trk_exec *x, trk_mat out, trk_mat in, int antialias)
         trk_exec_fail(x, TRK_FAIL(TRK_E_MEMORY, "resize_bilinear: no memory for %zu bytes", bytes_x + bytes_y));
         goto done;
     }
+    if (x->planning)
+        goto done;
     trk_resample tx, ty;
     trk_resample_build(&tx, memory_x, kind, in.cols, out.cols);
     trk_resample_build(&ty, memory_y, kind, in.rows, out.rows);

@@ -44,6 +44,8 @@ void fill_holes_ref(trk_exec *x, trk_mat mask, int max_area)
         return;
     }
     uint8_t *seen = (uint8_t *)(stack + n);
+    if (x->planning)
+        goto done;
     memset(seen, 0, n);
     for (int pixel = 0; pixel < (int)n; pixel++) {
         if (seen[pixel] || !(element_get(mask, pixel / mask.cols, pixel % mask.cols) <= 0))
@@ -52,6 +54,7 @@ void fill_holes_ref(trk_exec *x, trk_mat mask, int max_area)
         for (int i = 0; i < area && area <= max_area; i++)
             element_put(mask, stack[i] / mask.cols, stack[i] % mask.cols, HOLE_VALUE);
     }
+done:
     x->allocator->release(x->allocator, TRK_MEM_SCRATCH, stack, bytes);
 }
 

@@ -50,6 +50,7 @@ static const struct {
     const char *name;
     void (*check)(kcheck *k);
 } operators[] = {{"backend", check_backend},   /* creation, misuse, concurrency */
+                 {"planning", check_planning}, /* execs that only size their workspace */
                  {"upstream", check_upstream}, /* results of Pillow and torch */
 #define ENTRY(name, args) {#name, check_##name},
                  TRK_OP_LIST(ENTRY)

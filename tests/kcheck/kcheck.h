@@ -33,6 +33,7 @@ typedef struct kcheck kcheck;
 TRK_OP_LIST(KCHECK_DECLARE)
 #undef KCHECK_DECLARE
 void check_backend(kcheck *k);
+void check_planning(kcheck *k);
 void check_upstream(kcheck *k);
 
 /* Error allowed: |got - want| <= max * scale + rounding of the output type for every element, and
