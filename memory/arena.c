@@ -3,88 +3,218 @@
 
 #include <string.h>
 
+#include "heap.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TRK_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(TRK_ASAN)
+#undef TRK_ASAN
+#define TRK_ASAN 1
+#include <sanitizer/asan_interface.h>
+#else
+#define TRK_ASAN 0
+#endif
+
 #define MIN_CHUNK ((size_t)1 << 20)
 
 struct trk_chunk {
-    trk_chunk *next; /* below on a stack, larger in the pool */
-    size_t size;     /* bytes in all, this header included */
-    size_t used;     /* bytes handed out, header included */
+    trk_chunk *next;     /* below on a stack, larger in the pool */
+    unsigned char *data; /* on the device */
+    size_t size, used;   /* bytes in all, handed out */
 };
 
-static const size_t header_bytes = (sizeof(trk_chunk) + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
+static size_t round_up(size_t bytes, size_t to)
+{
+    return (bytes + to - 1) / to * to;
+}
+
+/* --- poison --- */
+
+#if TRK_ASAN
+static int is_host(const trk_chunk_pool *pool)
+{
+    const char *name = pool->ledger->device->name;
+    return strcmp(name, "host") == 0 || strcmp(name, "cpu") == 0;
+}
+#endif
+
+/* Nobody may address these bytes. */
+static void close_bytes(const trk_chunk_pool *pool, const unsigned char *data, size_t bytes)
+{
+#if TRK_ASAN
+    if (is_host(pool))
+        __asan_poison_memory_region(data, bytes);
+#endif
+}
+
+static void open_bytes(const trk_chunk_pool *pool, const unsigned char *data, size_t bytes)
+{
+#if TRK_ASAN
+    if (is_host(pool))
+        __asan_unpoison_memory_region(data, bytes);
+#endif
+}
+
+/* What was taken back must not be read again: makes it fail loudly. */
+static void poison(const trk_chunk_pool *pool, unsigned char *data, size_t bytes)
+{
+#if TRK_ASAN || !defined(NDEBUG)
+    pool->ledger->device->fill(pool->ledger->device, data, 0xff, bytes);
+#endif
+    close_bytes(pool, data, bytes);
+}
+
+/* --- pool of chunks --- */
 
 void trk_chunk_pool_init(trk_chunk_pool *pool, trk_ledger *ledger)
 {
-    *pool = (trk_chunk_pool){ledger, NULL};
+    *pool = (trk_chunk_pool){.ledger = ledger};
+    pthread_mutex_init(&pool->mutex, NULL);
 }
 
 void trk_chunk_pool_release(trk_chunk_pool *pool)
 {
-    while (pool->idle) {
-        trk_chunk *chunk = pool->idle;
-        pool->idle = chunk->next;
-        trk_ledger_release(pool->ledger, TRK_MEM_SCRATCH, chunk, chunk->size);
-    }
+    if (!pool->ledger)
+        return;
+    trk_chunk_pool_trim(pool, SIZE_MAX);
+    pthread_mutex_destroy(&pool->mutex);
+    *pool = (trk_chunk_pool){0};
 }
 
-/* The smallest idle chunk of at least `size`, unless it would waste more than three quarters of itself. */
-static trk_chunk *take_idle(trk_chunk_pool *pool, size_t size)
+/* The smallest idle chunk of size .. most bytes. */
+static trk_chunk *take_idle(trk_chunk_pool *pool, size_t size, size_t most)
 {
+    pthread_mutex_lock(&pool->mutex);
     trk_chunk **link = &pool->idle;
     while (*link && (*link)->size < size)
         link = &(*link)->next;
     trk_chunk *chunk = *link;
-    if (!chunk || (chunk->size > 4 * MIN_CHUNK && chunk->size / 4 > size))
-        return NULL;
-    *link = chunk->next;
+    if (chunk && chunk->size > most)
+        chunk = NULL;
+    if (chunk) {
+        *link = chunk->next;
+        pool->idle_bytes -= chunk->size;
+        pool->n_reused++;
+    }
+    pthread_mutex_unlock(&pool->mutex);
     return chunk;
 }
 
+/* The chunk is counted as idle already. */
 static void give_idle(trk_chunk_pool *pool, trk_chunk *chunk)
 {
+    pthread_mutex_lock(&pool->mutex);
     trk_chunk **link = &pool->idle;
     while (*link && (*link)->size < chunk->size)
         link = &(*link)->next;
     chunk->next = *link;
+    chunk->used = 0;
     *link = chunk;
+    pool->idle_bytes += chunk->size;
+    pthread_mutex_unlock(&pool->mutex);
 }
 
-static trk_chunk *take_chunk(trk_arena *arena, size_t size)
+size_t trk_chunk_pool_trim(trk_chunk_pool *pool, size_t bytes)
 {
-    trk_chunk_pool *pool = arena->pool;
-    trk_chunk *chunk = take_idle(pool, size);
-    if (chunk) {
-        trk_ledger_move(pool->ledger, TRK_MEM_SCRATCH, arena->mem_class, chunk->size);
-        return chunk;
+    size_t freed = 0;
+    while (freed < bytes) {
+        pthread_mutex_lock(&pool->mutex);
+        trk_chunk *chunk = pool->idle;
+        if (chunk) {
+            pool->idle = chunk->next;
+            pool->idle_bytes -= chunk->size;
+        }
+        pthread_mutex_unlock(&pool->mutex);
+        if (!chunk)
+            break;
+        open_bytes(pool, chunk->data, chunk->size);
+        freed += chunk->size;
+        trk_ledger_release(pool->ledger, TRK_MEM_SCRATCH, chunk->data, chunk->size);
+        trk_heap_release(chunk);
     }
-    size = (size + MIN_CHUNK - 1) / MIN_CHUNK * MIN_CHUNK;
-    chunk = trk_ledger_allocate(pool->ledger, arena->mem_class, "arena chunk", size);
-    if (chunk)
-        chunk->size = size;
-    return chunk;
+    return freed;
 }
 
-void trk_arena_init(trk_arena *arena, trk_chunk_pool *pool, trk_mem_class mem_class)
+/* A chunk of size .. most bytes counted under class and owner: an idle one, else from the device, else what reclaiming
+ * frees. */
+static trk_chunk *obtain_chunk(trk_chunk_pool *pool, trk_mem_class mem_class, const char *owner, size_t size, size_t most)
 {
-    *arena = (trk_arena){pool, mem_class, NULL};
+    trk_chunk *idle = take_idle(pool, size, most);
+    trk_chunk *fresh = idle ? NULL : trk_heap_zeroed(TRK_MEM_SCRATCH, "descriptors of chunks", 1, sizeof *fresh);
+    while (!idle && fresh) {
+        fresh->data = trk_ledger_try(pool->ledger, mem_class, owner, size);
+        if (fresh->data) {
+            fresh->size = size;
+            close_bytes(pool, fresh->data, size);
+            return fresh;
+        }
+        if (!trk_ledger_reclaim(pool->ledger, size))
+            break;
+        idle = take_idle(pool, size, most);
+    }
+    trk_heap_release(fresh);
+    if (idle)
+        trk_ledger_move(pool->ledger, idle->data, mem_class, owner);
+    return idle;
+}
+
+trk_status trk_chunk_pool_reserve(trk_chunk_pool *pool, size_t bytes)
+{
+    trk_chunk *chunk = trk_heap_zeroed(TRK_MEM_SCRATCH, "descriptors of chunks", 1, sizeof *chunk);
+    if (!chunk || bytes > SIZE_MAX / 2) {
+        trk_heap_release(chunk);
+        return trk_ledger_fail(pool->ledger, bytes, "a reserved chunk");
+    }
+    chunk->size = round_up(bytes ? bytes : 1, TRK_ALIGNMENT);
+    chunk->data = trk_ledger_allocate(pool->ledger, TRK_MEM_SCRATCH, "idle chunks", chunk->size);
+    if (!chunk->data) {
+        trk_heap_release(chunk);
+        return trk_ledger_fail(pool->ledger, bytes, "a reserved chunk");
+    }
+    pool->ledger->device->fill(pool->ledger->device, chunk->data, 0xff, chunk->size);
+    close_bytes(pool, chunk->data, chunk->size);
+    give_idle(pool, chunk);
+    return TRK_OK;
+}
+
+/* --- arenas --- */
+
+void trk_arena_init(trk_arena *arena, trk_chunk_pool *pool, trk_mem_class mem_class, const char *owner,
+                    size_t first_bytes)
+{
+    *arena = (trk_arena){.pool = pool, .mem_class = mem_class, .owner = owner, .first_bytes = first_bytes};
+}
+
+/* The first chunk is what was planned, so that a reserved one fits and none is taken that was planned for another arena;
+ * others are coarse, to be reused. */
+static int push_chunk(trk_arena *arena, size_t bytes)
+{
+    int planned = !arena->top && arena->first_bytes >= bytes && arena->first_bytes > 0;
+    size_t size = planned ? round_up(arena->first_bytes, TRK_ALIGNMENT) : round_up(bytes ? bytes : 1, MIN_CHUNK);
+    size_t most = planned ? size + size / 8 : size > MIN_CHUNK ? 4 * size : 4 * MIN_CHUNK;
+    trk_chunk *chunk = obtain_chunk(arena->pool, arena->mem_class, arena->owner, size, most);
+    if (!chunk)
+        return 0;
+    chunk->next = arena->top;
+    arena->top = chunk;
+    return 1;
 }
 
 void *trk_arena_allocate(trk_arena *arena, size_t bytes)
 {
     if (bytes > SIZE_MAX / 2)
         return NULL;
-    bytes = (bytes + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
-    trk_chunk *top = arena->top;
-    if (!top || top->size - top->used < bytes) {
-        trk_chunk *chunk = take_chunk(arena, header_bytes + bytes);
-        if (!chunk)
-            return NULL;
-        chunk->used = header_bytes;
-        chunk->next = top;
-        arena->top = top = chunk;
-    }
-    void *data = (unsigned char *)top + top->used;
-    top->used += bytes;
+    bytes = round_up(bytes, TRK_ALIGNMENT);
+    if ((!arena->top || arena->top->size - arena->top->used < bytes) && !push_chunk(arena, bytes))
+        return NULL;
+    unsigned char *data = arena->top->data + arena->top->used;
+    arena->top->used += bytes;
+    open_bytes(arena->pool, data, bytes);
+    size_t in_use = trk_arena_bytes(arena);
+    arena->peak = in_use > arena->peak ? in_use : arena->peak;
     return data;
 }
 
@@ -95,17 +225,16 @@ trk_arena_mark trk_arena_here(const trk_arena *arena)
 
 void trk_arena_rewind(trk_arena *arena, trk_arena_mark mark)
 {
+    trk_chunk_pool *pool = arena->pool;
     while (arena->top != mark.top) {
         trk_chunk *chunk = arena->top;
         arena->top = chunk->next;
-        trk_ledger_move(arena->pool->ledger, arena->mem_class, TRK_MEM_SCRATCH, chunk->size);
-        give_idle(arena->pool, chunk);
+        poison(pool, chunk->data, chunk->used);
+        trk_ledger_move(pool->ledger, chunk->data, TRK_MEM_SCRATCH, "idle chunks");
+        give_idle(pool, chunk);
     }
     if (arena->top) {
-#ifndef NDEBUG
-        /* what was taken back must not be read again: make it fail loudly */
-        memset((unsigned char *)arena->top + mark.used, 0xff, arena->top->used - mark.used);
-#endif
+        poison(pool, arena->top->data + mark.used, arena->top->used - mark.used);
         arena->top->used = mark.used;
     }
 }
@@ -114,4 +243,12 @@ void trk_arena_sweep(trk_arena *arena)
 {
     if (arena->pool)
         trk_arena_rewind(arena, (trk_arena_mark){NULL, 0});
+}
+
+size_t trk_arena_bytes(const trk_arena *arena)
+{
+    size_t bytes = 0;
+    for (const trk_chunk *chunk = arena->top; chunk; chunk = chunk->next)
+        bytes += chunk->used;
+    return bytes;
 }

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Arenas: memory that is handed out by bumping a pointer and taken back all at once. A tracker has two, over one pool
- * of chunks: FRAME (features, until the sweep) and SCRATCH (temporaries, rewound at the end of each stage).
+ * Arenas: memory that is handed out by bumping a pointer and taken back all at once: one SCRATCH arena per seat
+ * (rewound at the end of each stage) and one FRAME arena per frame whose features are held, all over one pool of
+ * chunks.
  *
  * Invariants
- * - A chunk is in exactly one place: on an arena's stack or idle in the pool. Idle chunks count as SCRATCH.
+ * - A chunk is in exactly one place: on an arena's stack or idle in the pool. Idle chunks count as SCRATCH, owner
+ *   "idle chunks".
  * - Rewinding returns chunks to the pool, never to the system: after the first frames nothing is allocated any more.
- * - Sweeping an arena is rewinding it to empty; nothing outside it may still point into it. */
+ *   trk_chunk_pool_trim gives idle ones back, under pressure.
+ * - Sweeping an arena is rewinding it to empty; nothing outside it may still point into it. In Debug builds, and under
+ *   AddressSanitizer, what was taken back is poisoned: filled with 0xff (NaN in every float format) and, under ASan,
+ *   unaddressable until handed out again.
+ * - Descriptors of chunks lie on the host heap; a chunk's own bytes are the device's and are never read here.
+ * The pool is thread safe; an arena belongs to one thread at a time. */
 #ifndef TRK_MEMORY_ARENA_H
 #define TRK_MEMORY_ARENA_H
 
@@ -15,16 +22,26 @@ typedef struct trk_chunk trk_chunk;
 
 typedef struct trk_chunk_pool {
     trk_ledger *ledger; /* borrowed */
+    pthread_mutex_t mutex;
     trk_chunk *idle;    /* ascending by size; owned */
+    size_t idle_bytes;
+    uint64_t n_reused;  /* chunks taken from the idle ones */
 } trk_chunk_pool;
 
 void trk_chunk_pool_init(trk_chunk_pool *pool, trk_ledger *ledger);
 void trk_chunk_pool_release(trk_chunk_pool *pool); /* after its arenas were swept; accepts a zeroed struct */
+/* Allocates an idle chunk of `bytes` and touches it, so that it is there when needed. */
+trk_status trk_chunk_pool_reserve(trk_chunk_pool *pool, size_t bytes);
+/* Gives idle chunks back to the system, until `bytes` are free or none is left; returns the bytes given back. */
+size_t trk_chunk_pool_trim(trk_chunk_pool *pool, size_t bytes);
 
 typedef struct trk_arena {
     trk_chunk_pool *pool; /* borrowed */
     trk_mem_class mem_class;
+    const char *owner;    /* of its chunks, for reports */
+    size_t first_bytes;   /* size of the first chunk: what the plan says the arena needs; 0: not known */
     trk_chunk *top;       /* the stack of chunks in use */
+    size_t peak;          /* most bytes in use at once, over its lifetime */
 } trk_arena;
 
 typedef struct trk_arena_mark {
@@ -32,11 +49,13 @@ typedef struct trk_arena_mark {
     size_t used;
 } trk_arena_mark;
 
-void trk_arena_init(trk_arena *arena, trk_chunk_pool *pool, trk_mem_class mem_class);
+void trk_arena_init(trk_arena *arena, trk_chunk_pool *pool, trk_mem_class mem_class, const char *owner,
+                    size_t first_bytes);
 /* `bytes` aligned to TRK_ALIGNMENT, uninitialised, or NULL. Valid until rewound past. */
 void *trk_arena_allocate(trk_arena *arena, size_t bytes);
 trk_arena_mark trk_arena_here(const trk_arena *arena);
 void trk_arena_rewind(trk_arena *arena, trk_arena_mark mark);
 void trk_arena_sweep(trk_arena *arena); /* rewinds to empty; accepts a zeroed struct */
+size_t trk_arena_bytes(const trk_arena *arena); /* in use now */
 
 #endif

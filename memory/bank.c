@@ -1,247 +1,413 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Upstream: SAM2Base._prepare_memory_conditioned_features (which entries are read, and with what age). */
+ * Slots: slabs, generations, references. */
 #include "bank.h"
 
 #include <string.h>
 
-struct trk_slot {
-    trk_slot *next_free;
+#include "log.h"
+
+#define KIND_SHIFT  29
+#define NUMBER_MASK ((1u << KIND_SHIFT) - 1)
+
+typedef struct slot_state {
+    uint32_t generation; /* of the handle that is valid now, or the next one to be handed out */
+    uint32_t references; /* 0: free */
+    uint32_t next_free;  /* number, 0: none */
+} slot_state;
+
+/* States outlive the bytes: a slab that was trimmed keeps its generations until bytes stand behind it again. */
+typedef struct slab {
+    unsigned char *data; /* on the device; NULL: trimmed */
+    uint32_t n_slots, n_used;
+    slot_state slots[]; /* [slots_per_slab] */
+} slab;
+
+/* Slot numbers start at 1: slab 0 has 1 .. slots_per_slab, and so on, also where a slab has fewer slots. */
+struct trk_slot_pool {
+    size_t bytes, stride; /* of a slot, from one slot to the next */
+    slab **slabs;
+    uint32_t n_slabs, slabs_capacity;
+    uint32_t free; /* number of the first free slot, 0: none */
+    size_t n_used, n_free;
+    uint64_t n_taken, n_reused, n_copies;
 };
 
-#define SLOT_HEADER TRK_ALIGNMENT /* the data of a slot starts on a cache line */
-
-void *trk_slot_data(const trk_slot *slot)
+static const char *owner_of(trk_slot_kind kind)
 {
-    return (unsigned char *)(uintptr_t)slot + SLOT_HEADER;
+    static const char *const owners[TRK_SLOT_KINDS] = {"memories bf16", "memories f32",    "memories f16",
+                                                       "memories q8",   "object pointers", "masks of memories"};
+    return owners[kind];
 }
 
-static trk_slot *slot_take(trk_slot_pool *pool)
+size_t trk_bank_slot_bytes(const trk_bank_params *params, trk_slot_kind kind)
 {
-    trk_slot *slot = pool->free_slots;
-    if (slot)
-        pool->free_slots = slot->next_free;
-    else
-        slot = trk_ledger_allocate(pool->ledger, TRK_MEM_BANK, pool->owner, SLOT_HEADER + pool->slot_bytes);
-    return slot;
-}
-
-static void slot_give(trk_slot_pool *pool, trk_slot *slot)
-{
-    if (!slot)
-        return;
-    slot->next_free = pool->free_slots;
-    pool->free_slots = slot;
-}
-
-static void slot_pool_release(trk_slot_pool *pool)
-{
-    while (pool->free_slots) {
-        trk_slot *slot = pool->free_slots;
-        pool->free_slots = slot->next_free;
-        trk_ledger_release(pool->ledger, TRK_MEM_BANK, slot, SLOT_HEADER + pool->slot_bytes);
+    switch (kind) {
+    case TRK_SLOT_POINTER:
+        return (size_t)params->pointer_dim * sizeof(float);
+    case TRK_SLOT_MASK:
+        return (size_t)params->mask_elements;
+    default:
+        return trk_storage_bytes((trk_storage)kind, (size_t)params->n_tokens * (size_t)params->mem_dim);
     }
 }
 
-void trk_bank_init(trk_bank *bank, trk_ledger *ledger, size_t memory_bytes, size_t pointer_bytes, int n_memories,
-                   int n_pointers)
+trk_status trk_bank_init(trk_bank *bank, trk_ledger *ledger, trk_ledger *host, const trk_bank_params *params)
 {
-    *bank = (trk_bank){
-        .memories = {ledger, "memory of a frame", memory_bytes, NULL},
-        .pointers = {ledger, "object pointer", pointer_bytes, NULL},
-        .n_memories = n_memories,
-        .n_pointers = n_pointers,
-    };
+    size_t bytes = TRK_SLOT_KINDS * sizeof(trk_slot_pool);
+    *bank = (trk_bank){0};
+    trk_slot_pool *pools = trk_ledger_allocate(host, TRK_MEM_BANK, "slots", bytes);
+    if (!pools)
+        return trk_ledger_fail(host, bytes, "the bank");
+    memset(pools, 0, bytes);
+    *bank = (trk_bank){.ledger = ledger, .host = host, .params = *params, .pools = pools};
+    if (bank->params.slots_per_slab <= 0)
+        bank->params.slots_per_slab = 8;
+    for (int kind = 0; kind < TRK_SLOT_KINDS; kind++) {
+        size_t n = trk_bank_slot_bytes(params, (trk_slot_kind)kind);
+        pools[kind].bytes = n;
+        pools[kind].stride = (n + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
+    }
+    pthread_mutex_init(&bank->mutex, NULL);
+    return TRK_OK;
+}
+
+static size_t slab_states_bytes(const trk_bank *bank)
+{
+    return sizeof(slab) + (size_t)bank->params.slots_per_slab * sizeof(slot_state);
+}
+
+static size_t slab_data_bytes(const trk_slot_pool *pool, const slab *s)
+{
+    return s->n_slots * pool->stride;
+}
+
+static void release_pool(trk_bank *bank, trk_slot_kind kind)
+{
+    trk_slot_pool *pool = &bank->pools[kind];
+    if (pool->n_used)
+        trk_log(TRK_LOG_ERROR, "bank: %zu slots of %s were never dropped", pool->n_used, owner_of(kind));
+    for (uint32_t i = 0; i < pool->n_slabs; i++) {
+        trk_ledger_release(bank->ledger, TRK_MEM_BANK, pool->slabs[i]->data, slab_data_bytes(pool, pool->slabs[i]));
+        trk_ledger_release(bank->host, TRK_MEM_BANK, pool->slabs[i], slab_states_bytes(bank));
+    }
+    trk_ledger_release(bank->host, TRK_MEM_BANK, pool->slabs, pool->slabs_capacity * sizeof *pool->slabs);
 }
 
 void trk_bank_release(trk_bank *bank)
 {
-    slot_pool_release(&bank->memories);
-    slot_pool_release(&bank->pointers);
-}
-
-static size_t recent_bytes(const trk_bank *bank)
-{
-    return (size_t)bank->n_pointers * sizeof(trk_memory_entry);
-}
-
-trk_status trk_sequence_init(trk_sequence *sequence, trk_bank *bank)
-{
-    *sequence = (trk_sequence){.bank = bank};
-    sequence->recent =
-        trk_ledger_allocate(bank->memories.ledger, TRK_MEM_BANK, "entries of a sequence", recent_bytes(bank));
-    return sequence->recent ? TRK_OK : TRK_FAIL(TRK_E_MEMORY, "no memory for the entries of an object");
-}
-
-static void entry_drop(trk_bank *bank, trk_memory_entry *entry)
-{
-    slot_give(&bank->memories, entry->memory);
-    slot_give(&bank->pointers, entry->pointer);
-}
-
-static void list_erase(trk_bank *bank, trk_memory_entry *list, int *n, int i)
-{
-    entry_drop(bank, &list[i]);
-    memmove(&list[i], &list[i + 1], (size_t)(*n - i - 1) * sizeof *list);
-    --*n;
-}
-
-void trk_sequence_release(trk_sequence *sequence)
-{
-    trk_bank *bank = sequence->bank;
-    if (!bank)
+    if (!bank->pools)
         return;
-    for (int i = 0; i < sequence->n_conditioning; i++)
-        entry_drop(bank, &sequence->conditioning[i]);
-    for (int i = 0; i < sequence->n_recent; i++)
-        entry_drop(bank, &sequence->recent[i]);
-    trk_ledger *ledger = bank->memories.ledger;
-    trk_ledger_release(ledger, TRK_MEM_BANK, sequence->conditioning,
-                       (size_t)sequence->conditioning_capacity * sizeof *sequence->conditioning);
-    trk_ledger_release(ledger, TRK_MEM_BANK, sequence->recent, recent_bytes(bank));
-    *sequence = (trk_sequence){0};
+    for (int kind = 0; kind < TRK_SLOT_KINDS; kind++)
+        release_pool(bank, (trk_slot_kind)kind);
+    trk_ledger_release(bank->host, TRK_MEM_BANK, bank->pools, TRK_SLOT_KINDS * sizeof *bank->pools);
+    pthread_mutex_destroy(&bank->mutex);
+    *bank = (trk_bank){0};
 }
 
-static int list_index(const trk_memory_entry *list, int n, int64_t frame)
+/* --- slabs --- */
+
+static int room_for_slab(trk_bank *bank, trk_slot_pool *pool)
 {
-    for (int i = 0; i < n; i++)
-        if (list[i].frame == frame)
-            return i;
-    return -1;
+    if (pool->n_slabs < pool->slabs_capacity)
+        return 1;
+    uint32_t capacity = pool->slabs_capacity ? 2 * pool->slabs_capacity : 8;
+    slab **slabs = trk_ledger_try(bank->host, TRK_MEM_BANK, "slots", capacity * sizeof *slabs);
+    if (!slabs)
+        return 0;
+    if (pool->n_slabs)
+        memcpy(slabs, pool->slabs, pool->n_slabs * sizeof *slabs);
+    trk_ledger_release(bank->host, TRK_MEM_BANK, pool->slabs, pool->slabs_capacity * sizeof *slabs);
+    pool->slabs = slabs;
+    pool->slabs_capacity = capacity;
+    return 1;
 }
 
-static trk_status grow_conditioning(trk_sequence *sequence)
+/* A trimmed slab, or one more; under the mutex. NULL: no memory for the states, or no numbers left. */
+static slab *bare_slab(trk_bank *bank, trk_slot_pool *pool, uint32_t *index)
 {
-    if (sequence->n_conditioning < sequence->conditioning_capacity)
+    for (*index = 0; *index < pool->n_slabs; ++*index)
+        if (!pool->slabs[*index]->data)
+            return pool->slabs[*index];
+    if ((uint64_t)(*index + 1) * (uint32_t)bank->params.slots_per_slab > NUMBER_MASK || !room_for_slab(bank, pool))
+        return NULL;
+    slab *s = trk_ledger_try(bank->host, TRK_MEM_BANK, "slots", slab_states_bytes(bank));
+    if (!s)
+        return NULL;
+    memset(s, 0, slab_states_bytes(bank));
+    for (int i = 0; i < bank->params.slots_per_slab; i++)
+        s->slots[i].generation = 1;
+    pool->slabs[pool->n_slabs++] = s;
+    return s;
+}
+
+static void free_all_of(trk_bank *bank, trk_slot_pool *pool, uint32_t index)
+{
+    slab *s = pool->slabs[index];
+    for (uint32_t i = s->n_slots; i-- > 0;) {
+        s->slots[i].next_free = pool->free;
+        pool->free = 1 + index * (uint32_t)bank->params.slots_per_slab + i;
+    }
+}
+
+enum { GROWN, NO_DEVICE_MEMORY, NO_HOST_MEMORY };
+
+static int grow(trk_bank *bank, trk_slot_kind kind, int n)
+{
+    trk_slot_pool *pool = &bank->pools[kind];
+    size_t bytes = (size_t)n * pool->stride;
+    uint32_t index;
+    unsigned char *data = trk_ledger_try(bank->ledger, TRK_MEM_BANK, owner_of(kind), bytes);
+    if (!data)
+        return NO_DEVICE_MEMORY;
+    pthread_mutex_lock(&bank->mutex);
+    slab *s = bare_slab(bank, pool, &index);
+    if (s) {
+        s->data = data;
+        s->n_slots = (uint32_t)n;
+        pool->n_free += (size_t)n;
+        free_all_of(bank, pool, index);
+    }
+    pthread_mutex_unlock(&bank->mutex);
+    if (!s)
+        trk_ledger_release(bank->ledger, TRK_MEM_BANK, data, bytes);
+    return s ? GROWN : NO_HOST_MEMORY;
+}
+
+/* A whole slab, else one of a single slot, else what reclaiming makes possible. TRK_OK: look again for a free slot. */
+static trk_status grow_or_reclaim(trk_bank *bank, trk_slot_kind kind)
+{
+    size_t stride = bank->pools[kind].stride;
+    int rc = grow(bank, kind, bank->params.slots_per_slab);
+    if (rc == NO_DEVICE_MEMORY && bank->params.slots_per_slab > 1)
+        rc = grow(bank, kind, 1);
+    if (rc == NO_HOST_MEMORY)
+        return trk_ledger_fail(bank->host, slab_states_bytes(bank), "slots of the bank");
+    if (rc == NO_DEVICE_MEMORY && !trk_ledger_reclaim(bank->ledger, stride))
+        return trk_ledger_fail(bank->ledger, stride, owner_of(kind));
+    return TRK_OK;
+}
+
+static trk_status check_kind(const trk_bank *bank, trk_slot_kind kind)
+{
+    if (bank->pools[kind].bytes > 0)
         return TRK_OK;
-    trk_ledger *ledger = sequence->bank->memories.ledger;
-    size_t old = (size_t)sequence->conditioning_capacity * sizeof *sequence->conditioning;
-    int capacity = sequence->conditioning_capacity ? 2 * sequence->conditioning_capacity : 4;
-    trk_memory_entry *list = trk_ledger_allocate(ledger, TRK_MEM_BANK, "conditioning entries of a sequence",
-                                                 (size_t)capacity * sizeof *list);
-    if (!list)
-        return TRK_FAIL(TRK_E_MEMORY, "no memory for the list of prompted frames");
-    if (old)
-        memcpy(list, sequence->conditioning, old);
-    trk_ledger_release(ledger, TRK_MEM_BANK, sequence->conditioning, old);
-    sequence->conditioning = list;
-    sequence->conditioning_capacity = capacity;
-    return TRK_OK;
+    return TRK_FAIL(TRK_E_ARGUMENT, "the bank was made without %s", owner_of(kind));
 }
 
-/* the recent entry furthest from `frame` makes room */
-static void make_room(trk_sequence *sequence, int64_t frame)
+trk_status trk_bank_reserve(trk_bank *bank, trk_slot_kind kind, size_t n)
 {
-    int furthest = 0;
-    for (int i = 1; i < sequence->n_recent; i++) {
-        int64_t a = sequence->recent[i].frame - frame, b = sequence->recent[furthest].frame - frame;
-        if ((a < 0 ? -a : a) > (b < 0 ? -b : b))
-            furthest = i;
+    trk_status rc = check_kind(bank, kind);
+    while (rc >= 0) {
+        pthread_mutex_lock(&bank->mutex);
+        size_t has = bank->pools[kind].n_used + bank->pools[kind].n_free;
+        pthread_mutex_unlock(&bank->mutex);
+        if (has >= n)
+            break;
+        rc = grow_or_reclaim(bank, kind);
     }
-    list_erase(sequence->bank, sequence->recent, &sequence->n_recent, furthest);
+    return rc;
 }
 
-static trk_status entry_fill(trk_bank *bank, trk_memory_entry *entry)
+static size_t trim_pool(trk_bank *bank, trk_slot_pool *pool)
 {
-    if (!entry->memory)
-        entry->memory = slot_take(&bank->memories);
-    if (!entry->pointer)
-        entry->pointer = slot_take(&bank->pointers);
-    return entry->memory && entry->pointer ? TRK_OK : TRK_FAIL(TRK_E_MEMORY, "no memory for a slot of the bank");
-}
-
-trk_status trk_sequence_put(trk_sequence *sequence, int64_t frame, int conditioning, trk_memory_entry **out)
-{
-    trk_bank *bank = sequence->bank;
-    trk_memory_entry *entry;
-    int i = list_index(sequence->conditioning, sequence->n_conditioning, frame);
-    int j = list_index(sequence->recent, sequence->n_recent, frame);
-    if (i >= 0) {
-        entry = &sequence->conditioning[i];
-    } else if (conditioning) {
-        if (grow_conditioning(sequence) < 0)
-            return TRK_E_MEMORY;
-        if (j >= 0)
-            list_erase(bank, sequence->recent, &sequence->n_recent, j);
-        entry = &sequence->conditioning[sequence->n_conditioning++];
-        *entry = (trk_memory_entry){.frame = frame};
-    } else if (j >= 0) {
-        entry = &sequence->recent[j];
-    } else {
-        if (sequence->n_recent == bank->n_pointers)
-            make_room(sequence, frame);
-        entry = &sequence->recent[sequence->n_recent++];
-        *entry = (trk_memory_entry){.frame = frame};
-    }
-    trk_status rc = entry_fill(bank, entry);
-    if (rc < 0) {
-        trk_sequence_remove(sequence, frame);
-        return rc;
-    }
-    *out = entry;
-    return TRK_OK;
-}
-
-int trk_sequence_remove(trk_sequence *sequence, int64_t frame)
-{
-    int i = list_index(sequence->conditioning, sequence->n_conditioning, frame);
-    if (i >= 0)
-        list_erase(sequence->bank, sequence->conditioning, &sequence->n_conditioning, i);
-    int j = list_index(sequence->recent, sequence->n_recent, frame);
-    if (j >= 0)
-        list_erase(sequence->bank, sequence->recent, &sequence->n_recent, j);
-    return i >= 0 || j >= 0;
-}
-
-const trk_memory_entry *trk_sequence_find(const trk_sequence *sequence, int64_t frame, int *conditioning)
-{
-    int i = list_index(sequence->conditioning, sequence->n_conditioning, frame);
-    *conditioning = i >= 0;
-    if (i >= 0)
-        return &sequence->conditioning[i];
-    int j = list_index(sequence->recent, sequence->n_recent, frame);
-    return j >= 0 ? &sequence->recent[j] : NULL;
-}
-
-void trk_sequence_advance(trk_sequence *sequence, int64_t frame)
-{
-    trk_bank *bank = sequence->bank;
-    for (int i = sequence->n_recent - 1; i >= 0; i--) {
-        trk_memory_entry *entry = &sequence->recent[i];
-        int64_t age = frame > entry->frame ? frame - entry->frame : entry->frame - frame;
-        if (age >= bank->n_pointers) {
-            list_erase(bank, sequence->recent, &sequence->n_recent, i);
-        } else if (age >= bank->n_memories && entry->memory) {
-            slot_give(&bank->memories, entry->memory);
-            entry->memory = NULL;
+    size_t bytes = 0;
+    pool->free = 0;
+    for (uint32_t i = pool->n_slabs; i-- > 0;) {
+        slab *s = pool->slabs[i];
+        if (s->data && s->n_used == 0) {
+            bytes += slab_data_bytes(pool, s);
+            trk_ledger_release(bank->ledger, TRK_MEM_BANK, s->data, slab_data_bytes(pool, s));
+            pool->n_free -= s->n_slots;
+            s->data = NULL;
+            s->n_slots = 0;
         }
+        for (uint32_t k = s->n_slots; k-- > 0;)
+            if (s->slots[k].references == 0) {
+                s->slots[k].next_free = pool->free;
+                pool->free = 1 + i * (uint32_t)bank->params.slots_per_slab + k;
+            }
     }
+    return bytes;
 }
 
-int trk_sequence_memories(const trk_sequence *sequence, int64_t t, int direction, trk_memory_read *out)
+size_t trk_bank_trim(trk_bank *bank)
 {
-    int n = 0;
-    for (int i = 0; i < sequence->n_conditioning; i++)
-        out[n++] = (trk_memory_read){sequence->conditioning[i].memory, 0};
-    for (int age = sequence->bank->n_memories - 1; age >= 1; age--) {
-        int j = list_index(sequence->recent, sequence->n_recent, t - (int64_t)direction * age);
-        if (j >= 0 && sequence->recent[j].memory)
-            out[n++] = (trk_memory_read){sequence->recent[j].memory, age};
-    }
-    return n;
+    size_t bytes = 0;
+    pthread_mutex_lock(&bank->mutex);
+    for (int kind = 0; kind < TRK_SLOT_KINDS; kind++)
+        bytes += trim_pool(bank, &bank->pools[kind]);
+    pthread_mutex_unlock(&bank->mutex);
+    return bytes;
 }
 
-int trk_sequence_pointers(const trk_sequence *sequence, int64_t t, int direction, trk_memory_read *out)
+void trk_bank_measure(trk_bank *bank, trk_bank_use *out)
 {
-    int n = 0;
-    for (int i = 0; i < sequence->n_conditioning; i++) {
-        int64_t age = (t - sequence->conditioning[i].frame) * direction;
-        if (age >= 0)
-            out[n++] = (trk_memory_read){sequence->conditioning[i].pointer, (int)(age > INT32_MAX ? INT32_MAX : age)};
+    *out = (trk_bank_use){0};
+    pthread_mutex_lock(&bank->mutex);
+    for (int kind = 0; kind < TRK_SLOT_KINDS; kind++) {
+        const trk_slot_pool *pool = &bank->pools[kind];
+        out->used[kind] = pool->n_used;
+        out->free[kind] = pool->n_free;
+        out->bytes_used += pool->n_used * pool->bytes;
+        out->n_taken += pool->n_taken;
+        out->n_reused += pool->n_reused;
+        out->n_copies += pool->n_copies;
     }
-    for (int age = 1; age < sequence->bank->n_pointers; age++) {
-        int j = list_index(sequence->recent, sequence->n_recent, t - (int64_t)direction * age);
-        if (j >= 0)
-            out[n++] = (trk_memory_read){sequence->recent[j].pointer, age};
+    pthread_mutex_unlock(&bank->mutex);
+}
+
+/* --- slots --- */
+
+int trk_slot_is_null(trk_slot slot)
+{
+    return slot.index == 0;
+}
+
+trk_slot_kind trk_slot_kind_of(trk_slot slot)
+{
+    return (trk_slot_kind)(slot.index >> KIND_SHIFT);
+}
+
+typedef struct found_slot {
+    trk_slot_pool *pool;
+    slab *slab;
+    slot_state *state; /* NULL: no such slot */
+    uint32_t at;       /* in the slab */
+} found_slot;
+
+/* Where a number lives, whatever its generation; under the mutex. */
+static found_slot locate(const trk_bank *bank, uint32_t index)
+{
+    uint32_t kind = index >> KIND_SHIFT, number = index & NUMBER_MASK, n = (uint32_t)bank->params.slots_per_slab;
+    found_slot f = {0};
+    if (kind >= TRK_SLOT_KINDS || number == 0 || (number - 1) / n >= bank->pools[kind].n_slabs)
+        return f;
+    f.pool = &bank->pools[kind];
+    f.slab = f.pool->slabs[(number - 1) / n];
+    f.at = (number - 1) % n;
+    f.state = &f.slab->slots[f.at];
+    return f;
+}
+
+static int is_valid(const found_slot *f, trk_slot slot)
+{
+    return f->state && f->state->references > 0 && f->state->generation == slot.generation;
+}
+
+static int pop_free(trk_bank *bank, trk_slot_kind kind, trk_slot *out)
+{
+    pthread_mutex_lock(&bank->mutex);
+    trk_slot_pool *pool = &bank->pools[kind];
+    uint32_t number = pool->free;
+    if (number) {
+        out->index = (uint32_t)kind << KIND_SHIFT | number;
+        found_slot f = locate(bank, out->index);
+        out->generation = f.state->generation;
+        f.state->references = 1;
+        f.slab->n_used++;
+        pool->free = f.state->next_free;
+        pool->n_free--;
+        pool->n_used++;
+        pool->n_taken++;
+        pool->n_reused += f.state->generation > 1;
     }
-    return n;
+    pthread_mutex_unlock(&bank->mutex);
+    return number != 0;
+}
+
+trk_status trk_slot_take(trk_bank *bank, trk_slot_kind kind, trk_slot *out)
+{
+    trk_slot slot;
+    trk_status rc = check_kind(bank, kind);
+    while (rc >= 0 && !pop_free(bank, kind, &slot))
+        rc = grow_or_reclaim(bank, kind);
+    if (rc >= 0)
+        *out = slot;
+    return rc;
+}
+
+static void push_free(trk_bank *bank, const found_slot *f, uint32_t index)
+{
+#ifndef NDEBUG
+    bank->ledger->device->fill(bank->ledger->device, f->slab->data + f->at * f->pool->stride, 0xff, f->pool->stride);
+#endif
+    f->state->generation += f->state->generation == UINT32_MAX ? 2 : 1; /* never 0 */
+    f->state->next_free = f->pool->free;
+    f->pool->free = index & NUMBER_MASK;
+    f->slab->n_used--;
+    f->pool->n_used--;
+    f->pool->n_free++;
+}
+
+static trk_status fail_stale(trk_slot slot, const found_slot *f)
+{
+    return TRK_FAIL(TRK_E_STATE, "bank slot %u: handle of generation %u, expected %u: it outlived the slot", slot.index,
+                    slot.generation, f->state ? f->state->generation : 0);
+}
+
+trk_slot trk_slot_share(trk_bank *bank, trk_slot slot)
+{
+    if (trk_slot_is_null(slot))
+        return slot;
+    pthread_mutex_lock(&bank->mutex);
+    found_slot f = locate(bank, slot.index);
+    int valid = is_valid(&f, slot);
+    if (valid)
+        f.state->references++;
+    else
+        fail_stale(slot, &f);
+    pthread_mutex_unlock(&bank->mutex);
+    if (valid)
+        return slot;
+    trk_log(TRK_LOG_ERROR, "shared: %s", trk_error_text());
+    return (trk_slot){0, 0};
+}
+
+void trk_slot_drop(trk_bank *bank, trk_slot slot)
+{
+    if (trk_slot_is_null(slot))
+        return;
+    pthread_mutex_lock(&bank->mutex);
+    found_slot f = locate(bank, slot.index);
+    int valid = is_valid(&f, slot);
+    if (!valid)
+        fail_stale(slot, &f);
+    else if (--f.state->references == 0)
+        push_free(bank, &f, slot.index);
+    pthread_mutex_unlock(&bank->mutex);
+    if (!valid)
+        trk_log(TRK_LOG_ERROR, "dropped: %s", trk_error_text());
+}
+
+trk_status trk_slot_data(trk_bank *bank, trk_slot slot, void **out)
+{
+    if (trk_slot_is_null(slot))
+        return TRK_FAIL(TRK_E_STATE, "bank slot 0: the null slot has no bytes");
+    pthread_mutex_lock(&bank->mutex);
+    found_slot f = locate(bank, slot.index);
+    trk_status rc = TRK_OK;
+    if (is_valid(&f, slot))
+        *out = f.slab->data + f.at * f.pool->stride;
+    else
+        rc = fail_stale(slot, &f);
+    pthread_mutex_unlock(&bank->mutex);
+    return rc;
+}
+
+trk_status trk_slot_own(trk_bank *bank, trk_slot_kind kind, trk_slot *slot)
+{
+    if (!trk_slot_is_null(*slot)) {
+        pthread_mutex_lock(&bank->mutex);
+        found_slot f = locate(bank, slot->index);
+        int shared = is_valid(&f, *slot) && f.state->references > 1;
+        int keep = is_valid(&f, *slot) && !shared && trk_slot_kind_of(*slot) == kind;
+        if (shared)
+            f.pool->n_copies++;
+        pthread_mutex_unlock(&bank->mutex);
+        if (keep)
+            return TRK_OK;
+        trk_slot_drop(bank, *slot);
+        *slot = (trk_slot){0, 0};
+    }
+    return trk_slot_take(bank, kind, slot);
 }

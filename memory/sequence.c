@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Sequences: what is remembered of one object, and what a tracked frame reads of it.
+ * Upstream: SAM2Base._prepare_memory_conditioned_features (which entries are read, and with what age) and
+ * select_closest_cond_frames. */
+#include <string.h>
+
+#include "bank.h"
+
+#define ENTRIES_OWNER "entries of a sequence"
+
+trk_status trk_sequence_init(trk_sequence *sequence, trk_bank *bank, int n_memories, int n_pointers, int64_t history)
+{
+    *sequence = (trk_sequence){
+        .bank = bank,
+        .n_memories = n_memories,
+        .n_pointers = n_pointers,
+        .history = history,
+        .lost_memory = INT64_MIN,
+        .lost_pointer = INT64_MIN,
+    };
+    return TRK_OK;
+}
+
+static void entry_drop(trk_bank *bank, trk_memory_entry *entry)
+{
+    trk_slot_drop(bank, entry->memory);
+    trk_slot_drop(bank, entry->pointer);
+    trk_slot_drop(bank, entry->mask);
+}
+
+static void list_erase(trk_bank *bank, trk_memory_entry *list, int *n, int i)
+{
+    entry_drop(bank, &list[i]);
+    --*n;
+    memmove(&list[i], &list[i + 1], (size_t)(*n - i) * sizeof *list);
+}
+
+static void list_release(trk_bank *bank, trk_memory_entry *list, int n, int capacity)
+{
+    for (int i = 0; i < n; i++)
+        entry_drop(bank, &list[i]);
+    trk_ledger_release(bank->host, TRK_MEM_BANK, list, (size_t)capacity * sizeof *list);
+}
+
+void trk_sequence_release(trk_sequence *sequence)
+{
+    if (!sequence->bank)
+        return;
+    list_release(sequence->bank, sequence->conditioning, sequence->n_conditioning, sequence->conditioning_capacity);
+    list_release(sequence->bank, sequence->recent, sequence->n_recent, sequence->recent_capacity);
+    *sequence = (trk_sequence){0};
+}
+
+static int list_index(const trk_memory_entry *list, int n, int64_t frame)
+{
+    for (int i = 0; i < n; i++)
+        if (list[i].frame == frame)
+            return i;
+    return -1;
+}
+
+static trk_memory_entry *list_allocate(trk_bank *bank, int capacity)
+{
+    size_t bytes = (size_t)capacity * sizeof(trk_memory_entry);
+    trk_memory_entry *list = trk_ledger_allocate(bank->host, TRK_MEM_BANK, ENTRIES_OWNER, bytes);
+    if (!list)
+        trk_ledger_fail(bank->host, bytes, ENTRIES_OWNER);
+    return list;
+}
+
+/* An empty entry at the end of the list; NULL: no memory. */
+static trk_memory_entry *list_append(trk_bank *bank, trk_memory_entry **list, int *n, int *capacity, int64_t frame)
+{
+    if (*n == *capacity) {
+        int larger = *capacity ? 2 * *capacity : 4;
+        trk_memory_entry *grown = list_allocate(bank, larger);
+        if (!grown)
+            return NULL;
+        if (*n)
+            memcpy(grown, *list, (size_t)*n * sizeof *grown);
+        trk_ledger_release(bank->host, TRK_MEM_BANK, *list, (size_t)*capacity * sizeof *grown);
+        *list = grown;
+        *capacity = larger;
+    }
+    trk_memory_entry *entry = &(*list)[(*n)++];
+    *entry = (trk_memory_entry){.frame = frame};
+    return entry;
+}
+
+static trk_memory_entry *find_or_add(trk_sequence *s, int64_t frame, int conditioning)
+{
+    int i = list_index(s->conditioning, s->n_conditioning, frame), j = list_index(s->recent, s->n_recent, frame);
+    if (i >= 0)
+        return &s->conditioning[i];
+    if (conditioning && j >= 0)
+        list_erase(s->bank, s->recent, &s->n_recent, j);
+    if (conditioning)
+        return list_append(s->bank, &s->conditioning, &s->n_conditioning, &s->conditioning_capacity, frame);
+    return j >= 0 ? &s->recent[j] : list_append(s->bank, &s->recent, &s->n_recent, &s->recent_capacity, frame);
+}
+
+trk_status trk_sequence_put(trk_sequence *sequence, int64_t frame, int conditioning, trk_storage storage, int with_mask,
+                            trk_memory_entry **out)
+{
+    trk_bank *bank = sequence->bank;
+    trk_memory_entry *entry = find_or_add(sequence, frame, conditioning);
+    if (!entry)
+        return TRK_E_MEMORY;
+    entry->conditioning = entry >= sequence->conditioning && entry < sequence->conditioning + sequence->n_conditioning;
+    trk_status rc = trk_slot_own(bank, (trk_slot_kind)storage, &entry->memory);
+    if (rc >= 0)
+        rc = trk_slot_own(bank, TRK_SLOT_POINTER, &entry->pointer);
+    if (rc >= 0 && with_mask) {
+        rc = trk_slot_own(bank, TRK_SLOT_MASK, &entry->mask);
+    } else if (rc >= 0) {
+        trk_slot_drop(bank, entry->mask);
+        entry->mask = (trk_slot){0, 0};
+    }
+    if (rc >= 0)
+        *out = entry;
+    else
+        trk_sequence_remove(sequence, frame, frame);
+    return rc;
+}
+
+static int list_remove(trk_bank *bank, trk_memory_entry *list, int *n, int64_t first, int64_t last)
+{
+    int before = *n;
+    for (int i = *n - 1; i >= 0; i--)
+        if (list[i].frame >= first && list[i].frame <= last)
+            list_erase(bank, list, n, i);
+    return before - *n;
+}
+
+int trk_sequence_remove(trk_sequence *sequence, int64_t first, int64_t last)
+{
+    return list_remove(sequence->bank, sequence->conditioning, &sequence->n_conditioning, first, last) +
+           list_remove(sequence->bank, sequence->recent, &sequence->n_recent, first, last);
+}
+
+const trk_memory_entry *trk_sequence_find(const trk_sequence *sequence, int64_t frame)
+{
+    int i = list_index(sequence->conditioning, sequence->n_conditioning, frame);
+    if (i >= 0)
+        return &sequence->conditioning[i];
+    int j = list_index(sequence->recent, sequence->n_recent, frame);
+    return j >= 0 ? &sequence->recent[j] : NULL;
+}
+
+static void note_lost(int64_t *lost, int64_t frame, int direction)
+{
+    if (*lost == INT64_MIN || (frame - *lost) * direction > 0)
+        *lost = frame;
+}
+
+/* The mask goes with the memory that could be made from it again. */
+static void lose_memory(trk_sequence *sequence, trk_memory_entry *entry, int direction)
+{
+    if (trk_slot_is_null(entry->memory) && trk_slot_is_null(entry->mask))
+        return;
+    note_lost(&sequence->lost_memory, entry->frame, direction);
+    trk_slot_drop(sequence->bank, entry->memory);
+    trk_slot_drop(sequence->bank, entry->mask);
+    entry->memory = entry->mask = (trk_slot){0, 0};
+}
+
+void trk_sequence_advance(trk_sequence *sequence, int64_t frame, int direction)
+{
+    if (sequence->history < 0)
+        return;
+    for (int i = sequence->n_recent - 1; i >= 0; i--) {
+        trk_memory_entry *entry = &sequence->recent[i];
+        /* seen from the first frame that may still be tracked */
+        int64_t age = (frame - entry->frame) * direction - sequence->history;
+        if (age >= sequence->n_memories)
+            lose_memory(sequence, entry, direction);
+        if (age >= sequence->n_pointers) {
+            note_lost(&sequence->lost_pointer, entry->frame, direction);
+            list_erase(sequence->bank, sequence->recent, &sequence->n_recent, i);
+        }
+    }
+}
+
+static int list_share(trk_bank *bank, trk_memory_entry **into, int *n_into, int *capacity, const trk_memory_entry *from,
+                      int n)
+{
+    if (n == 0)
+        return 1;
+    *into = list_allocate(bank, n);
+    if (!*into)
+        return 0;
+    *capacity = *n_into = n;
+    for (int i = 0; i < n; i++) {
+        trk_memory_entry entry = from[i];
+        entry.memory = trk_slot_share(bank, entry.memory);
+        entry.pointer = trk_slot_share(bank, entry.pointer);
+        entry.mask = trk_slot_share(bank, entry.mask);
+        (*into)[i] = entry;
+    }
+    return 1;
+}
+
+trk_status trk_sequence_fork(trk_sequence *into, const trk_sequence *from)
+{
+    trk_bank *bank = from->bank;
+    *into = *from;
+    into->conditioning = into->recent = NULL;
+    into->n_conditioning = into->conditioning_capacity = into->n_recent = into->recent_capacity = 0;
+    if (list_share(bank, &into->conditioning, &into->n_conditioning, &into->conditioning_capacity, from->conditioning,
+                   from->n_conditioning) &&
+        list_share(bank, &into->recent, &into->n_recent, &into->recent_capacity, from->recent, from->n_recent))
+        return TRK_OK;
+    trk_sequence_release(into);
+    return TRK_E_MEMORY;
+}
+
+void trk_sequence_rebase(trk_sequence *sequence, int64_t delta)
+{
+    for (int i = 0; i < sequence->n_conditioning; i++)
+        sequence->conditioning[i].frame += delta;
+    for (int i = 0; i < sequence->n_recent; i++)
+        sequence->recent[i].frame += delta;
+    if (sequence->lost_memory != INT64_MIN)
+        sequence->lost_memory += delta;
+    if (sequence->lost_pointer != INT64_MIN)
+        sequence->lost_pointer += delta;
+}
+
+/* Whether all of the n - 1 frames before t are newer than what was lost. */
+static int window_is_whole(int64_t lost, int64_t t, int n, int direction)
+{
+    return n <= 1 || lost == INT64_MIN || (t - lost) * direction >= n;
+}
+
+int trk_sequence_reaches(const trk_sequence *sequence, int64_t t, int direction)
+{
+    int conditioned = 0;
+    for (int i = 0; i < sequence->n_conditioning; i++)
+        conditioned |= (t - sequence->conditioning[i].frame) * direction > 0;
+    return conditioned && window_is_whole(sequence->lost_memory, t, sequence->n_memories, direction) &&
+           window_is_whole(sequence->lost_pointer, t, sequence->n_pointers, direction);
+}
+
+trk_memory_entry *trk_sequence_next_to_recode(trk_sequence *sequence, int64_t t, int direction, int age,
+                                              trk_storage storage)
+{
+    for (int i = 0; i < sequence->n_recent; i++) {
+        trk_memory_entry *entry = &sequence->recent[i];
+        if ((t - entry->frame) * direction >= age && !trk_slot_is_null(entry->memory) &&
+            trk_slot_kind_of(entry->memory) != (trk_slot_kind)storage)
+            return entry;
+    }
+    return NULL;
+}
+
+/* --- what a frame reads --- */
+
+/* A query: the frame, the rule and the slots wanted. */
+typedef struct reading {
+    const trk_sequence *sequence;
+    int64_t t;
+    const trk_read_rule *rule;
+    int pointers; /* 0: memories */
+} reading;
+
+static void append(const reading *r, const trk_memory_entry *entry, int age, trk_memory_read *out, int *n)
+{
+    out[(*n)++] = (trk_memory_read){r->pointers ? entry->pointer : entry->memory, entry->frame, age};
+}
+
+static int is_among(const trk_memory_read *reads, int n, int64_t frame)
+{
+    int i = 0;
+    while (i < n && reads[i].frame != frame)
+        i++;
+    return i < n;
+}
+
+/* Adds the nearest conditioning entry that is not there yet, of the frames before t (side -1), at or after t (1), or
+ * any (0); of two equally near ones the one made first. */
+static void select_nearest(const reading *r, int side, int most, trk_memory_read *out, int *n)
+{
+    const trk_memory_entry *nearest = NULL;
+    int64_t nearest_distance = 0;
+    for (int i = 0; *n < most && i < r->sequence->n_conditioning; i++) {
+        const trk_memory_entry *entry = &r->sequence->conditioning[i];
+        int64_t offset = entry->frame - r->t, distance = offset < 0 ? -offset : offset;
+        if (entry->frame == r->rule->without || (side && (offset < 0) != (side < 0)) ||
+            is_among(out, *n, entry->frame) || (nearest && distance >= nearest_distance))
+            continue;
+        nearest = entry;
+        nearest_distance = distance;
+    }
+    if (nearest)
+        append(r, nearest, 0, out, n);
+}
+
+/* Conditioning entries that are read as such. As upstream's: when they are few, all in the order they were made; else
+ * the nearest before t, the nearest from t on (by frame number, whatever the direction), then the nearest others.
+ * Upstream wants two at least; a single one is sought among the frames tracking came from first. *n_left: entries not
+ * selected. */
+static int select_conditioning(const reading *r, trk_memory_read *out, int *n_left)
+{
+    const trk_sequence *s = r->sequence;
+    int candidates = s->n_conditioning - (list_index(s->conditioning, s->n_conditioning, r->rule->without) >= 0);
+    int most = r->rule->most_conditioning, n = 0;
+    if (most <= 0 || candidates <= most) {
+        for (int i = 0; i < s->n_conditioning; i++)
+            if (s->conditioning[i].frame != r->rule->without)
+                append(r, &s->conditioning[i], 0, out, &n);
+    } else {
+        int first_side = most == 1 ? -r->rule->direction : -1;
+        select_nearest(r, first_side, most, out, &n);
+        select_nearest(r, -first_side, most, out, &n);
+        while (n < most)
+            select_nearest(r, 0, most, out, &n);
+    }
+    *n_left = candidates - n;
+    return n;
+}
+
+/* The entry `age` frames back that a window takes: a tracked one, or a conditioning one that was not selected. */
+static const trk_memory_entry *in_window(const reading *r, int age, const trk_memory_read *selected, int n_selected)
+{
+    const trk_sequence *s = r->sequence;
+    int64_t frame = r->t - (int64_t)r->rule->direction * age;
+    if (frame == r->rule->without || is_among(selected, n_selected, frame))
+        return NULL;
+    return trk_sequence_find(s, frame);
+}
+
+int trk_sequence_memories(const trk_sequence *sequence, int64_t t, const trk_read_rule *rule, trk_memory_read *out,
+                          int *n_left_out)
+{
+    const reading r = {sequence, t, rule, 0};
+    int n_left, n_selected = select_conditioning(&r, out, &n_left), n = n_selected;
+    for (int age = sequence->n_memories - 1; age >= 1; age--) {
+        const trk_memory_entry *entry = in_window(&r, age, out, n_selected);
+        if (!entry || (trk_slot_is_null(entry->memory) && trk_slot_is_null(entry->mask)))
+            continue;
+        append(&r, entry, age, out, &n);
+        n_left -= entry->conditioning;
+    }
+    if (n_left_out)
+        *n_left_out = n_left;
+    return n;
+}
+
+int trk_sequence_pointers(const trk_sequence *sequence, int64_t t, const trk_read_rule *rule, trk_memory_read *out)
+{
+    const reading r = {sequence, t, rule, 1};
+    int n_left, n_selected = select_conditioning(&r, out, &n_left), n = n_selected, n_past = 0;
+    for (int age = 1; age < sequence->n_pointers; age++) {
+        const trk_memory_entry *entry = in_window(&r, age, out, n_selected);
+        if (entry)
+            append(&r, entry, age, out, &n);
+    }
+    for (int i = 0; i < n; i++) { /* selected ones in the future go */
+        int64_t age = (t - out[i].frame) * rule->direction;
+        if (age < 0)
+            continue;
+        out[n_past] = out[i];
+        out[n_past++].age = (int)(age > INT32_MAX ? INT32_MAX : age);
+    }
+    return n_past;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sweeper.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+
+#define HELD_OWNER "held frame"
+
+static size_t payload_offset(void)
+{
+    return (sizeof(trk_holding) + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
+}
+
+static size_t holding_bytes(const trk_sweeper *sweeper)
+{
+    return payload_offset() + sweeper->payload_bytes;
+}
+
+trk_status trk_sweeper_init(trk_sweeper *sweeper, trk_chunk_pool *pool, trk_ledger *host, trk_sweep_policy policy,
+                            size_t payload_bytes, size_t frame_bytes)
+{
+    switch (policy.mode) {
+    case TRK_SWEEPER_EVERY_N:
+        if (policy.every < 1)
+            return TRK_FAIL(TRK_E_ARGUMENT, "sweeping after every %d frames, expected 1 or more", policy.every);
+        break;
+    case TRK_SWEEPER_ABOVE:
+        if (!(policy.above >= 0 && policy.above <= 1))
+            return TRK_FAIL(TRK_E_ARGUMENT, "sweeping above %g of the budget, expected 0 to 1", policy.above);
+        if (!pool->ledger->budget)
+            return TRK_FAIL(TRK_E_ARGUMENT, "sweeping above %g of the budget, but there is no budget", policy.above);
+        break;
+    case TRK_SWEEPER_NEVER:
+        break;
+    default:
+        return TRK_FAIL(TRK_E_ARGUMENT, "sweep policy %d, expected 0 to 2", (int)policy.mode);
+    }
+    *sweeper = (trk_sweeper){
+        .pool = pool, .host = host, .policy = policy, .payload_bytes = payload_bytes, .frame_bytes = frame_bytes};
+    return TRK_OK;
+}
+
+static void log_sweep(const trk_sweeper *sweeper, int64_t frame, size_t bytes)
+{
+    char policy[32] = "never";
+    if (sweeper->policy.mode == TRK_SWEEPER_EVERY_N)
+        snprintf(policy, sizeof policy, "every %d", sweeper->policy.every);
+    else if (sweeper->policy.mode == TRK_SWEEPER_ABOVE)
+        snprintf(policy, sizeof policy, "above %.2f", sweeper->policy.above);
+    trk_log(TRK_LOG_DEBUG, "sweep: frame %" PRId64 ", %zu bytes returned, policy %s", frame, bytes, policy);
+}
+
+/* Returns the bytes its arena held. */
+static size_t sweep(trk_sweeper *sweeper, size_t i)
+{
+    trk_holding *holding = sweeper->holdings[i];
+    size_t bytes = trk_arena_bytes(&holding->arena);
+    sweeper->n_holdings--;
+    memmove(&sweeper->holdings[i], &sweeper->holdings[i + 1], (sweeper->n_holdings - i) * sizeof *sweeper->holdings);
+    trk_arena_sweep(&holding->arena);
+    sweeper->n_sweeps++;
+    log_sweep(sweeper, holding->frame, bytes);
+    trk_ledger_release(sweeper->host, TRK_MEM_FRAME, holding, holding_bytes(sweeper));
+#ifndef NDEBUG
+    if (sweeper->verify)
+        sweeper->verify(sweeper->verify_user);
+#endif
+    return bytes;
+}
+
+static size_t index_of(const trk_sweeper *sweeper, int64_t frame)
+{
+    size_t i = 0;
+    while (i < sweeper->n_holdings && sweeper->holdings[i]->frame != frame)
+        i++;
+    return i;
+}
+
+void trk_sweeper_release(trk_sweeper *sweeper)
+{
+    while (sweeper->n_holdings)
+        sweep(sweeper, 0);
+    if (sweeper->host)
+        trk_ledger_release(sweeper->host, TRK_MEM_FRAME, sweeper->holdings,
+                           sweeper->capacity * sizeof *sweeper->holdings);
+    *sweeper = (trk_sweeper){0};
+}
+
+/* Reclaiming may sweep holdings while the ledger looks for memory, so the list is read only after that. */
+static trk_status grow(trk_sweeper *sweeper)
+{
+    if (sweeper->n_holdings < sweeper->capacity)
+        return TRK_OK;
+    size_t capacity = sweeper->capacity ? 2 * sweeper->capacity : 4, bytes = capacity * sizeof(trk_holding *);
+    trk_holding **list = trk_ledger_allocate(sweeper->host, TRK_MEM_FRAME, "list of held frames", bytes);
+    if (!list)
+        return trk_ledger_fail(sweeper->host, bytes, "the list of held frames");
+    if (sweeper->n_holdings)
+        memcpy(list, sweeper->holdings, sweeper->n_holdings * sizeof *list);
+    trk_ledger_release(sweeper->host, TRK_MEM_FRAME, sweeper->holdings, sweeper->capacity * sizeof *list);
+    sweeper->holdings = list;
+    sweeper->capacity = capacity;
+    return TRK_OK;
+}
+
+trk_status trk_sweeper_begin(trk_sweeper *sweeper, int64_t frame, trk_holding **out)
+{
+    size_t same = index_of(sweeper, frame);
+    if (same < sweeper->n_holdings)
+        sweep(sweeper, same);
+    if (grow(sweeper) < 0)
+        return TRK_E_MEMORY;
+    size_t bytes = holding_bytes(sweeper);
+    trk_holding *holding = trk_ledger_allocate(sweeper->host, TRK_MEM_FRAME, HELD_OWNER, bytes);
+    if (!holding)
+        return trk_ledger_fail(sweeper->host, bytes, "a " HELD_OWNER);
+    memset(holding, 0, bytes);
+    holding->frame = frame;
+    holding->n_locks = 1;
+    holding->payload = (unsigned char *)holding + payload_offset();
+    trk_arena_init(&holding->arena, sweeper->pool, TRK_MEM_FRAME, "features of a frame", sweeper->frame_bytes);
+    sweeper->holdings[sweeper->n_holdings++] = holding;
+    *out = holding;
+    return TRK_OK;
+}
+
+trk_holding *trk_sweeper_find(const trk_sweeper *sweeper, int64_t frame)
+{
+    size_t i = index_of(sweeper, frame);
+    return i < sweeper->n_holdings ? sweeper->holdings[i] : NULL;
+}
+
+void trk_sweeper_lock(trk_holding *holding)
+{
+    holding->n_locks++;
+    trk_log(TRK_LOG_DEBUG, "lock: frame %" PRId64 ", %d locks", holding->frame, holding->n_locks);
+}
+
+void trk_sweeper_unlock(trk_sweeper *sweeper, trk_holding *holding)
+{
+    if (holding->n_locks == 0)
+        return;
+    holding->n_locks--;
+    trk_log(TRK_LOG_DEBUG, "unlock: frame %" PRId64 ", %d locks", holding->frame, holding->n_locks);
+    if (holding->n_locks == 0 && holding->due)
+        sweep(sweeper, index_of(sweeper, holding->frame));
+}
+
+/* Idle chunks do not count: they are what a sweep makes, and the next frame's features take them again. */
+static int is_above(const trk_sweeper *sweeper)
+{
+    trk_ledger *ledger = sweeper->pool->ledger;
+    pthread_mutex_lock(&sweeper->pool->mutex);
+    size_t idle = sweeper->pool->idle_bytes;
+    pthread_mutex_unlock(&sweeper->pool->mutex);
+    size_t left = trk_ledger_left(ledger), used = left < ledger->budget ? ledger->budget - left : 0;
+    return (double)(used > idle ? used - idle : 0) > sweeper->policy.above * (double)ledger->budget;
+}
+
+/* Oldest first, as long as the policy wants it; a locked holding becomes due. */
+static void sweep_while(trk_sweeper *sweeper, int (*wanted)(const trk_sweeper *))
+{
+    size_t i = 0;
+    while (i < sweeper->n_holdings && (!wanted || wanted(sweeper)))
+        if (sweeper->holdings[i]->n_locks)
+            sweeper->holdings[i++]->due = 1;
+        else
+            sweep(sweeper, i);
+}
+
+void trk_sweeper_after_frame(trk_sweeper *sweeper)
+{
+    if (sweeper->policy.mode == TRK_SWEEPER_ABOVE)
+        sweep_while(sweeper, is_above);
+    if (sweeper->policy.mode != TRK_SWEEPER_EVERY_N || ++sweeper->n_since < sweeper->policy.every)
+        return;
+    sweep_while(sweeper, NULL);
+    sweeper->n_since = 0;
+}
+
+size_t trk_sweeper_reclaim(trk_sweeper *sweeper)
+{
+    size_t bytes = 0, i = 0;
+    while (i < sweeper->n_holdings)
+        if (sweeper->holdings[i]->n_locks)
+            i++;
+        else
+            bytes += sweep(sweeper, i);
+    return bytes;
+}
+
+void trk_sweeper_rebase(trk_sweeper *sweeper, int64_t delta)
+{
+    for (size_t i = 0; i < sweeper->n_holdings; i++)
+        sweeper->holdings[i]->frame += delta;
+}
