@@ -4,6 +4,7 @@
 #include "arch.h"
 
 #include "arch_config.h"
+#include "heap.h"
 #include "log.h"
 #include "text_file.h"
 
@@ -220,10 +221,13 @@ static trk_status read_file_beside(trk_arch_claims *claims, const char *path)
 {
     struct stat status;
     char *text = NULL;
-    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode) || trk_text_file_read(path, &text) < 0)
+    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode))
         return TRK_E_NOT_FOUND;
-    trk_status rc = trk_arch_read_config(claims, text);
-    free(text);
+    trk_status rc = trk_text_file_read(path, &text);
+    if (rc < 0)
+        return rc == TRK_E_MEMORY ? rc : TRK_E_NOT_FOUND;
+    rc = trk_arch_read_config(claims, text);
+    trk_heap_release(text);
     if (rc == TRK_E_FORMAT || rc == TRK_E_NOT_FOUND) {
         trk_log(TRK_LOG_WARNING, "%s is not used: %s", path, trk_error_text());
         return TRK_E_NOT_FOUND;

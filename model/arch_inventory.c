@@ -3,11 +3,11 @@
  * transposed convolution [in, out, k, k]. */
 #include "arch_inventory.h"
 
+#include "heap.h"
 #include "tensor_list.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* --- names and shapes ---------------------------------------------------------------------------------------- */
@@ -274,7 +274,7 @@ static trk_status compare_one(void *user, const char *name, int n_dims, const in
 trk_status trk_arch_compare(const trk_arch *arch, const trk_checkpoint *checkpoint, trk_arch_report report, void *user)
 {
     size_t n = trk_checkpoint_count(checkpoint);
-    comparison c = {checkpoint, calloc(n + 1, 1), report, user};
+    comparison c = {checkpoint, trk_heap_zeroed(TRK_MEM_SCRATCH, "tensor comparison", n + 1, 1), report, user};
     if (!c.expected)
         return TRK_FAIL(TRK_E_MEMORY, "no memory to compare %zu tensors", n);
     trk_status rc = trk_arch_inventory(arch, compare_one, &c);
@@ -283,7 +283,7 @@ trk_status trk_arch_compare(const trk_arch *arch, const trk_checkpoint *checkpoi
         if (!c.expected[i])
             report(user, TRK_ARCH_UNKNOWN, tensor->name, tensor->n_dims, NULL, tensor);
     }
-    free(c.expected);
+    trk_heap_release(c.expected);
     return rc;
 }
 

@@ -3,6 +3,7 @@
 #include "checkpoint.h"
 
 #include "bf16.h"
+#include "heap.h"
 #include "hf_names.h"
 #include "safetensors.h"
 #include "tensor_list.h"
@@ -93,7 +94,7 @@ done:
 
 trk_status trk_checkpoint_open(trk_checkpoint **out, const char *path)
 {
-    trk_checkpoint *c = calloc(1, sizeof *c);
+    trk_checkpoint *c = trk_heap_zeroed(TRK_MEM_SCRATCH, "checkpoint", 1, sizeof *c);
     if (!c)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for a checkpoint");
     trk_status rc = open_checkpoint(c, path);
@@ -114,8 +115,8 @@ void trk_checkpoint_close(trk_checkpoint **checkpoint)
     trk_tensor_list_free(&c->tensors);
     trk_storages_free(&c->storages);
     unmap_file(c);
-    free(c->architecture);
-    free(c);
+    trk_heap_release(c->architecture);
+    trk_heap_release(c);
     *checkpoint = NULL;
 }
 

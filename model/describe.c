@@ -3,6 +3,7 @@
 
 #include "arch.h"
 #include "arch_inventory.h"
+#include "heap.h"
 #include "tensor_list.h"
 
 #include <stdio.h>
@@ -147,35 +148,26 @@ static trk_status print_differences(FILE *out, const trk_arch *arch, const trk_c
     if (!list.out)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for a description");
     trk_status rc = trk_arch_compare(arch, checkpoint, print_difference, &list);
-    fclose(list.out);
+    if (fclose(list.out) && rc == TRK_OK)
+        rc = TRK_FAIL(TRK_E_MEMORY, "no memory for a description");
     if (rc == TRK_OK && list.n == 0)
         fprintf(out, "complete    yes\n");
     else if (rc == TRK_OK)
         fprintf(out, "complete    no: %zu tensors are missing, misshapen or unknown%s\n%s", list.n,
                 list.n > MAX_LISTED ? ", of which the first 20" : "", lines);
-    free(lines);
+    free(lines); /* libc allocated it, in open_memstream */
     return rc < 0 ? rc : trk_arch_verify(arch, checkpoint);
 }
 
-trk_status trk_model_describe(const char *path, const char *json, char **text_out)
+/* TRK_E_MODEL: described as far as possible. */
+static trk_status print_all(FILE *out, const trk_checkpoint *checkpoint, const char *path, const char *json)
 {
-    trk_checkpoint *checkpoint = NULL;
     trk_arch arch;
-    char *text = NULL;
-    size_t text_bytes = 0;
-    FILE *out = NULL;
-    trk_status rc;
-    TRK_CHECK(trk_checkpoint_open(&checkpoint, path));
-    out = open_memstream(&text, &text_bytes);
-    if (!out) {
-        rc = TRK_FAIL(TRK_E_MEMORY, "no memory for a description");
-        goto done;
-    }
     fprintf(out, "file        %s\n", path);
     fprintf(out, "container   %s, %s tensor names\n", trk_checkpoint_container(checkpoint),
             strcmp(trk_checkpoint_naming(checkpoint), "huggingface") == 0 ? "Hugging Face" : "official");
     fprintf(out, "metadata    %s\n", trk_checkpoint_architecture(checkpoint) ? "architecture" : "none");
-    rc = trk_arch_detect(&arch, checkpoint, json, path);
+    trk_status rc = trk_arch_detect(&arch, checkpoint, json, path);
     if (rc == TRK_OK)
         print_arch(out, &arch);
     else
@@ -184,15 +176,27 @@ trk_status trk_model_describe(const char *path, const char *json, char **text_ou
     print_dtypes(out, checkpoint);
     if (rc == TRK_OK)
         rc = print_differences(out, &arch, checkpoint);
-done:
+    return rc == TRK_E_MODEL ? trk_fail_prefix(rc, path) : rc;
+}
+
+trk_status trk_model_describe(const char *path, const char *json, char **text_out)
+{
+    trk_checkpoint *checkpoint = NULL;
+    char *text = NULL, *copy = NULL;
+    size_t text_bytes = 0;
+    trk_status rc = trk_checkpoint_open(&checkpoint, path);
+    if (rc < 0)
+        return rc;
+    FILE *out = open_memstream(&text, &text_bytes);
     if (out)
-        fclose(out);
-    if (out && rc == TRK_E_MODEL)
-        trk_fail_prefix(rc, path);
-    if (text && (rc == TRK_OK || rc == TRK_E_MODEL))
-        *text_out = text;
-    else
-        free(text);
+        rc = print_all(out, checkpoint, path, json);
+    if (out && !fclose(out) && (rc == TRK_OK || rc == TRK_E_MODEL))
+        copy = trk_heap_text("description", text);
+    free(text); /* libc allocated it, in open_memstream */
     trk_checkpoint_close(&checkpoint);
+    if (copy)
+        *text_out = copy;
+    else if (rc == TRK_OK || rc == TRK_E_MODEL)
+        rc = TRK_FAIL(TRK_E_MEMORY, "%s: no memory for a description", path);
     return rc;
 }

@@ -12,8 +12,8 @@ static const trk_epilogue plain = {TRK_ACT_NONE, 0}, add_to_out = {TRK_ACT_NONE,
 #define N_OUTPUT_TOKENS 6 /* object score, iou, four masks */
 
 /* out (+)= out_proj(attention(q, k, v)) */
-static void attend(trk_network *net, const trk_attention_layer *a, trk_mat out, trk_mat q_in, trk_mat k_in, trk_mat v_in,
-                   trk_epilogue epilogue)
+static void attend(trk_network *net, const trk_attention_layer *a, trk_mat out, trk_mat q_in, trk_mat k_in,
+                   trk_mat v_in, trk_epilogue epilogue)
 {
     trk_exec *e = &net->exec;
     trk_arena_mark mark = trk_arena_here(net->scratch);
@@ -152,7 +152,7 @@ static trk_mat dense_of(trk_network *net, const float *mask_logits, int clamp)
     int n = 16 * m->grid * m->grid;
     trk_mat logits = trk_new_mat(net, net->scratch, TRK_F32, 4 * m->grid, 4 * m->grid);
     float *values = logits.data;
-    for (int i = 0; values && i < n; i++)
+    for (int i = 0; values && !net->exec.planning && i < n; i++)
         values[i] = clamp ? fminf(fmaxf(mask_logits[i], -32.0f), 32.0f) : mask_logits[i];
     return trk_dense_prompt(net, logits);
 }
@@ -199,7 +199,7 @@ void trk_run_mask_prompt(trk_network *net, const trk_features *features, const f
     trk_mat logits = trk_new_mat(net, net->scratch, TRK_F32, s, s);
     trk_mat reduced = trk_new_mat(net, net->scratch, TRK_F32, side * side, 1);
     float *values = logits.data;
-    for (int i = 0; values && i < s * s; i++) {
+    for (int i = 0; values && !e->planning && i < s * s; i++) {
         values[i] = mask[i] * 20.0f - 10.0f;
         present |= mask[i] > 0.0f;
     }

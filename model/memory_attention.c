@@ -4,7 +4,7 @@
  *
  * Keys are [memories, g^2 tokens each | pointers, d / m tokens each]; only memory tokens are rotated. Values stay
  * mem_dim wide: the value and output projections are one matrix applied behind the sum (exact, because softmax rows sum
- * to one). Layer 0 up to the queries of its cross-attention does not depend on the object and is done once per frame. */
+ * to one). Layer 0 up to the queries of its cross-attention depends on no object; it is done once per frame. */
 #include "network.h"
 
 #include <math.h>
@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "positions.h"
+#include "stored.h"
 
 static const trk_epilogue plain = {TRK_ACT_NONE, 0}, add_to_out = {TRK_ACT_NONE, 1};
 
@@ -87,12 +88,13 @@ static trk_mat pointer_positions(trk_network *net, const trk_pointer_ref *pointe
     trk_mat sine = trk_new_mat(net, net->scratch, TRK_F32, n, a->d_model);
     if (!out.data || !sine.data)
         return out;
+    int n_written = net->exec.planning ? 0 : n;
     if (!a->is_21) {
-        memset(out.data, 0, (size_t)n * a->mem_dim * sizeof(float));
+        memset(out.data, 0, (size_t)n_written * a->mem_dim * sizeof(float));
         return out;
     }
     /* streaming: the distance is normalised as in a video of at least max_pointers frames */
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n_written; i++)
         trk_sine_1d((float *)sine.data + (size_t)i * a->d_model,
                     (float)pointers[i].age / (float)(a->max_pointers - 1), a->d_model);
     TRK_RUN(&net->exec, linear, out, sine, &net->model->weights.pointer_tpos, plain);
@@ -106,12 +108,31 @@ static void gather_pointers(trk_network *net, const trk_pointer_ref *pointers, i
     trk_mat raw = trk_new_mat(net, net->scratch, TRK_F32, n * split, a->mem_dim);
     trk_mat positions = pointer_positions(net, pointers, n);
     for (int i = 0; raw.data && i < n; i++) {
-        memcpy((float *)raw.data + (size_t)i * a->d_model, pointers[i].pointer, (size_t)a->d_model * sizeof(float));
+        if (!net->exec.planning)
+            memcpy((float *)raw.data + (size_t)i * a->d_model, pointers[i].pointer, (size_t)a->d_model * sizeof(float));
         int row = tokens->n_rotated + i * split;
         trk_mat part = trk_rows(raw, i * split, split);
         TRK_RUN(&net->exec, add, trk_rows(tokens->with_pos, row, split), part, trk_rows(positions, i, 1));
         TRK_RUN(&net->exec, convert, trk_rows(tokens->values, row, split), part);
     }
+}
+
+/* Rows first .. first + g^2 of the tokens. What is not a matrix as it lies is fetched to scratch first. */
+static void gather_memory(trk_network *net, const trk_memory_ref *ref, int first, bank_tokens *tokens)
+{
+    const trk_network_model *m = net->model;
+    trk_exec *e = &net->exec;
+    int n = m->grid * m->grid, width = m->arch.mem_dim;
+    trk_arena_mark mark = trk_arena_here(net->scratch);
+    trk_mat memory = trk_stored_mat(ref->memory, ref->storage, n, width);
+    trk_mat position = trk_wrap_mat(m->tables.memory_positions + (size_t)ref->age * n * width, n, width);
+    if (!trk_stored_is_mat(ref->storage)) {
+        memory = trk_new_mat(net, net->scratch, TRK_F32, n, width);
+        TRK_RUN(e, fetch, memory, ref->memory, ref->storage);
+    }
+    TRK_RUN(e, add, trk_rows(tokens->with_pos, first, n), memory, position);
+    TRK_RUN(e, convert, trk_rows(tokens->values, first, n), memory);
+    trk_arena_rewind(net->scratch, mark);
 }
 
 static bank_tokens gather(trk_network *net, const trk_memory_ref *memories, int n_memories,
@@ -123,12 +144,8 @@ static bank_tokens gather(trk_network *net, const trk_memory_ref *memories, int 
     int total = n_memories * n + n_pointers * (m->arch.d_model / width);
     bank_tokens tokens = {trk_new_mat(net, net->scratch, e->activation, total, width),
                           trk_new_mat(net, net->scratch, e->activation, total, width), n_memories * n};
-    for (int i = 0; i < n_memories; i++) {
-        trk_mat memory = {(void *)(uintptr_t)memories[i].memory, TRK_BF16, n, width, width};
-        trk_mat position = trk_wrap_mat(m->tables.memory_positions + (size_t)memories[i].age * n * width, n, width);
-        TRK_RUN(e, add, trk_rows(tokens.with_pos, i * n, n), memory, position);
-        TRK_RUN(e, convert, trk_rows(tokens.values, i * n, n), memory);
-    }
+    for (int i = 0; i < n_memories; i++)
+        gather_memory(net, &memories[i], i * n, &tokens);
     if (n_pointers)
         gather_pointers(net, pointers, n_pointers, &tokens);
     return tokens;

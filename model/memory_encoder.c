@@ -43,7 +43,7 @@ static void fuse(trk_network *net, const trk_fuser_layer *f, trk_mat x)
 }
 
 void trk_encode_memory(trk_network *net, trk_features *f, const float *logits, int binarize, float score,
-                       uint16_t *memory)
+                       trk_storage storage, void *memory)
 {
     const trk_network_model *m = net->model;
     const trk_weights *w = &m->weights;
@@ -68,6 +68,6 @@ void trk_encode_memory(trk_network *net, trk_features *f, const float *logits, i
     if (w->no_obj_embed_spatial)
         TRK_RUN(e, if_absent, out, w->no_obj_embed_spatial, &score, 0);
     trk_trace(net, "memory_encoder.out", out);
-    TRK_RUN(e, convert, ((trk_mat){memory, TRK_BF16, n, width, width}), out);
+    TRK_RUN(e, store, memory, storage, out);
     trk_arena_rewind(net->scratch, mark);
 }

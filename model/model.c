@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model.h"
 
-#include <stdlib.h>
+#include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "heap.h"
 #include "log.h"
 
 static trk_status count_parameters(void *user, const char *name, int n_dims, const int64_t *dims)
@@ -10,7 +14,7 @@ static trk_status count_parameters(void *user, const char *name, int n_dims, con
     int64_t n = 1;
     for (int i = 0; i < n_dims; i++)
         n *= dims[i];
-    if (!__builtin_strstr(name, "positional_encoding_gaussian_matrix")) /* a buffer upstream, not a parameter */
+    if (!strstr(name, "positional_encoding_gaussian_matrix")) /* a buffer upstream, not a parameter */
         *(int64_t *)user += n;
     return TRK_OK;
 }
@@ -18,11 +22,11 @@ static trk_status count_parameters(void *user, const char *name, int n_dims, con
 trk_status trk_network_model_load(trk_network_model **out, const char *path, const trk_network_model_params *params)
 {
     trk_checkpoint *checkpoint = NULL;
-    trk_network_model *model = calloc(1, sizeof *model);
+    trk_network_model *model = trk_heap_zeroed(TRK_MEM_PINNED, "model", 1, sizeof *model);
     trk_status rc = TRK_OK;
     if (!model)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for a model");
-    trk_ledger_init(&model->ledger);
+    trk_ledger_init(&model->ledger, &trk_cpu_memory);
     TRK_CHECK(trk_checkpoint_open(&checkpoint, path));
     TRK_CHECK(trk_arch_detect(&model->arch, checkpoint, params->config_json, path));
     TRK_CHECK(trk_arch_verify(&model->arch, checkpoint));
@@ -33,6 +37,8 @@ trk_status trk_network_model_load(trk_network_model **out, const char *path, con
     TRK_CHECK(trk_backend_create(&model->backend, params->backend, params->activation, params->n_threads,
                                  &model->ledger.allocator));
     TRK_CHECK(trk_weights_load(model, checkpoint));
+    for (size_t i = 0; i < model->n_pinned; i++)
+        model->pinned[i].checksum = XXH3_64bits(model->pinned[i].data, model->pinned[i].bytes);
     trk_log(TRK_LOG_INFO, "%s: %s %s, %lld parameters, image size %d", path, model->arch.family, model->arch.size_name,
             (long long)model->n_parameters, model->image_size);
     *out = model;
@@ -56,8 +62,34 @@ void trk_network_model_free(trk_network_model **handle)
     trk_backend_destroy(&model->backend);
     for (size_t i = 0; i < model->n_pinned; i++)
         trk_ledger_release(&model->ledger, TRK_MEM_PINNED, model->pinned[i].data, model->pinned[i].bytes);
-    free(model->pinned);
-    free(model->linears);
-    free(model->convs);
-    free(model);
+    trk_heap_release(model->weights.blocks);
+    trk_heap_release(model->pinned);
+    trk_heap_release(model->linears);
+    trk_heap_release(model->convs);
+    trk_ledger_destroy(&model->ledger);
+    trk_heap_release(model);
+}
+
+uint64_t trk_network_model_tables_checksum(const trk_network_model *model)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < model->n_pinned; i++) {
+        const trk_pinned *p = &model->pinned[i];
+        if (!p->is_table)
+            continue;
+        uint64_t now = XXH3_64bits(p->data, p->bytes);
+        sum = XXH3_64bits_withSeed(&now, sizeof now, sum);
+    }
+    return sum;
+}
+
+trk_status trk_network_model_verify_tables(const trk_network_model *model)
+{
+    for (size_t i = 0; i < model->n_pinned; i++) {
+        const trk_pinned *p = &model->pinned[i];
+        if (p->is_table && XXH3_64bits(p->data, p->bytes) != p->checksum)
+            return TRK_FAIL(TRK_E_BACKEND, "pinned %s (%zu bytes) was written to: its checksum is not that of the load",
+                            p->owner, p->bytes);
+    }
+    return TRK_OK;
 }

@@ -99,9 +99,13 @@ typedef struct trk_tables {
     const float *memory_positions;/* [num_maskmem][g^2, mem_dim]: sine + temporal code; index 0 = conditioning, i = i back */
 } trk_tables;
 
+/* Constants of a loaded model: what is in them never changes after the load, which the checksums prove. */
 typedef struct trk_pinned {
     void *data;
     size_t bytes;
+    const char *owner;
+    int is_table;      /* made from the image size, not read from the checkpoint */
+    uint64_t checksum; /* XXH3-64 of the data at the end of the load */
 } trk_pinned;
 
 typedef struct trk_network_model {
@@ -112,7 +116,8 @@ typedef struct trk_network_model {
     int64_t n_parameters;
     trk_weights weights;
     trk_tables tables;
-    trk_pinned *pinned; /* every PINNED allocation of the loader */
+    uint64_t rope_builds; /* how often the RoPE table was built: once */
+    trk_pinned *pinned; /* every constant of the loader */
     size_t n_pinned, pinned_capacity;
     trk_linear **linears; /* prepared layers, to be released */
     size_t n_linears, linears_capacity;
@@ -130,6 +135,11 @@ typedef struct trk_network_model_params {
 
 trk_status trk_network_model_load(trk_network_model **out, const char *path, const trk_network_model_params *params);
 void trk_network_model_free(trk_network_model **model); /* NULL-safe */
+
+/* XXH3-64 over the checksums of the tables (RoPE, positional maps) as they are in memory now. */
+uint64_t trk_network_model_tables_checksum(const trk_network_model *model);
+/* TRK_E_BACKEND naming the first table that differs from what the load left: something wrote to pinned memory. */
+trk_status trk_network_model_verify_tables(const trk_network_model *model);
 
 /* Fills model->weights and model->tables from a verified checkpoint. On failure what was loaded stays in the lists of
  * the model, for trk_network_model_free. */

@@ -51,7 +51,7 @@ trk_mat trk_rows(trk_mat mat, int first, int count)
 
 void trk_trace(trk_network *net, const char *name, trk_mat mat)
 {
-    if (net->trace && net->exec.status >= 0)
+    if (net->trace && net->exec.status >= 0 && !net->exec.planning)
         net->trace(net->trace_user, name, mat);
 }
 

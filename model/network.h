@@ -83,7 +83,8 @@ void trk_run_mask_prompt(trk_network *net, const trk_features *features, const f
 
 /* --- memory --- */
 typedef struct trk_memory_ref {
-    const uint16_t *memory; /* [g^2, m] bf16 */
+    const void *memory;     /* [g^2, m], a slot of the bank */
+    trk_storage storage;
     int age;                /* 0 conditioning, else frames back */
 } trk_memory_ref;
 
@@ -98,8 +99,9 @@ void trk_attend_memory(trk_network *net, trk_features *features, const trk_memor
 /* out = level2 + no_mem_embed: the feature of a prompt frame without memory */
 void trk_without_memory(trk_network *net, const trk_features *features, trk_mat out);
 
-/* memory [g^2, m] bf16, caller's. logits [4g, 4g]; binarize: prompted frame with that option; score: object score. */
+/* memory: a slot of the bank, [g^2, m] in `storage`. logits [4g, 4g]; binarize: prompted frame with that option; score:
+ * object score. */
 void trk_encode_memory(trk_network *net, trk_features *features, const float *logits, int binarize, float score,
-                       uint16_t *memory);
+                       trk_storage storage, void *memory);
 
 #endif

@@ -4,9 +4,9 @@
  * the table of globals: tensors from a storage, OrderedDict, Size. */
 #include "pickle_machine.h"
 
+#include "heap.h"
 #include "printable.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define MAX_PICKLE_BYTES (16u << 20) /* the largest official checkpoint has 0.15 MB */
@@ -295,7 +295,7 @@ static trk_status push_storage(trk_pickle *p)
         goto done;
     }
     TRK_CHECK(trk_pickle_new(p, TRK_PICKLE_STORAGE, &value));
-    value->storage = malloc(sizeof *value->storage);
+    value->storage = trk_heap_allocate(TRK_MEM_SCRATCH, "pickle", sizeof *value->storage);
     if (!value->storage) {
         rc = TRK_FAIL(TRK_E_MEMORY, "no memory for a storage description");
         goto done;
@@ -332,7 +332,7 @@ static trk_status push_tensor(trk_pickle *p, const trk_pickle_value *args)
     trk_status rc = trk_pickle_new(p, TRK_PICKLE_TENSOR, &value);
     if (rc < 0)
         return rc;
-    value->tensor = calloc(1, sizeof *value->tensor);
+    value->tensor = trk_heap_zeroed(TRK_MEM_SCRATCH, "pickle", 1, sizeof *value->tensor);
     if (!value->tensor)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for a tensor description");
     value->tensor->storage = args->items[0]->storage;
@@ -550,7 +550,7 @@ done:
 
 trk_status trk_pickle_read(trk_pickle **out, const uint8_t *bytes, size_t n_bytes)
 {
-    trk_pickle *p = calloc(1, sizeof *p);
+    trk_pickle *p = trk_heap_zeroed(TRK_MEM_SCRATCH, "pickle", 1, sizeof *p);
     if (!p)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for a pickle");
     p->bytes = bytes;
@@ -569,7 +569,7 @@ void trk_pickle_free(trk_pickle **pickle)
     if (!p)
         return;
     trk_pickle_release(p);
-    free(p);
+    trk_heap_release(p);
     *pickle = NULL;
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pickle_machine.h"
 
+#include "heap.h"
+
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* --- values -------------------------------------------------------------------------------------------------- */
@@ -23,7 +24,7 @@ static trk_status grow(void **data, size_t *capacity, size_t needed, size_t item
     if (needed <= *capacity)
         return TRK_OK;
     size_t wanted = 2 * *capacity > needed ? 2 * *capacity : needed;
-    void *larger = reallocarray(*data, wanted, item_bytes);
+    void *larger = trk_heap_resize(*data, TRK_MEM_SCRATCH, "pickle", wanted * item_bytes);
     if (!larger)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for a pickle of %zu entries", wanted);
     memset((char *)larger + *capacity * item_bytes, 0, (wanted - *capacity) * item_bytes);
@@ -37,7 +38,7 @@ trk_status trk_pickle_new(trk_pickle *p, trk_pickle_kind kind, trk_pickle_value 
     if (p->n_values == TRK_PICKLE_MAX_VALUES)
         return trk_pickle_fail(p, "more than %u values", TRK_PICKLE_MAX_VALUES);
     if (!p->chunks || p->chunks->n == TRK_PICKLE_CHUNK_VALUES) {
-        trk_pickle_chunk *fresh = calloc(1, sizeof *fresh);
+        trk_pickle_chunk *fresh = trk_heap_zeroed(TRK_MEM_SCRATCH, "pickle", 1, sizeof *fresh);
         if (!fresh)
             return TRK_FAIL(TRK_E_MEMORY, "no memory for a pickle of %zu values", p->n_values);
         fresh->next = p->chunks;
@@ -62,11 +63,11 @@ trk_status trk_pickle_append(trk_pickle_value *list, trk_pickle_value *item)
 static void free_value(trk_pickle_value *value)
 {
     if (value->kind == TRK_PICKLE_TUPLE || value->kind == TRK_PICKLE_LIST || value->kind == TRK_PICKLE_DICT)
-        free(value->items);
+        trk_heap_release(value->items);
     else if (value->kind == TRK_PICKLE_STORAGE)
-        free(value->storage);
+        trk_heap_release(value->storage);
     else if (value->kind == TRK_PICKLE_TENSOR)
-        free(value->tensor);
+        trk_heap_release(value->tensor);
 }
 
 int trk_pickle_text_is(const trk_pickle_value *value, const char *text)
@@ -202,10 +203,10 @@ void trk_pickle_release(trk_pickle *p)
         trk_pickle_chunk *next = p->chunks->next;
         for (size_t i = 0; i < p->chunks->n; i++)
             free_value(&p->chunks->values[i]);
-        free(p->chunks);
+        trk_heap_release(p->chunks);
         p->chunks = next;
     }
-    free(p->stack);
-    free(p->marks);
-    free(p->memo);
+    trk_heap_release(p->stack);
+    trk_heap_release(p->marks);
+    trk_heap_release(p->memo);
 }

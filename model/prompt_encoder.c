@@ -21,7 +21,7 @@ trk_mat trk_sparse_prompt(trk_network *net, const trk_prompt_point *points, int 
     const trk_network_model *m = net->model;
     int d = m->arch.d_model, n = n_points ? n_points + 1 : 2;
     trk_mat tokens = trk_new_mat(net, net->scratch, TRK_F32, n, d);
-    if (!tokens.data)
+    if (!tokens.data || net->exec.planning)
         return tokens;
     float *out = tokens.data;
     for (int i = 0; i < n; i++, out += d) {

@@ -3,6 +3,7 @@
  * must cover the data exactly, so that no byte is read twice or left unexplained. */
 #include "safetensors.h"
 
+#include "heap.h"
 #include "printable.h"
 
 #include <jansson.h>
@@ -136,10 +137,10 @@ static trk_status read_metadata(char **architecture, const json_t *metadata)
         return TRK_OK;
     if (!json_is_string(text))
         return TRK_FAIL(TRK_E_FORMAT, "header: __metadata__.architecture is not a string");
-    char *copy = strdup(json_string_value(text));
+    char *copy = trk_heap_text("checkpoint", json_string_value(text));
     if (!copy)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for the metadata");
-    free(*architecture);
+    trk_heap_release(*architecture);
     *architecture = copy;
     return TRK_OK;
 }
@@ -149,7 +150,7 @@ static trk_status read_header(json_t *header, const uint8_t *data, size_t data_b
 {
     trk_status rc = TRK_OK;
     size_t n = 0;
-    extent *extents = calloc(json_object_size(header) + 1, sizeof *extents);
+    extent *extents = trk_heap_zeroed(TRK_MEM_SCRATCH, "checkpoint", json_object_size(header) + 1, sizeof *extents);
     if (!extents)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for %zu header entries", json_object_size(header));
     const char *name;
@@ -173,7 +174,7 @@ static trk_status read_header(json_t *header, const uint8_t *data, size_t data_b
     }
     TRK_CHECK(check_coverage(extents, n, data_bytes));
 done:
-    free(extents);
+    trk_heap_release(extents);
     return rc;
 }
 

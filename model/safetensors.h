@@ -7,7 +7,7 @@
 #include "tensor_list.h"
 
 /* Adds every tensor of the file held in `bytes`, which must outlive the list: data points into it. *architecture
- * becomes a malloc'd copy of __metadata__.architecture, or stays as it is. On failure the list may hold some of the
+ * becomes a heap copy of __metadata__.architecture, or stays as it is. On failure the list may hold some of the
  * tensors. */
 trk_status trk_safetensors_read(const uint8_t *bytes, size_t n_bytes, trk_tensor_list *tensors, char **architecture);
 

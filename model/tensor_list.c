@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tensor_list.h"
 
+#include "heap.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,13 +27,13 @@ trk_status trk_tensor_list_add(trk_tensor_list *list, const char *name, size_t n
         return rc;
     if (list->n == list->capacity) {
         size_t capacity = list->capacity ? 2 * list->capacity : 64;
-        trk_tensor *items = reallocarray(list->items, capacity, sizeof *items);
+        trk_tensor *items = trk_heap_resize(list->items, TRK_MEM_SCRATCH, "checkpoint", capacity * sizeof *items);
         if (!items)
             return TRK_FAIL(TRK_E_MEMORY, "no memory for %zu tensor descriptions", capacity);
         list->items = items;
         list->capacity = capacity;
     }
-    char *copy = strndup(name, name_bytes);
+    char *copy = trk_heap_format("checkpoint", "%.*s", (int)name_bytes, name);
     if (!copy)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for a tensor name");
     list->items[list->n] = *tensor;
@@ -41,17 +43,17 @@ trk_status trk_tensor_list_add(trk_tensor_list *list, const char *name, size_t n
 
 trk_status trk_tensor_list_rename(trk_tensor_list *list, size_t i, const char *name)
 {
-    char *copy = strdup(name);
+    char *copy = trk_heap_text("checkpoint", name);
     if (!copy)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for a tensor name");
-    free((char *)list->items[i].name);
+    trk_heap_release((char *)list->items[i].name);
     list->items[i].name = copy;
     return TRK_OK;
 }
 
 void trk_tensor_list_remove(trk_tensor_list *list, size_t i)
 {
-    free((char *)list->items[i].name);
+    trk_heap_release((char *)list->items[i].name);
     list->items[i] = list->items[--list->n];
 }
 
@@ -73,8 +75,8 @@ trk_status trk_tensor_list_sort(trk_tensor_list *list)
 void trk_tensor_list_free(trk_tensor_list *list)
 {
     for (size_t i = 0; i < list->n; i++)
-        free((char *)list->items[i].name);
-    free(list->items);
+        trk_heap_release((char *)list->items[i].name);
+    trk_heap_release(list->items);
     *list = (trk_tensor_list){0};
 }
 

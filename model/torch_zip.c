@@ -3,11 +3,11 @@
  * is never larger than the file, and neither are all entries read together (overlapping entries would be). */
 #include "torch_zip.h"
 
+#include "heap.h"
 #include "pickle.h"
 #include "printable.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <zip.h>
 
@@ -64,7 +64,7 @@ static trk_status read_entry(container *c, zip_uint64_t index, const char *name,
         return TRK_FAIL(TRK_E_FORMAT, "zip entry \"%s\": %s", name, zip_strerror(c->zip));
     TRK_CHECK(check_entry(c, &stat, name));
     file = zip_fopen_index(c->zip, index, 0);
-    data = malloc((size_t)stat.size + 1);
+    data = trk_heap_allocate(TRK_MEM_SCRATCH, "checkpoint", (size_t)stat.size + 1);
     if (!data) {
         rc = TRK_FAIL(TRK_E_MEMORY, "no memory for the %llu bytes of \"%s\"", (unsigned long long)stat.size, name);
         goto done;
@@ -80,7 +80,7 @@ static trk_status read_entry(container *c, zip_uint64_t index, const char *name,
     *out = data;
     data = NULL;
 done:
-    free(data);
+    trk_heap_release(data);
     if (file)
         zip_fclose(file);
     return rc;
@@ -134,7 +134,7 @@ static trk_status check_byte_order(container *c)
     trk_status rc = read_entry(c, (zip_uint64_t)index, "byteorder", &text, &n);
     if (rc == TRK_OK && (n != strlen("little") || memcmp(text, "little", n) != 0))
         rc = TRK_FAIL(TRK_E_FORMAT, "byteorder is not \"little\": big-endian checkpoints are not supported");
-    free(text);
+    trk_heap_release(text);
     return rc;
 }
 
@@ -262,7 +262,7 @@ static trk_status read_container(container *c, trk_tensor_list *tensors, trk_sto
         goto done;
     }
     storages->n = (size_t)zip_get_num_entries(c->zip, 0);
-    storages->data = calloc(storages->n, sizeof *storages->data);
+    storages->data = trk_heap_zeroed(TRK_MEM_SCRATCH, "checkpoint", storages->n, sizeof *storages->data);
     if (!storages->data) {
         storages->n = 0;
         rc = TRK_FAIL(TRK_E_MEMORY, "no memory for the list of storages");
@@ -271,7 +271,7 @@ static trk_status read_container(container *c, trk_tensor_list *tensors, trk_sto
     rc = read_state_dict(c, storages, tensors, trk_pickle_top(pickle));
 done:
     trk_pickle_free(&pickle);
-    free(pickle_bytes);
+    trk_heap_release(pickle_bytes);
     return rc;
 }
 
@@ -305,7 +305,7 @@ trk_status trk_torch_zip_read_file(const char *path, trk_tensor_list *tensors, t
 void trk_storages_free(trk_storages *storages)
 {
     for (size_t i = 0; i < storages->n; i++)
-        free(storages->data[i]);
-    free(storages->data);
+        trk_heap_release(storages->data[i]);
+    trk_heap_release(storages->data);
     *storages = (trk_storages){0};
 }

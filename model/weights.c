@@ -8,9 +8,9 @@
  * Folding is done in double. */
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "heap.h"
 #include "model.h"
 #include "positions.h"
 
@@ -25,7 +25,7 @@ static void *grow_list(void *list, size_t n, size_t *capacity, size_t element)
     if (n < *capacity)
         return list;
     size_t wanted = *capacity ? 2 * *capacity : 64;
-    void *grown = realloc(list, wanted * element);
+    void *grown = trk_heap_resize(list, TRK_MEM_PINNED, "list of layers", wanted * element);
     if (grown)
         *capacity = wanted;
     return grown;
@@ -38,7 +38,7 @@ static void fail(loader *l, trk_status status)
 }
 
 /* n floats, pinned until the model goes */
-static float *pin(loader *l, const char *owner, size_t n)
+static float *pin_as(loader *l, const char *owner, size_t n, int is_table)
 {
     trk_network_model *m = l->model;
     if (l->status < 0)
@@ -53,8 +53,18 @@ static float *pin(loader *l, const char *owner, size_t n)
         fail(l, TRK_FAIL(TRK_E_MEMORY, "no memory for %zu bytes of %s", n * sizeof *data, owner));
         return NULL;
     }
-    list[m->n_pinned++] = (trk_pinned){data, n * sizeof *data};
+    list[m->n_pinned++] = (trk_pinned){data, n * sizeof *data, owner, is_table, 0};
     return data;
+}
+
+static float *pin(loader *l, const char *owner, size_t n)
+{
+    return pin_as(l, owner, n, 0);
+}
+
+static float *pin_table(loader *l, const char *owner, size_t n)
+{
+    return pin_as(l, owner, n, 1);
 }
 
 /* the elements of a tensor, pinned f32; the name is a printf format */
@@ -204,11 +214,11 @@ static void load_trunk(loader *l)
     trk_network_model *m = l->model;
     const trk_arch *a = &m->arch;
     load_conv(l, &m->weights.patch_embed, 3, a->embed_dim, 7, 4, 3, 1, "image_encoder.trunk.patch_embed.proj");
-    size_t bytes = (size_t)a->n_blocks * sizeof(trk_trunk_block);
-    m->weights.blocks = (trk_trunk_block *)pin(l, "trunk blocks", (bytes + 3) / 4);
-    if (l->status < 0)
+    m->weights.blocks = trk_heap_zeroed(TRK_MEM_PINNED, "trunk blocks", (size_t)a->n_blocks, sizeof *m->weights.blocks);
+    if (!m->weights.blocks) {
+        fail(l, TRK_FAIL(TRK_E_MEMORY, "no memory for %d trunk blocks", a->n_blocks));
         return;
-    memset(m->weights.blocks, 0, bytes);
+    }
     int i = 0;
     for (int stage = 0; stage < 4; stage++)
         for (int k = 0; k < a->stages[stage]; k++, i++)
@@ -396,7 +406,7 @@ static void build_trunk_positions(loader *l)
     int side = m->image_size / 4;
     float *background = load(l, "image_encoder.trunk.pos_embed");
     float *window = load(l, "image_encoder.trunk.pos_embed_window");
-    float *out = pin(l, "trunk positions", (size_t)side * side * a->embed_dim);
+    float *out = pin_table(l, "trunk positions", (size_t)side * side * a->embed_dim);
     if (l->status < 0)
         return;
     trk_trunk_positions(out, background, a->bkg_size, window, a->window_pos_size, a->embed_dim, side);
@@ -409,13 +419,15 @@ static void build_grid_tables(loader *l)
     const trk_arch *a = &m->arch;
     int g = m->grid, d = a->d_model;
     size_t n = (size_t)g * g * d;
-    float *sine = pin(l, "sine positions", n), *rope = pin(l, "RoPE table", n), *image = pin(l, "image positions", n);
+    float *sine = pin_table(l, "sine positions", n), *rope = pin_table(l, "RoPE table", n);
+    float *image = pin_table(l, "image positions", n);
     if (l->status < 0)
         return;
     trk_sine_2d(sine, g, d);
     for (size_t i = 0; i < n; i++)
         sine[i] *= 0.1f;
     trk_rope_table(rope, g, d);
+    m->rope_builds++;
     for (int y = 0; y < g; y++)
         for (int x = 0; x < g; x++)
             trk_fourier_point(image + ((size_t)y * g + x) * d, m->weights.gaussian, d / 2, ((float)x + 0.5f) / (float)g,
@@ -431,7 +443,7 @@ static void build_memory_positions(loader *l)
     const trk_arch *a = &m->arch;
     size_t plane = (size_t)m->grid * m->grid * a->mem_dim;
     float *temporal = load(l, "maskmem_tpos_enc"); /* [num_maskmem, 1, 1, mem_dim]; last = conditioning, i - 1 = i back */
-    float *out = pin(l, "memory positions", plane * a->num_maskmem);
+    float *out = pin_table(l, "memory positions", plane * a->num_maskmem);
     if (l->status < 0)
         return;
     trk_sine_2d(out, m->grid, a->mem_dim);
