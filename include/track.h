@@ -54,7 +54,8 @@ TRK_API const char *trk_build_info(void);
 /* The line recorded by this thread's last failed call; "" if none. Valid until this thread's next failing call. */
 TRK_API const char *trk_last_error(void);
 /* Sends log lines (0 error, 1 warning, 2 info, 3 debug) up to `level` to `function`; NULL silences (the default).
- * Call before other threads use the library. */
+ * Call before other threads use the library. The environment variable TRK_LOG=error|warning|info|debug raises the
+ * level, and without a function sends the lines to standard error. */
 TRK_API void trk_set_log(void (*function)(void *user, int level, const char *line), void *user, int level);
 
 /* --- model --------------------------------------------------------------------------------------------------- */
@@ -99,19 +100,55 @@ TRK_API trk_status trk_model_get_info(const trk_model *model, trk_model_info *ou
 
 typedef enum trk_switch { TRK_DEFAULT = 0, TRK_ON = 1, TRK_OFF = -1 } trk_switch;
 
+typedef struct trk_pool trk_pool;
+typedef struct trk_frame trk_frame;
+
+/* When the features of frames are returned. Results are the same bits with any of them. */
+typedef enum trk_sweep {
+    TRK_SWEEP_EVERY = 0, /* after every `sweep_every` frames */
+    TRK_SWEEP_ABOVE,     /* when the pool is above `sweep_above` of its budget, oldest first */
+    TRK_SWEEP_NEVER      /* only when memory is needed */
+} trk_sweep;
+
+/* How the memories of frames are stored. */
+typedef enum trk_memory_type {
+    TRK_MEMORY_BF16 = 0, /* as the reference rounds them */
+    TRK_MEMORY_F32,
+    TRK_MEMORY_F16,
+    TRK_MEMORY_Q8        /* blocks of 32 bytes with a scale */
+} trk_memory_type;
+
+/* Gives a frame that was pushed before once more: fills *out, whose planes stay valid until the call that asked returns.
+ * Anything but TRK_OK fails that call. */
+typedef trk_status (*trk_frame_source)(void *user, int64_t index, trk_frame *out);
+
 typedef struct trk_tracker_params {
     size_t struct_size;
     int reverse;              /* 1: frames are pushed with descending indices */
     int keep_frame;           /* 1: keep a frame's features until the next push, so that the current frame can be
-                                 prompted again (interactive use); 0: they are freed at the end of trk_tracker_push */
+                                 prompted again (interactive use); 0: they go when the sweep policy says so */
     trk_switch binarize;      /* memory of prompted frames from a binary mask; default on (as upstream's builder) */
     trk_switch stability;     /* single-mask output falls back by stability; default on (as upstream's builder) */
     int fill_holes;           /* holes up to this area (low-resolution pixels) are filled; 0 = 8, negative = none */
     trk_switch non_overlap;   /* each pixel belongs to one object at most in masks and logits; default off */
     trk_switch correct_as_condition; /* a prompt on an already tracked frame makes it a conditioning frame; default off */
+    /* memory */
+    trk_pool *pool;           /* shared with other trackers; NULL: one of its own, without a budget */
+    trk_sweep sweep;
+    int sweep_every;          /* frames, for TRK_SWEEP_EVERY; 0 = 1 */
+    double sweep_above;       /* share of the budget, for TRK_SWEEP_ABOVE; 0 = 0.8 */
+    int max_prompts_in_memory;/* prompted frames an object reads at most, nearest first; 0 = 8, negative = all */
+    int64_t history;          /* frames remembered beyond what tracking reads, for trk_tracker_rewind; negative = all */
+    trk_memory_type memory_type;       /* of memories */
+    trk_memory_type older_memory_type; /* of tracked frames' memories from `older_after` frames back on */
+    int older_after;          /* 0 = older_memory_type is not used */
+    int reserve;              /* 1: the first push allocates all that the plan says, so that later ones can not fail */
+    trk_frame_source source;  /* or NULL: with it the tracker can be evicted to the compact form */
+    void *source_user;
 } trk_tracker_params;
 #define TRK_TRACKER_PARAMS_INIT                                                                                        \
-    {sizeof(trk_tracker_params), 0, 0, TRK_DEFAULT, TRK_DEFAULT, 0, TRK_DEFAULT, TRK_DEFAULT}
+    {sizeof(trk_tracker_params), 0, 0, TRK_DEFAULT, TRK_DEFAULT, 0, TRK_DEFAULT, TRK_DEFAULT, NULL, TRK_SWEEP_EVERY,   \
+     0, 0.0, 0, 0, TRK_MEMORY_BF16, TRK_MEMORY_BF16, 0, 0, NULL, NULL}
 
 typedef struct trk_tracker trk_tracker;
 
@@ -130,7 +167,7 @@ typedef enum trk_pixel_format {
 } trk_pixel_format;
 typedef enum trk_yuv_matrix { TRK_YUV_BT601 = 0, TRK_YUV_BT709, TRK_YUV_BT2020 } trk_yuv_matrix;
 
-typedef struct trk_frame {
+struct trk_frame {
     int width, height;       /* pixels; fixed after a tracker's first frame */
     trk_pixel_format format;
     const uint8_t *planes[3];/* borrowed during the call only */
@@ -139,7 +176,7 @@ typedef struct trk_frame {
     int full_range;          /* of YUV formats: 0 = 16..235 */
     int64_t index;           /* frame number prompts refer to: the first push sets where the video starts, each
                                 further one must be one more than the last (one less when reverse) */
-} trk_frame;
+};
 
 typedef struct trk_box { float x, y, width, height; } trk_box;
 typedef struct trk_point { float x, y; int positive; /* 1: on the object, 0: not on it */ } trk_point;
@@ -191,17 +228,156 @@ TRK_API trk_status trk_tracker_mask(trk_tracker *tracker, int object, uint8_t *m
 /* Logits at the frame's size, rows of `width` floats; > 0 is foreground. */
 TRK_API trk_status trk_tracker_logits(trk_tracker *tracker, int object, float *logits);
 
-/* --- memory -------------------------------------------------------------------------------------------------- */
+/* --- going back, branching, renumbering ------------------------------------------------------------------------ */
+
+/* Locks the features of a frame that are still held, the current one or an earlier one, so that no sweep returns them;
+ * locks count. TRK_E_NOT_FOUND: the features of that frame are not held. */
+TRK_API trk_status trk_tracker_lock_frame(trk_tracker *tracker, int64_t frame);
+/* The last unlock lets them go. TRK_E_STATE: the frame is not locked. */
+TRK_API trk_status trk_tracker_unlock_frame(trk_tracker *tracker, int64_t frame);
+/* The frames first .. last (in order of tracking) on which this object can be prompted again after trk_tracker_rewind,
+ * with everything they read at first still there; last is the current frame. With history 0 that is the current frame
+ * alone. TRK_E_NOT_FOUND: no such object, or it has not started. */
+TRK_API trk_status trk_tracker_reach(trk_tracker *tracker, int object, int64_t *first, int64_t *last);
+/* Goes back to `frame`: what was remembered of it and of every frame tracked after it is forgotten, for every object,
+ * conditioning frames included, and prompts that were applied there are gone. If its features are still held (sweep
+ * policy, lock or keep_frame), it is the current frame again, tracked anew from them, and *next is the frame after it;
+ * otherwise it is to be pushed again, and *next is `frame`. Objects that start on a later frame are removed.
+ * TRK_E_STATE, nothing changed: what the frame reads was dropped already; the text names the first frame in reach. */
+TRK_API trk_status trk_tracker_rewind(trk_tracker *tracker, int64_t frame, int64_t *next);
+/* Forgets what the object remembers of the frames first .. last; returns TRK_OK also when that was nothing.
+ * TRK_E_STATE: its only conditioning frame would go (remove the object instead). */
+TRK_API trk_status trk_tracker_forget(trk_tracker *tracker, int object, int64_t first, int64_t last);
+/* Removes every object but this one. */
+TRK_API trk_status trk_tracker_keep_object(trk_tracker *tracker, int object);
+/* Makes `copy` (not in use yet) an object with the same memories, waiting prompts and result. Memories are shared until
+ * one of the two writes them. */
+TRK_API trk_status trk_tracker_fork_object(trk_tracker *tracker, int object, int copy);
+/* A second tracker with the same pool, objects, memories (shared until written) and frame number, from which it goes on
+ * by itself. Features of frames are not taken over. */
+TRK_API trk_status trk_tracker_fork(trk_tracker **out, trk_tracker *tracker);
+/* The current frame is called `index` from now on, and every other frame number moves with it; for endless streams. */
+TRK_API trk_status trk_tracker_rebase(trk_tracker *tracker, int64_t index);
+
+/* --- save and resume ------------------------------------------------------------------------------------------- */
+
+/* Writes the whole state (objects, memories, waiting prompts, results, locked features) to a temporary file and renames
+ * it to `path`. Tracking goes on. */
+TRK_API trk_status trk_tracker_save(trk_tracker *tracker, const char *path);
+/* A tracker that goes on exactly where the saved one was: the same masks, bit for bit, on the same kind of backend with
+ * the same precision. What decides results (reverse, binarize ... older_after) comes from the file; pool, sweep, reserve
+ * and source from params. TRK_E_FORMAT: truncated, altered, or of another version. TRK_E_MODEL: of another model or
+ * image size. */
+TRK_API trk_status trk_tracker_resume(trk_tracker **out, const trk_model *model, const trk_tracker_params *params,
+                                      const char *path);
+
+typedef struct trk_tracker_info {
+    size_t struct_size;     /* in: sizeof(trk_tracker_info) */
+    int started;            /* 1: a frame was pushed */
+    int64_t index, next;    /* current frame, and the one to be pushed next */
+    int width, height;      /* of the frames; 0 before the first */
+    int reverse;
+    size_t n_objects;       /* started or waiting for their first frame */
+    size_t n_waiting;       /* prompts for frames to come */
+    uint64_t n_sweeps;      /* frames whose features were returned */
+    uint64_t n_prompts_left_out; /* conditioning frames not read because of max_prompts_in_memory, summed over frames */
+    int resident;           /* 0: evicted, comes back by itself with the next call that needs it */
+} trk_tracker_info;
+TRK_API trk_status trk_tracker_get_info(const trk_tracker *tracker, trk_tracker_info *out);
+/* Every object, started or waiting, ascending. ids may be NULL; returns how many there are. */
+TRK_API size_t trk_tracker_all_objects(const trk_tracker *tracker, int *ids, size_t capacity);
+
+/* --- pool: many trackers, one device --------------------------------------------------------------------------- */
+
+typedef enum trk_evict {
+    TRK_EVICT_HOST = 0, /* to host memory, bit for bit */
+    TRK_EVICT_COMPACT,  /* trackers with a source: prompts, pointers and low-resolution masks; memories are made again from
+                           the frames when the tracker is used again. Others: to host memory */
+    TRK_EVICT_OFF       /* a full pool is TRK_E_MEMORY */
+} trk_evict;
+
+typedef struct trk_pool_params {
+    size_t struct_size;
+    size_t budget;       /* bytes on the model's device, for the model and everything in the pool; 0 = budget_share */
+    double budget_share; /* of what is free now and what the model has; 0 = 0.8 on a GPU, no budget on the CPU */
+    trk_evict evict;     /* where the least recently used idle tracker goes when the pool is full */
+    int most_resident;   /* trackers on the device at once; 0 = as many as the budget admits */
+} trk_pool_params;
+#define TRK_POOL_PARAMS_INIT {sizeof(trk_pool_params), 0, 0.0, TRK_EVICT_HOST, 0}
+
+/* The pool must outlive its trackers, the model the pool. Its trackers may be used from different threads, each from one
+ * at a time. TRK_E_MEMORY: the budget is less than the model has already. */
+TRK_API trk_status trk_pool_create(trk_pool **out, const trk_model *model, const trk_pool_params *params);
+TRK_API void trk_pool_destroy(trk_pool **pool); /* NULL-safe; clears the handle */
+
+typedef struct trk_pool_info {
+    size_t struct_size; /* in: sizeof(trk_pool_info) */
+    size_t budget;      /* bytes; 0: none */
+    size_t n_trackers, n_resident, n_busy;
+    uint64_t n_evictions, n_returns;
+    size_t bytes_evicted; /* in host memory now */
+} trk_pool_info;
+TRK_API trk_status trk_pool_get_info(trk_pool *pool, trk_pool_info *out);
+
+/* --- memory: plan and report ----------------------------------------------------------------------------------- */
+
+typedef struct trk_plan_params {
+    size_t struct_size;
+    int width, height;   /* of the frames */
+    int objects;         /* per tracker; 0 = 1 */
+    int prompts;         /* conditioning frames per object; 0 = 1 */
+    int prompt_points;   /* most clicks of a prompt, beside its box */
+    int mask_prompts;    /* 1: some prompts are masks */
+    int trackers;        /* resident at once; 0 = 1 */
+    int busy;            /* inside a call at once; 0 = 1 */
+    const trk_tracker_params *tracker; /* policies; NULL: defaults */
+} trk_plan_params;
+#define TRK_PLAN_PARAMS_INIT {sizeof(trk_plan_params), 0, 0, 0, 0, 0, 0, 0, 0, NULL}
+
+/* The most that can be in use on the model's device, in bytes. */
+typedef struct trk_plan {
+    size_t struct_size; /* in: sizeof(trk_plan) */
+    size_t pinned;      /* weights and tables, as they are */
+    size_t bank, bank_per_object, bank_per_prompt; /* all; of one object with one prompt; of each further prompt */
+    size_t bank_per_frame; /* with a history of all frames: what each adds, not in the total; else 0 */
+    size_t frame, frame_each; /* all features held; of one frame */
+    int frames_held;    /* frames whose features are held at once, per tracker; 0: as many as fit */
+    size_t scratch, scratch_each; /* all; per busy tracker: stages, and the operators' own buffers */
+    size_t total;
+} trk_plan;
+/* Found by walking through the frames' allocations without computing. */
+TRK_API trk_status trk_plan_make(trk_plan *out, const trk_model *model, const trk_plan_params *params);
+
+enum { TRK_CLASS_PINNED, TRK_CLASS_BANK, TRK_CLASS_FRAME, TRK_CLASS_SCRATCH, TRK_CLASSES };
+
+typedef struct trk_owner_bytes {
+    const char *device, *owner; /* static storage */
+    int memory_class;
+    size_t now, peak, n_now;    /* bytes, bytes, allocations */
+} trk_owner_bytes;
+
+typedef struct trk_device_bytes {
+    const char *device; /* "cpu", "cuda:0": where the model computes; "host": everything else of this process that this
+                           library and command allocate */
+    size_t now[TRK_CLASSES], peak[TRK_CLASSES]; /* bytes by lifetime class */
+    size_t total_now, total_peak;
+    size_t budget;      /* 0: none */
+} trk_device_bytes;
 
 typedef struct trk_memory_use {
     size_t struct_size; /* in: sizeof(trk_memory_use) */
-    /* bytes by lifetime: pinned (weights, tables), bank (memories, pointers), frame (features), scratch */
-    size_t now[4], peak[4];
-    size_t total_now, total_peak;
-    uint64_t n_sweeps;  /* frames whose features were returned */
+    size_t n_devices;
+    trk_device_bytes devices[2]; /* the model's, the host */
+    size_t total_now, total_peak;/* over the devices; total_peak: sum of their peaks */
+    uint64_t n_sweeps;           /* of the tracker: frames whose features were returned */
+    uint64_t rope_builds;        /* of the model's RoPE table: 1 */
+    size_t rope_bytes;
+    uint64_t tables_checksum;    /* of the pinned tables, as they are now (XXH3) */
 } trk_memory_use;
-/* Bytes of the tracker's model and of the tracker itself. */
+/* Bytes of the tracker's model, of its pool, and of the host. */
 TRK_API trk_status trk_tracker_memory(const trk_tracker *tracker, trk_memory_use *out);
+/* The same by owner; returns how many there are. */
+TRK_API size_t trk_tracker_memory_owners(const trk_tracker *tracker, trk_owner_bytes *out, size_t capacity);
 
 #ifdef __cplusplus
 }

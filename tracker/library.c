@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Process-wide calls and models. */
-#include <stdlib.h>
 #include <string.h>
 
+#include "heap.h"
 #include "log.h"
 #include "text_file.h"
 #include "tracker.h"
@@ -108,7 +108,7 @@ trk_status trk_model_load(trk_model **out, const char *path, const trk_model_par
     if (p.config_path)
         TRK_CHECK(trk_text_file_read(p.config_path, &config));
     np.config_json = config;
-    model = calloc(1, sizeof *model);
+    model = trk_heap_zeroed(TRK_MEM_PINNED, "model", 1, sizeof *model);
     if (!model) {
         rc = TRK_FAIL(TRK_E_MEMORY, "no memory for a model");
         goto done;
@@ -118,7 +118,7 @@ trk_status trk_model_load(trk_model **out, const char *path, const trk_model_par
     *out = model;
     model = NULL;
 done:
-    free(config);
+    trk_heap_release(config);
     trk_model_destroy(&model);
     return rc;
 }
@@ -128,7 +128,7 @@ void trk_model_destroy(trk_model **handle)
     if (!handle || !*handle)
         return;
     trk_network_model_free(&(*handle)->network);
-    free(*handle);
+    trk_heap_release(*handle);
     *handle = NULL;
 }
 
@@ -152,15 +152,70 @@ trk_status trk_model_get_info(const trk_model *model, trk_model_info *out)
     return TRK_OK;
 }
 
+/* --- trackers and pools ------------------------------------------------------------------------------------------ */
+
+#define DEFAULT_FILL_HOLES        8 /* low-resolution pixels; upstream's builder */
+#define DEFAULT_PROMPTS_IN_MEMORY 8
+#define DEFAULT_SWEEP_ABOVE       0.8
+
+static trk_status check_params(const trk_tracker_params *p)
+{
+    if ((int)p->sweep < TRK_SWEEP_EVERY || p->sweep > TRK_SWEEP_NEVER)
+        return TRK_FAIL(TRK_E_ARGUMENT, "sweep %d: expected a trk_sweep", (int)p->sweep);
+    if (p->sweep_every < 0)
+        return TRK_FAIL(TRK_E_ARGUMENT, "sweep_every %d: expected 1 or more (0 = 1)", p->sweep_every);
+    if (!(p->sweep_above >= 0) || p->sweep_above > 1)
+        return TRK_FAIL(TRK_E_ARGUMENT, "sweep_above %g: expected a share of the budget, 0 to 1", p->sweep_above);
+    if ((int)p->memory_type < TRK_MEMORY_BF16 || p->memory_type > TRK_MEMORY_Q8 ||
+        (int)p->older_memory_type < TRK_MEMORY_BF16 || p->older_memory_type > TRK_MEMORY_Q8)
+        return TRK_FAIL(TRK_E_ARGUMENT, "memory types %d and %d: expected a trk_memory_type", (int)p->memory_type,
+                        (int)p->older_memory_type);
+    if (p->older_after < 0)
+        return TRK_FAIL(TRK_E_ARGUMENT, "older_after %d: expected 1 or more frames (0 = not used)", p->older_after);
+    return TRK_OK;
+}
+
+static void fill_defaults(trk_tracker_params *p)
+{
+    p->fill_holes = p->fill_holes ? p->fill_holes : DEFAULT_FILL_HOLES;
+    p->sweep_every = p->sweep_every ? p->sweep_every : 1;
+    p->sweep_above = p->sweep_above > 0 ? p->sweep_above : DEFAULT_SWEEP_ABOVE;
+    p->max_prompts_in_memory = p->max_prompts_in_memory ? p->max_prompts_in_memory : DEFAULT_PROMPTS_IN_MEMORY;
+    p->history = p->history < 0 ? -1 : p->history;
+}
+
+trk_status trk_tracker_params_read(trk_tracker_params *out, const trk_tracker_params *params)
+{
+    trk_status rc = read_params(out, sizeof *out, params, "trk_tracker_params");
+    if (rc < 0 || (rc = check_params(out)) < 0)
+        return rc;
+    out->struct_size = sizeof *out;
+    fill_defaults(out);
+    return TRK_OK;
+}
+
 trk_status trk_tracker_create(trk_tracker **out, const trk_model *model, const trk_tracker_params *params)
 {
     trk_tracker_params p;
-    trk_status rc;
     if (!out || !model)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_create: out and model must not be NULL");
-    TRK_CHECK(read_params(&p, sizeof p, params, "trk_tracker_params"));
-    p.struct_size = sizeof p;
-    TRK_CHECK(trk_tracker_open(out, model, &p));
-done:
-    return rc;
+    trk_status rc = trk_tracker_params_read(&p, params);
+    return rc < 0 ? rc : trk_tracker_open(out, model, &p);
+}
+
+trk_status trk_pool_create(trk_pool **out, const trk_model *model, const trk_pool_params *params)
+{
+    trk_pool_params p;
+    if (!out || !model)
+        return TRK_FAIL(TRK_E_ARGUMENT, "trk_pool_create: out and model must not be NULL");
+    trk_status rc = read_params(&p, sizeof p, params, "trk_pool_params");
+    return rc < 0 ? rc : trk_pool_open(out, model, &p, &trk_cpu_memory);
+}
+
+void trk_pool_destroy(trk_pool **handle)
+{
+    if (!handle || !*handle)
+        return;
+    trk_pool_leave(*handle);
+    *handle = NULL;
 }

@@ -3,6 +3,8 @@
  * SAM2VideoPredictor._run_single_frame_inference and add_new_points_or_box. */
 #include <string.h>
 
+#include "heap.h"
+#include "log.h"
 #include "tracker.h"
 
 int trk_mask_side(const trk_tracker *t)
@@ -35,20 +37,22 @@ static void object_free(trk_tracker *t, trk_object *o)
     trk_sequence_release(&o->memories);
     trk_prompt_free_list(t, &o->waiting);
     trk_prompt_free_list(t, &o->applied);
-    trk_ledger_release(&t->ledger, TRK_MEM_BANK, o->result.logits, logits_bytes(t));
-    trk_ledger_release(&t->ledger, TRK_MEM_BANK, o->result.pointer, pointer_bytes(t));
-    trk_ledger_release(&t->ledger, TRK_MEM_BANK, o, sizeof *o);
+    trk_ledger_release(&t->pool->host, TRK_MEM_BANK, o->result.logits, logits_bytes(t));
+    trk_ledger_release(&t->pool->host, TRK_MEM_BANK, o->result.pointer, pointer_bytes(t));
+    trk_ledger_release(&t->pool->host, TRK_MEM_BANK, o, sizeof *o);
 }
 
 static trk_object *object_new(trk_tracker *t, int id)
 {
-    trk_object *o = trk_ledger_allocate(&t->ledger, TRK_MEM_BANK, "object", sizeof *o);
+    trk_object *o = trk_ledger_allocate(&t->pool->host, TRK_MEM_BANK, "object", sizeof *o);
     if (!o)
         return NULL;
     *o = (trk_object){.id = id};
-    o->result.logits = trk_ledger_allocate(&t->ledger, TRK_MEM_BANK, "logits of an object", logits_bytes(t));
-    o->result.pointer = trk_ledger_allocate(&t->ledger, TRK_MEM_BANK, "pointer of an object", pointer_bytes(t));
-    if (o->result.logits && o->result.pointer && trk_sequence_init(&o->memories, &t->bank) >= 0)
+    o->result.logits = trk_ledger_allocate(&t->pool->host, TRK_MEM_BANK, "logits of an object", logits_bytes(t));
+    o->result.pointer = trk_ledger_allocate(&t->pool->host, TRK_MEM_BANK, "pointer of an object", pointer_bytes(t));
+    const trk_arch *a = &t->model->network->arch;
+    if (o->result.logits && o->result.pointer &&
+        trk_sequence_init(&o->memories, &t->pool->bank, a->num_maskmem, a->max_pointers, t->params.history) >= 0)
         return o;
     object_free(t, o);
     return NULL;
@@ -59,12 +63,12 @@ static trk_status grow_objects(trk_tracker *t)
     if (t->n_objects < t->objects_capacity)
         return TRK_OK;
     size_t capacity = t->objects_capacity ? 2 * t->objects_capacity : 8;
-    trk_object **list = trk_ledger_allocate(&t->ledger, TRK_MEM_BANK, "objects", capacity * sizeof *list);
+    trk_object **list = trk_ledger_allocate(&t->pool->host, TRK_MEM_BANK, "objects", capacity * sizeof *list);
     if (!list)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for a list of %zu objects", capacity);
     if (t->n_objects)
         memcpy(list, t->objects, t->n_objects * sizeof *list);
-    trk_ledger_release(&t->ledger, TRK_MEM_BANK, t->objects, t->objects_capacity * sizeof *list);
+    trk_ledger_release(&t->pool->host, TRK_MEM_BANK, t->objects, t->objects_capacity * sizeof *list);
     t->objects = list;
     t->objects_capacity = capacity;
     return TRK_OK;
@@ -98,40 +102,65 @@ void trk_object_remove(trk_tracker *t, trk_object *object)
 
 /* --- conditioning --------------------------------------------------------------------------------------------- */
 
+static void fail(trk_tracker *t, trk_status status)
+{
+    trk_exec_fail(&t->seat->net.exec, status);
+}
+
+/* The bytes of a slot; NULL, with the failure recorded, when the handle is stale. */
+static void *slot_data(trk_tracker *t, trk_slot slot)
+{
+    void *data = NULL;
+    trk_status rc = trk_slot_data(&t->pool->bank, slot, &data);
+    if (rc < 0)
+        fail(t, rc);
+    return data;
+}
+
+static trk_storage storage_of(trk_slot slot)
+{
+    return (trk_storage)trk_slot_kind_of(slot); /* kinds of memories are in the order of storages */
+}
+
+static void count_left_out(trk_tracker *t, const trk_object *o, int n)
+{
+    t->n_prompts_left_out += (uint64_t)n;
+    if (!n || t->told_left_out)
+        return;
+    t->told_left_out = 1;
+    trk_log(TRK_LOG_INFO, "frame %lld: object %d reads its %d nearest prompted frames of %d (max_prompts_in_memory)",
+            (long long)t->index, o->id, o->memories.n_conditioning - n, o->memories.n_conditioning);
+}
+
 /* Memory attention of the object's bank onto the current frame. A conditioning entry of the frame itself (made by an
  * earlier prompt on it) is not read: upstream commits it only when propagation goes on. */
 static void attend_bank(trk_tracker *t, const trk_object *o, trk_mat out)
 {
     const trk_sequence *s = &o->memories;
-    int direction = t->params.reverse ? -1 : 1;
-    int capacity = s->n_conditioning + t->bank.n_memories + t->bank.n_pointers;
-    trk_arena_mark mark = trk_arena_here(&t->scratch);
-    trk_memory_read *reads = trk_arena_allocate(&t->scratch, (size_t)capacity * sizeof *reads);
-    trk_memory_ref *memories = trk_arena_allocate(&t->scratch, (size_t)capacity * sizeof *memories);
-    trk_pointer_ref *pointers = trk_arena_allocate(&t->scratch, (size_t)capacity * sizeof *pointers);
-    if (!reads || !memories || !pointers) {
-        trk_exec_fail(&t->net.exec, TRK_FAIL(TRK_E_MEMORY, "no memory for the list of memories"));
+    const int most = t->params.max_prompts_in_memory;
+    const trk_read_rule rule = {trk_direction(t), most > 0 ? most : 0, t->index};
+    trk_read_lists *lists = &t->seat->lists;
+    int n_left_out = 0;
+    if (trk_seat_lists(t, (size_t)(s->n_conditioning + s->n_memories + s->n_pointers)) < 0)
         return;
+    int n_memories = trk_sequence_memories(s, t->index, &rule, lists->reads, &n_left_out);
+    for (int i = 0; i < n_memories; i++) {
+        trk_slot slot = lists->reads[i].slot;
+        lists->memories[i] = (trk_memory_ref){slot_data(t, slot), storage_of(slot), lists->reads[i].age};
     }
-    int conditioning;
-    const trk_memory_entry *own = trk_sequence_find(s, t->index, &conditioning);
-    int n_memories = 0, n_pointers = 0;
-    int n = trk_sequence_memories(s, t->index, direction, reads);
-    for (int i = 0; i < n; i++)
-        if (!own || reads[i].slot != own->memory)
-            memories[n_memories++] = (trk_memory_ref){trk_slot_data(reads[i].slot), reads[i].age};
-    n = trk_sequence_pointers(s, t->index, direction, reads);
-    for (int i = 0; i < n; i++)
-        if (!own || reads[i].slot != own->pointer)
-            pointers[n_pointers++] = (trk_pointer_ref){trk_slot_data(reads[i].slot), reads[i].age};
-    trk_attend_memory(&t->net, &t->features, memories, n_memories, pointers, n_pointers, out);
-    trk_arena_rewind(&t->scratch, mark);
+    int n_pointers = trk_sequence_pointers(s, t->index, &rule, lists->reads);
+    for (int i = 0; i < n_pointers; i++)
+        lists->pointers[i] = (trk_pointer_ref){slot_data(t, lists->reads[i].slot), lists->reads[i].age};
+    count_left_out(t, o, n_left_out);
+    if (t->seat->net.exec.status >= 0)
+        trk_attend_memory(&t->seat->net, trk_current_features(t), lists->memories, n_memories, lists->pointers,
+                          n_pointers, out);
 }
 
 static trk_mat feature_mat(trk_tracker *t)
 {
     const trk_network_model *m = t->model->network;
-    return trk_new_mat(&t->net, &t->scratch, TRK_F32, m->grid * m->grid, m->arch.d_model);
+    return trk_new_mat(&t->seat->net, &t->seat->scratch, TRK_F32, m->grid * m->grid, m->arch.d_model);
 }
 
 static int uses_stability(const trk_tracker *t)
@@ -141,23 +170,24 @@ static int uses_stability(const trk_tracker *t)
 
 static void track(trk_tracker *t, trk_object *o)
 {
-    trk_arena_mark mark = trk_arena_here(&t->scratch);
+    trk_arena_mark mark = trk_arena_here(&t->seat->scratch);
     trk_mat feature = feature_mat(t);
     attend_bank(t, o, feature);
     trk_head_input in = {.feature = feature, .multimask = 1, .stability = uses_stability(t)};
-    trk_run_head(&t->net, &t->features, &in, &o->result);
-    trk_arena_rewind(&t->scratch, mark);
+    trk_run_head(&t->seat->net, trk_current_features(t), &in, &o->result);
+    trk_arena_rewind(&t->seat->scratch, mark);
 }
 
 /* --- prompts -------------------------------------------------------------------------------------------------- */
 
-/* Points of a prompt in the order upstream gives them: box corners, then clicks; normalised by the frame. */
+/* Points of a prompt in the order upstream gives them: box corners, then clicks; normalised by the frame. The caller's,
+ * on the heap. */
 static trk_prompt_point *prompt_points(trk_tracker *t, const trk_prompt *p, int *n)
 {
     *n = (p->has_box ? 2 : 0) + (int)p->n_points;
-    trk_prompt_point *out = trk_arena_allocate(&t->scratch, (size_t)(*n + 1) * sizeof *out);
+    trk_prompt_point *out = trk_heap_allocate(TRK_MEM_SCRATCH, "prompt points", (size_t)(*n + 1) * sizeof *out);
     if (!out) {
-        trk_exec_fail(&t->net.exec, TRK_FAIL(TRK_E_MEMORY, "no memory for %d prompt points", *n));
+        fail(t, TRK_FAIL(TRK_E_MEMORY, "no memory for %d prompt points", *n));
         return NULL;
     }
     float w = (float)t->width, h = (float)t->height;
@@ -174,38 +204,41 @@ static trk_prompt_point *prompt_points(trk_tracker *t, const trk_prompt *p, int 
 /* previous: the object's logits on this frame go in as a dense prompt */
 static void prompt_with_points(trk_tracker *t, trk_object *o, const trk_prompt *p, int initial, int previous)
 {
-    trk_arena_mark mark = trk_arena_here(&t->scratch);
+    trk_arena_mark mark = trk_arena_here(&t->seat->scratch);
     trk_mat feature = feature_mat(t);
     trk_head_input in = {.feature = feature, .stability = uses_stability(t)};
-    in.points = prompt_points(t, p, &in.n_points);
+    trk_prompt_point *points = prompt_points(t, p, &in.n_points);
+    in.points = points;
     in.multimask = in.n_points <= 1;
     in.mask_logits = previous ? o->result.logits : NULL;
     if (initial)
-        trk_without_memory(&t->net, &t->features, feature);
+        trk_without_memory(&t->seat->net, trk_current_features(t), feature);
     else
         attend_bank(t, o, feature);
-    if (t->net.exec.status >= 0)
-        trk_run_head(&t->net, &t->features, &in, &o->result);
-    trk_arena_rewind(&t->scratch, mark);
+    if (t->seat->net.exec.status >= 0)
+        trk_run_head(&t->seat->net, trk_current_features(t), &in, &o->result);
+    trk_arena_rewind(&t->seat->scratch, mark);
+    trk_heap_release(points);
 }
 
 /* the prompt's mask at the model's image size, 0/1 */
 static void prompt_with_mask(trk_tracker *t, trk_object *o, const trk_prompt *p)
 {
     int s = t->model->network->image_size;
-    trk_arena_mark mark = trk_arena_here(&t->scratch);
-    trk_mat given = trk_new_mat(&t->net, &t->scratch, TRK_F32, p->mask_height, p->mask_width);
-    trk_mat mask = trk_new_mat(&t->net, &t->scratch, TRK_F32, s, s);
+    trk_arena_mark mark = trk_arena_here(&t->seat->scratch);
+    trk_mat given = trk_new_mat(&t->seat->net, &t->seat->scratch, TRK_F32, p->mask_height, p->mask_width);
+    trk_mat mask = trk_new_mat(&t->seat->net, &t->seat->scratch, TRK_F32, s, s);
+    const int ready = t->seat->net.exec.status >= 0 && !t->seat->net.exec.planning;
     float *values = given.data;
-    for (size_t i = 0; given.data && i < (size_t)p->mask_width * (size_t)p->mask_height; i++)
+    for (size_t i = 0; ready && i < (size_t)p->mask_width * (size_t)p->mask_height; i++)
         values[i] = p->mask[i];
-    TRK_RUN(&t->net.exec, resize_bilinear, mask, given, 1);
+    TRK_RUN(&t->seat->net.exec, resize_bilinear, mask, given, 1);
     values = mask.data;
-    for (int i = 0; t->net.exec.status >= 0 && i < s * s; i++)
+    for (int i = 0; ready && t->seat->net.exec.status >= 0 && i < s * s; i++)
         values[i] = values[i] >= 0.5f ? 1.0f : 0.0f;
-    if (t->net.exec.status >= 0)
-        trk_run_mask_prompt(&t->net, &t->features, values, &o->result);
-    trk_arena_rewind(&t->scratch, mark);
+    if (t->seat->net.exec.status >= 0)
+        trk_run_mask_prompt(&t->seat->net, trk_current_features(t), values, &o->result);
+    trk_arena_rewind(&t->seat->scratch, mark);
 }
 
 static void fill_holes(trk_tracker *t, trk_object *o)
@@ -213,23 +246,66 @@ static void fill_holes(trk_tracker *t, trk_object *o)
     int side = trk_mask_side(t);
     trk_mat mask = {o->result.logits, TRK_F32, side, side, side};
     if (t->params.fill_holes > 0)
-        TRK_RUN(&t->net.exec, fill_holes, mask, t->params.fill_holes);
+        TRK_RUN(&t->seat->net.exec, fill_holes, mask, t->params.fill_holes);
 }
 
 /* --- remembering ---------------------------------------------------------------------------------------------- */
 
+static int keeps_masks(const trk_tracker *t)
+{
+    return t->params.source && t->pool->bank.params.mask_elements > 0;
+}
+
 static trk_status remember(trk_tracker *t, trk_object *o, int conditioning, int binarize)
 {
+    trk_network *net = &t->seat->net;
+    const trk_storage storage = (trk_storage)t->params.memory_type;
     trk_memory_entry *entry;
-    trk_status rc = trk_network_status(&t->net);
+    trk_status rc = trk_network_status(net);
     if (rc >= 0)
-        rc = trk_sequence_put(&o->memories, t->index, conditioning, &entry);
+        rc = trk_sequence_put(&o->memories, t->index, conditioning, storage, keeps_masks(t), &entry);
     if (rc < 0)
         return rc;
-    memcpy(trk_slot_data(entry->pointer), o->result.pointer, pointer_bytes(t));
-    trk_encode_memory(&t->net, &t->features, o->result.logits, binarize, o->result.score,
-                      trk_slot_data(entry->memory));
-    return trk_network_status(&t->net);
+    entry->score = o->result.score;
+    entry->binarize = (int8_t)binarize;
+    const int side = trk_mask_side(t), d = t->model->network->arch.d_model;
+    void *memory = slot_data(t, entry->memory), *pointer = slot_data(t, entry->pointer);
+    TRK_RUN(&net->exec, store, pointer, TRK_STORE_F32, trk_wrap_mat(o->result.pointer, 1, d));
+    if (keeps_masks(t))
+        TRK_RUN(&net->exec, pack_mask, slot_data(t, entry->mask), trk_wrap_mat(o->result.logits, side, side));
+    if (net->exec.status >= 0)
+        trk_encode_memory(net, trk_current_features(t), o->result.logits, binarize, o->result.score, storage, memory);
+    return trk_network_status(net);
+}
+
+static trk_status recode(trk_tracker *t, trk_memory_entry *entry, trk_storage storage)
+{
+    trk_network *net = &t->seat->net;
+    const trk_network_model *m = t->model->network;
+    trk_slot fresh;
+    trk_status rc = trk_slot_take(&t->pool->bank, (trk_slot_kind)storage, &fresh);
+    if (rc < 0)
+        return rc;
+    trk_arena_mark mark = trk_arena_here(&t->seat->scratch);
+    trk_mat values = trk_new_mat(net, &t->seat->scratch, TRK_F32, m->grid * m->grid, m->arch.mem_dim);
+    TRK_RUN(&net->exec, fetch, values, slot_data(t, entry->memory), storage_of(entry->memory));
+    TRK_RUN(&net->exec, store, slot_data(t, fresh), storage, values);
+    trk_arena_rewind(&t->seat->scratch, mark);
+    trk_slot_drop(&t->pool->bank, entry->memory);
+    entry->memory = fresh;
+    return trk_network_status(net);
+}
+
+trk_status trk_object_recode(trk_tracker *t, trk_object *o)
+{
+    const trk_storage storage = (trk_storage)t->params.older_memory_type;
+    trk_memory_entry *entry;
+    trk_status rc = TRK_OK;
+    while (t->params.older_after && rc >= 0 &&
+           (entry = trk_sequence_next_to_recode(&o->memories, t->index, trk_direction(t), t->params.older_after,
+                                                storage)))
+        rc = recode(t, entry, storage);
+    return rc;
 }
 
 /* Runs a prompt on top of what the object already has on this frame, and stores its memory. */
@@ -267,7 +343,7 @@ trk_status trk_object_step(trk_tracker *t, trk_object *o, trk_prompt *prompt)
             rc = remember(t, o, 0, 0);
         fill_holes(t, o);
         if (rc >= 0)
-            rc = trk_network_status(&t->net);
+            rc = trk_network_status(&t->seat->net);
     }
     if (rc >= 0 && prompt) {
         o->applied = prompt;

@@ -106,11 +106,11 @@ trk_status trk_frame_rgb(trk_tracker *t, const trk_frame *f, const uint8_t **rgb
         return TRK_OK;
     }
     size_t row = (size_t)f->width * 3;
-    uint8_t *out = trk_arena_allocate(&t->frame, row * (size_t)f->height);
+    uint8_t *out = trk_arena_allocate(t->seat->net.frame, row * (size_t)f->height);
     if (!out)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for a frame of %d x %d", f->width, f->height);
     yuv_matrix matrix = matrix_of(f);
-    for (int y = 0; y < f->height; y++) {
+    for (int y = 0; !t->pool->planning && y < f->height; y++) {
         if (f->format == TRK_PIXEL_GRAY8)
             gray_row(f, y, out + (size_t)y * row);
         else

@@ -8,19 +8,19 @@
 
 static void *take_bytes(trk_tracker *t, size_t bytes)
 {
-    return trk_ledger_allocate(&t->ledger, TRK_MEM_BANK, "prompt", bytes);
+    return trk_ledger_allocate(&t->pool->host, TRK_MEM_BANK, "prompt", bytes);
 }
 
 static void give_points(trk_tracker *t, trk_prompt *p)
 {
-    trk_ledger_release(&t->ledger, TRK_MEM_BANK, p->points, p->n_points * sizeof *p->points);
+    trk_ledger_release(&t->pool->host, TRK_MEM_BANK, p->points, p->n_points * sizeof *p->points);
     p->points = NULL;
     p->n_points = 0;
 }
 
 static void give_mask(trk_tracker *t, trk_prompt *p)
 {
-    trk_ledger_release(&t->ledger, TRK_MEM_BANK, p->mask, (size_t)p->mask_width * (size_t)p->mask_height);
+    trk_ledger_release(&t->pool->host, TRK_MEM_BANK, p->mask, (size_t)p->mask_width * (size_t)p->mask_height);
     p->mask = NULL;
 }
 
@@ -30,7 +30,7 @@ void trk_prompt_free(trk_tracker *t, trk_prompt *prompt)
         return;
     give_points(t, prompt);
     give_mask(t, prompt);
-    trk_ledger_release(&t->ledger, TRK_MEM_BANK, prompt, sizeof *prompt);
+    trk_ledger_release(&t->pool->host, TRK_MEM_BANK, prompt, sizeof *prompt);
 }
 
 void trk_prompt_free_list(trk_tracker *t, trk_prompt **list)
@@ -61,15 +61,15 @@ trk_prompt *trk_prompt_take(trk_prompt **list, int64_t frame)
     return found;
 }
 
-static trk_status append_points(trk_tracker *t, trk_prompt *into, const trk_prompt *from)
+trk_status trk_prompt_add_points(trk_tracker *t, trk_prompt *into, const trk_point *more, size_t n_more)
 {
-    size_t n = into->n_points + from->n_points;
+    size_t n = into->n_points + n_more;
     trk_point *points = take_bytes(t, n * sizeof *points);
     if (!points)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for %zu prompt points", n);
     if (into->n_points)
         memcpy(points, into->points, into->n_points * sizeof *points);
-    memcpy(points + into->n_points, from->points, from->n_points * sizeof *points);
+    memcpy(points + into->n_points, more, n_more * sizeof *points);
     give_points(t, into);
     into->points = points;
     into->n_points = n;
@@ -93,7 +93,7 @@ trk_status trk_prompt_merge(trk_tracker *t, trk_prompt *into, trk_prompt *from)
         into->box = from->box;
     }
     if (from->n_points)
-        rc = append_points(t, into, from);
+        rc = trk_prompt_add_points(t, into, from->points, from->n_points);
     trk_prompt_free(t, from);
     return rc;
 }
@@ -113,34 +113,35 @@ trk_status trk_prompt_check(const trk_prompt *p, int object, int width, int heig
     return TRK_OK;
 }
 
-/* Queues a prompt, or applies it at once to the current, kept frame. Takes it over. */
-static trk_status add_prompt(trk_tracker *t, int id, trk_prompt *prompt)
+/* Runs a prompt on the current frame, if its features are held. Takes the prompt over. */
+static trk_status apply_now(trk_tracker *t, int id, trk_prompt *prompt)
 {
-    trk_status rc = trk_tracker_usable(t);
     trk_object *object;
-    int64_t ahead = 0;
-    if (rc >= 0 && (rc = trk_check_index(prompt->frame)) >= 0)
-        ahead = (prompt->frame - t->index) * (t->params.reverse ? -1 : 1);
-    if (rc >= 0 && id <= 0)
-        rc = TRK_FAIL(TRK_E_ARGUMENT, "object %d: expected a positive number", id);
-    if (rc >= 0 && t->started && ahead < 0)
-        rc = TRK_FAIL(TRK_E_STATE, "frame %lld has passed; the current frame is %lld", (long long)prompt->frame,
-                      (long long)t->index);
-    if (rc >= 0 && t->started && ahead == 0 && !t->has_features)
+    trk_status rc = TRK_OK;
+    if (!trk_current_features(t))
         rc = TRK_FAIL(TRK_E_STATE, "frame %lld was swept; create the tracker with keep_frame to prompt it again",
                       (long long)prompt->frame);
-    if (rc >= 0 && t->started)
-        rc = trk_prompt_check(prompt, id, t->width, t->height);
     if (rc >= 0)
         rc = trk_object_get(t, id, &object);
     if (rc < 0) {
         trk_prompt_free(t, prompt);
         return rc;
     }
-    if (t->started && ahead == 0) {
-        rc = trk_object_refine(t, object, prompt);
-        if (rc < 0)
-            t->broken = rc; /* result, memory and shared features may be half made */
+    trk_use_current(t);
+    rc = trk_object_refine(t, object, prompt);
+    if (rc < 0)
+        t->broken = rc; /* result, memory and shared features may be half made */
+    trk_finish_current(t);
+    return rc;
+}
+
+/* Puts a prompt among those waiting. Takes it over. */
+static trk_status queue(trk_tracker *t, int id, trk_prompt *prompt)
+{
+    trk_object *object;
+    trk_status rc = trk_object_get(t, id, &object);
+    if (rc < 0) {
+        trk_prompt_free(t, prompt);
         return rc;
     }
     trk_prompt *same = trk_prompt_find(object->waiting, prompt->frame);
@@ -151,7 +152,60 @@ static trk_status add_prompt(trk_tracker *t, int id, trk_prompt *prompt)
     return TRK_OK;
 }
 
-static trk_prompt *new_prompt(trk_tracker *t, int64_t frame)
+/* Tracks the object into the current frame again as if it had not been prompted there, if the features are held; it has
+ * no result if it began there. *found: 1 if that was done. */
+static trk_status undo_now(trk_tracker *t, trk_object *object, int *found)
+{
+    trk_status rc = trk_pool_enter(t, TRK_RESIDENT);
+    if (rc < 0)
+        return rc;
+    if (trk_current_features(t)) {
+        *found = 1;
+        trk_use_current(t);
+        trk_sequence_remove(&object->memories, t->index, t->index);
+        rc = trk_object_step(t, object, NULL);
+        if (rc < 0)
+            t->broken = rc;
+        trk_finish_current(t);
+    }
+    trk_pool_exit(t);
+    return rc;
+}
+
+static trk_status check_prompt(const trk_tracker *t, int id, const trk_prompt *prompt, int64_t *ahead)
+{
+    trk_status rc = trk_tracker_usable(t);
+    if (rc < 0 || (rc = trk_check_index(prompt->frame)) < 0)
+        return rc;
+    *ahead = (prompt->frame - t->index) * trk_direction(t);
+    if (id <= 0)
+        return TRK_FAIL(TRK_E_ARGUMENT, "object %d: expected a positive number", id);
+    if (t->started && *ahead < 0)
+        return TRK_FAIL(TRK_E_STATE, "frame %lld has passed; the current frame is %lld", (long long)prompt->frame,
+                        (long long)t->index);
+    return t->started ? trk_prompt_check(prompt, id, t->width, t->height) : TRK_OK;
+}
+
+/* Queues a prompt, or applies it at once to the current, held frame. Takes it over. */
+static trk_status add_prompt(trk_tracker *t, int id, trk_prompt *prompt)
+{
+    int64_t ahead;
+    trk_status rc = check_prompt(t, id, prompt, &ahead);
+    int now = rc >= 0 && t->started && ahead == 0;
+    if (rc >= 0 && !now && trk_object_find(t, id))
+        return queue(t, id, prompt);
+    if (rc >= 0)
+        rc = trk_pool_enter(t, TRK_RESIDENT); /* also for a new object: what was evicted is of the objects there were */
+    if (rc < 0) {
+        trk_prompt_free(t, prompt);
+        return rc;
+    }
+    rc = now ? apply_now(t, id, prompt) : queue(t, id, prompt);
+    trk_pool_exit(t);
+    return rc;
+}
+
+trk_prompt *trk_prompt_new(trk_tracker *t, int64_t frame)
 {
     trk_prompt *prompt = take_bytes(t, sizeof *prompt);
     if (prompt)
@@ -159,6 +213,36 @@ static trk_prompt *new_prompt(trk_tracker *t, int64_t frame)
     else
         TRK_FAIL(TRK_E_MEMORY, "no memory for a prompt");
     return prompt;
+}
+
+trk_status trk_prompt_add_mask(trk_tracker *t, trk_prompt *prompt, int width, int height)
+{
+    prompt->mask = take_bytes(t, (size_t)width * (size_t)height);
+    if (!prompt->mask)
+        return TRK_FAIL(TRK_E_MEMORY, "no memory for a mask prompt of %d x %d", width, height);
+    prompt->mask_width = width;
+    prompt->mask_height = height;
+    return TRK_OK;
+}
+
+trk_status trk_prompt_copy_list(trk_tracker *t, trk_prompt **out, const trk_prompt *list)
+{
+    trk_prompt **link = out;
+    trk_status rc = TRK_OK;
+    for (*out = NULL; list; list = list->next, link = &(*link)->next) {
+        if (!(*link = trk_prompt_new(t, list->frame)))
+            return TRK_E_MEMORY;
+        (*link)->has_box = list->has_box;
+        (*link)->box = list->box;
+        if (list->n_points)
+            TRK_CHECK(trk_prompt_add_points(t, *link, list->points, list->n_points));
+        if (list->mask) {
+            TRK_CHECK(trk_prompt_add_mask(t, *link, list->mask_width, list->mask_height));
+            memcpy((*link)->mask, list->mask, (size_t)list->mask_width * (size_t)list->mask_height);
+        }
+    }
+done:
+    return rc;
 }
 
 trk_status trk_tracker_prompt_box(trk_tracker *t, int object, int64_t frame, const trk_box *box)
@@ -169,7 +253,7 @@ trk_status trk_tracker_prompt_box(trk_tracker *t, int object, int64_t frame, con
         !isfinite(box->height))
         return TRK_FAIL(TRK_E_ARGUMENT, "box %g,%g,%g,%g of object %d: expected finite numbers, width and height positive",
                         box->x, box->y, box->width, box->height, object);
-    trk_prompt *prompt = new_prompt(t, frame);
+    trk_prompt *prompt = trk_prompt_new(t, frame);
     if (!prompt)
         return TRK_E_MEMORY;
     prompt->has_box = 1;
@@ -186,11 +270,10 @@ trk_status trk_tracker_prompt_points(trk_tracker *t, int object, int64_t frame, 
     for (size_t i = 0; i < n; i++)
         if (!isfinite(points[i].x) || !isfinite(points[i].y))
             return TRK_FAIL(TRK_E_ARGUMENT, "point %zu of object %d is not finite", i, object);
-    trk_prompt *prompt = new_prompt(t, frame);
+    trk_prompt *prompt = trk_prompt_new(t, frame);
     if (!prompt)
         return TRK_E_MEMORY;
-    trk_prompt given = {.points = (trk_point *)(uintptr_t)points, .n_points = n};
-    trk_status rc = append_points(t, prompt, &given);
+    trk_status rc = trk_prompt_add_points(t, prompt, points, n);
     if (rc < 0) {
         trk_prompt_free(t, prompt);
         return rc;
@@ -207,15 +290,13 @@ trk_status trk_tracker_prompt_mask(trk_tracker *t, int object, int64_t frame, co
         return TRK_FAIL(TRK_E_ARGUMENT, "mask of %d x %d: expected sides of 1 to 65536 pixels", width, height);
     if ((stride < 0 ? -stride : stride) < width)
         return TRK_FAIL(TRK_E_ARGUMENT, "mask with stride %td: a row is %d bytes", stride, width);
-    trk_prompt *prompt = new_prompt(t, frame);
+    trk_prompt *prompt = trk_prompt_new(t, frame);
     if (!prompt)
         return TRK_E_MEMORY;
-    prompt->mask_width = width;
-    prompt->mask_height = height;
-    prompt->mask = take_bytes(t, (size_t)width * (size_t)height);
-    if (!prompt->mask) {
+    trk_status rc = trk_prompt_add_mask(t, prompt, width, height);
+    if (rc < 0) {
         trk_prompt_free(t, prompt);
-        return TRK_FAIL(TRK_E_MEMORY, "no memory for a mask prompt of %d x %d", width, height);
+        return rc;
     }
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++)
@@ -234,14 +315,9 @@ trk_status trk_tracker_clear_prompts(trk_tracker *t, int id, int64_t frame)
     trk_prompt *waiting = trk_prompt_take(&object->waiting, frame);
     int found = waiting != NULL;
     trk_prompt_free(t, waiting);
-    if (t->broken >= 0 && t->started && frame == t->index && t->has_features && object->applied) {
-        trk_sequence_remove(&object->memories, frame);
-        found = 1;
-        rc = trk_object_step(t, object, NULL); /* as if it had not been prompted: tracked, if it was there before */
-        if (rc < 0)
-            t->broken = rc;
-    }
-    if (!found)
+    if (t->broken >= 0 && t->started && frame == t->index && object->applied)
+        rc = undo_now(t, object, &found);
+    if (rc >= 0 && !found)
         return TRK_FAIL(TRK_E_NOT_FOUND, "object %d has no prompt on frame %lld", id, (long long)frame);
     return rc;
 }
@@ -253,6 +329,10 @@ trk_status trk_tracker_remove_object(trk_tracker *t, int id)
     trk_object *object = trk_object_find(t, id);
     if (!object)
         return TRK_FAIL(TRK_E_NOT_FOUND, "there is no object %d", id);
+    trk_status rc = trk_pool_enter(t, TRK_RESIDENT); /* what was evicted is of all objects */
+    if (rc < 0)
+        return rc;
     trk_object_remove(t, object);
+    trk_pool_exit(t);
     return TRK_OK;
 }

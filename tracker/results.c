@@ -57,7 +57,7 @@ trk_status trk_tracker_result(const trk_tracker *t, int id, trk_result *out)
 static void upsample(trk_tracker *t, const trk_object *o, trk_mat out)
 {
     int side = trk_mask_side(t);
-    TRK_RUN(&t->net.exec, resize_bilinear, out, trk_wrap_mat(o->result.logits, side, side), 0);
+    TRK_RUN(&t->seat->net.exec, resize_bilinear, out, trk_wrap_mat(o->result.logits, side, side), 0);
 }
 
 /* Where another object is higher (an equal one with a smaller id counts), logits are at most -10. Upstream:
@@ -65,15 +65,15 @@ static void upsample(trk_tracker *t, const trk_object *o, trk_mat out)
 static void suppress_losers(trk_tracker *t, const trk_object *o, trk_mat own)
 {
     size_t n = (size_t)own.rows * (size_t)own.cols;
-    trk_mat original = trk_new_mat(&t->net, &t->scratch, TRK_F32, own.rows, own.cols);
-    trk_mat other = trk_new_mat(&t->net, &t->scratch, TRK_F32, own.rows, own.cols);
-    TRK_RUN(&t->net.exec, convert, original, own);
+    trk_mat original = trk_new_mat(&t->seat->net, &t->seat->scratch, TRK_F32, own.rows, own.cols);
+    trk_mat other = trk_new_mat(&t->seat->net, &t->seat->scratch, TRK_F32, own.rows, own.cols);
+    TRK_RUN(&t->seat->net.exec, convert, original, own);
     for (size_t k = 0; k < t->n_objects; k++) {
         const trk_object *rival = t->objects[k];
         if (rival == o || !has_current(t, rival))
             continue;
         upsample(t, rival, other);
-        if (t->net.exec.status < 0)
+        if (t->seat->net.exec.status < 0 || t->pool->planning)
             return;
         const float *a = original.data, *b = other.data;
         float *out = own.data;
@@ -86,7 +86,7 @@ static void suppress_losers(trk_tracker *t, const trk_object *o, trk_mat own)
 /* logits at frame size in the scratch arena */
 static trk_mat frame_logits(trk_tracker *t, const trk_object *o)
 {
-    trk_mat out = trk_new_mat(&t->net, &t->scratch, TRK_F32, t->height, t->width);
+    trk_mat out = trk_new_mat(&t->seat->net, &t->seat->scratch, TRK_F32, t->height, t->width);
     upsample(t, o, out);
     if (t->params.non_overlap == TRK_ON)
         suppress_losers(t, o, out);
@@ -101,12 +101,13 @@ trk_status trk_tracker_logits(trk_tracker *t, int id, float *logits)
         return rc;
     if (!logits)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_logits: logits must not be NULL");
-    trk_arena_mark mark = trk_arena_here(&t->scratch);
+    if ((rc = trk_pool_enter(t, TRK_ANYWHERE)) < 0)
+        return rc;
     trk_mat full = frame_logits(t, o);
-    rc = trk_network_status(&t->net);
+    rc = trk_network_status(&t->seat->net);
     if (rc >= 0)
         memcpy(logits, full.data, (size_t)t->width * (size_t)t->height * sizeof *logits);
-    trk_arena_rewind(&t->scratch, mark);
+    trk_pool_exit(t);
     return rc;
 }
 
@@ -119,32 +120,15 @@ trk_status trk_tracker_mask(trk_tracker *t, int id, uint8_t *mask, ptrdiff_t str
     if (!mask || stride < t->width)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_mask: expected a mask with a stride of at least %d, got %td",
                         t->width, stride);
-    trk_arena_mark mark = trk_arena_here(&t->scratch);
+    if ((rc = trk_pool_enter(t, TRK_ANYWHERE)) < 0)
+        return rc;
     trk_mat full = frame_logits(t, o);
-    rc = trk_network_status(&t->net);
-    for (int y = 0; rc >= 0 && y < t->height; y++) {
+    rc = trk_network_status(&t->seat->net);
+    for (int y = 0; rc >= 0 && !t->pool->planning && y < t->height; y++) {
         const float *row = (const float *)full.data + (size_t)y * (size_t)t->width;
         for (int x = 0; x < t->width; x++)
             mask[y * stride + x] = row[x] > 0.0f;
     }
-    trk_arena_rewind(&t->scratch, mark);
+    trk_pool_exit(t);
     return rc;
-}
-
-trk_status trk_tracker_memory(const trk_tracker *t, trk_memory_use *out)
-{
-    if (!t || !out || out->struct_size < sizeof *out)
-        return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_memory: set out->struct_size to sizeof(trk_memory_use)");
-    const trk_ledger *ledgers[2] = {&t->model->network->ledger, &t->ledger};
-    size_t size = out->struct_size;
-    *out = (trk_memory_use){.struct_size = size, .n_sweeps = t->n_sweeps};
-    for (int k = 0; k < 2; k++) {
-        for (int c = 0; c < TRK_MEM_CLASSES; c++) {
-            out->now[c] += __atomic_load_n(&ledgers[k]->now[c], __ATOMIC_RELAXED);
-            out->peak[c] += __atomic_load_n(&ledgers[k]->peak[c], __ATOMIC_RELAXED);
-        }
-        out->total_now += __atomic_load_n(&ledgers[k]->total_now, __ATOMIC_RELAXED);
-        out->total_peak += __atomic_load_n(&ledgers[k]->total_peak, __ATOMIC_RELAXED);
-    }
-    return TRK_OK;
 }

@@ -4,9 +4,8 @@
 
 #include <stdlib.h>
 
+#include "heap.h"
 #include "log.h"
-
-#define DEFAULT_FILL_HOLES 8 /* low-resolution pixels; upstream's builder */
 
 trk_status trk_tracker_usable(const trk_tracker *t)
 {
@@ -16,58 +15,89 @@ trk_status trk_tracker_usable(const trk_tracker *t)
     return TRK_OK;
 }
 
+/* --- life ----------------------------------------------------------------------------------------------------- */
+
+#ifndef NDEBUG
+static void verify_tables(void *model)
+{
+    if (trk_network_model_verify_tables(model) < 0) {
+        trk_log(TRK_LOG_ERROR, "%s", trk_error_text());
+        abort();
+    }
+}
+#endif
+
+static trk_status init_sweeper(trk_tracker *t)
+{
+    static const trk_sweep_mode modes[] = {[TRK_SWEEP_EVERY] = TRK_SWEEPER_EVERY_N,
+                                           [TRK_SWEEP_ABOVE] = TRK_SWEEPER_ABOVE,
+                                           [TRK_SWEEP_NEVER] = TRK_SWEEPER_NEVER};
+    const trk_sweep_policy policy = {modes[t->params.sweep], t->params.sweep_every, t->params.sweep_above};
+    trk_status rc = trk_sweeper_init(&t->sweeper, &t->pool->chunks, &t->pool->host, policy, sizeof(trk_held_frame), 0);
+#ifndef NDEBUG
+    t->sweeper.verify = verify_tables;
+    t->sweeper.verify_user = t->model->network;
+#endif
+    return rc;
+}
+
 trk_status trk_tracker_open(trk_tracker **out, const trk_model *model, const trk_tracker_params *params)
 {
-    const trk_network_model *m = model->network;
+    static const trk_pool_params alone = {.struct_size = sizeof alone, .evict = TRK_EVICT_OFF};
+    trk_pool *own = NULL;
+    trk_tracker *t = NULL;
     trk_status rc = TRK_OK;
-    trk_tracker *t = calloc(1, sizeof *t);
+    if (params->pool && params->pool->model != model)
+        return TRK_FAIL(TRK_E_ARGUMENT, "the tracker's pool was made for another model");
+    if (!params->pool)
+        TRK_CHECK(trk_pool_open(&own, model, &alone, &trk_cpu_memory));
+    t = trk_heap_zeroed(TRK_MEM_BANK, "tracker", 1, sizeof *t);
     if (!t)
-        return TRK_FAIL(TRK_E_MEMORY, "no memory for a tracker");
+        TRK_CHECK(TRK_FAIL(TRK_E_MEMORY, "no memory for a tracker"));
     t->model = model;
     t->params = *params;
-    if (t->params.fill_holes == 0)
-        t->params.fill_holes = DEFAULT_FILL_HOLES;
-    trk_ledger_init(&t->ledger);
-    trk_chunk_pool_init(&t->chunks, &t->ledger);
-    trk_arena_init(&t->frame, &t->chunks, TRK_MEM_FRAME);
-    trk_arena_init(&t->scratch, &t->chunks, TRK_MEM_SCRATCH);
-    trk_bank_init(&t->bank, &t->ledger, (size_t)m->grid * m->grid * m->arch.mem_dim * sizeof(uint16_t),
-                  (size_t)m->arch.d_model * sizeof(float), m->arch.num_maskmem, m->arch.max_pointers);
-    TRK_CHECK(trk_network_init(&t->net, m, &t->ledger.allocator, &t->frame, &t->scratch));
+    trk_pool_add(params->pool ? params->pool : own, t);
+    t->params.pool = t->pool;
+    TRK_CHECK(init_sweeper(t));
     *out = t;
     t = NULL;
 done:
     trk_tracker_destroy(&t);
+    trk_pool_leave(own); /* the tracker has a reference of its own */
     return rc;
 }
 
-static void sweep(trk_tracker *t)
+static void forget_all(trk_tracker *t)
 {
-    trk_arena_sweep(&t->frame);
-    if (t->has_features) {
-        t->n_sweeps++;
-        trk_log(TRK_LOG_DEBUG, "sweep after frame %lld: %zu bytes pinned, %zu bank, %zu frame", (long long)t->index,
-                t->model->network->ledger.now[TRK_MEM_PINNED] + t->ledger.now[TRK_MEM_PINNED],
-                t->ledger.now[TRK_MEM_BANK], t->ledger.now[TRK_MEM_FRAME]);
-    }
-    t->has_features = 0;
-    t->features = (trk_features){0};
+    while (t->n_objects)
+        trk_object_remove(t, t->objects[t->n_objects - 1]);
+    trk_blob_release(&t->evicted);
+    trk_drop_features(t);
+    t->broken = TRK_OK;
+    t->started = t->planned = 0;
+    t->width = t->height = 0;
+    t->index = 0;
+    t->sweeper.n_sweeps = 0;
+    t->n_prompts_left_out = 0;
+}
+
+/* Keeps the pool from evicting a tracker that is being taken apart; needs no seat and can not fail. */
+static void seclude(trk_tracker *t, int secluded)
+{
+    pthread_mutex_lock(&t->pool->mutex);
+    t->busy = secluded;
+    t->pool->n_busy += secluded ? 1 : (size_t)-1;
+    pthread_cond_broadcast(&t->pool->changed);
+    pthread_mutex_unlock(&t->pool->mutex);
 }
 
 trk_status trk_tracker_reset(trk_tracker *t)
 {
     if (!t)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_reset: tracker must not be NULL");
-    while (t->n_objects)
-        trk_object_remove(t, t->objects[t->n_objects - 1]);
-    sweep(t);
-    trk_arena_sweep(&t->scratch);
-    t->net.exec.status = TRK_OK;
-    t->broken = TRK_OK;
-    t->started = 0;
-    t->width = t->height = 0;
-    t->index = 0;
-    t->n_sweeps = 0;
+    seclude(t, 1);
+    forget_all(t);
+    seclude(t, 0);
     return TRK_OK;
 }
 
@@ -76,21 +106,70 @@ void trk_tracker_destroy(trk_tracker **handle)
     if (!handle || !*handle)
         return;
     trk_tracker *t = *handle;
+    trk_pool *pool = t->pool;
     *handle = NULL;
-    trk_tracker_reset(t);
-    trk_ledger_release(&t->ledger, TRK_MEM_BANK, t->objects, t->objects_capacity * sizeof *t->objects);
-    trk_network_release(&t->net);
-    trk_bank_release(&t->bank);
-    trk_chunk_pool_release(&t->chunks);
-    free(t);
+    seclude(t, 1);
+    forget_all(t);
+    trk_ledger_release(&pool->host, TRK_MEM_BANK, t->objects, t->objects_capacity * sizeof *t->objects);
+    trk_sweeper_release(&t->sweeper);
+    seclude(t, 0);
+    trk_pool_remove(t);
+    trk_heap_release(t);
+    trk_pool_leave(pool);
 }
+
+/* --- features of frames --------------------------------------------------------------------------------------- */
+
+trk_features *trk_current_features(trk_tracker *t)
+{
+    const trk_holding *holding = t->started ? trk_sweeper_find(&t->sweeper, t->index) : NULL;
+    return holding ? &((trk_held_frame *)holding->payload)->features : NULL;
+}
+
+size_t trk_sweep_unlocked(trk_tracker *t)
+{
+    return trk_sweeper_reclaim(&t->sweeper);
+}
+
+void trk_drop_features(trk_tracker *t)
+{
+    for (size_t i = 0; i < t->sweeper.n_holdings; i++)
+        t->sweeper.holdings[i]->n_locks = 0;
+    t->current_locked = 0;
+    trk_sweeper_reclaim(&t->sweeper);
+}
+
+void trk_use_current(trk_tracker *t)
+{
+    trk_holding *holding = trk_sweeper_find(&t->sweeper, t->index);
+    if (!t->current_locked)
+        trk_sweeper_lock(holding);
+    t->current_locked = 1;
+    t->seat->net.frame = &holding->arena;
+}
+
+void trk_unlock_current(trk_tracker *t)
+{
+    trk_holding *holding = t->current_locked ? trk_sweeper_find(&t->sweeper, t->index) : NULL;
+    t->current_locked = 0;
+    if (holding)
+        trk_sweeper_unlock(&t->sweeper, holding);
+}
+
+void trk_finish_current(trk_tracker *t)
+{
+    if (!t->params.keep_frame)
+        trk_unlock_current(t);
+}
+
+/* --- push ----------------------------------------------------------------------------------------------------- */
 
 static trk_status check_push(const trk_tracker *t, const trk_frame *frame)
 {
     trk_status rc = trk_frame_check(frame);
     if (rc < 0)
         return rc;
-    int64_t expected = t->index + (t->params.reverse ? -1 : 1);
+    int64_t expected = t->index + trk_direction(t);
     if (t->started && frame->index != expected)
         return TRK_FAIL(TRK_E_ARGUMENT, "frame index %lld: expected %lld after frame %lld", (long long)frame->index,
                         (long long)expected, (long long)t->index);
@@ -108,11 +187,10 @@ static trk_status check_push(const trk_tracker *t, const trk_frame *frame)
 /* Prompts for frames that will not come any more: only possible before the first push, or by its index. */
 static void drop_missed_prompts(trk_tracker *t)
 {
-    int direction = t->params.reverse ? -1 : 1;
     for (size_t i = 0; i < t->n_objects; i++) {
         for (trk_prompt **link = &t->objects[i]->waiting; *link;) {
             trk_prompt *prompt = *link;
-            if ((prompt->frame - t->index) * direction > 0) {
+            if ((prompt->frame - t->index) * trk_direction(t) > 0) {
                 link = &prompt->next;
                 continue;
             }
@@ -128,12 +206,42 @@ static trk_status encode(trk_tracker *t, const trk_frame *frame)
 {
     const uint8_t *rgb;
     ptrdiff_t stride;
-    trk_status rc = trk_frame_rgb(t, frame, &rgb, &stride);
+    trk_holding *holding;
+    trk_status rc = trk_sweeper_begin(&t->sweeper, frame->index, &holding);
     if (rc < 0)
         return rc;
-    trk_encode_image(&t->net, rgb, frame->width, frame->height, stride, &t->features);
-    t->has_features = 1;
-    return trk_network_status(&t->net);
+    t->current_locked = 1;
+    t->seat->net.frame = &holding->arena;
+    rc = trk_frame_rgb(t, frame, &rgb, &stride);
+    if (rc < 0)
+        return rc;
+    trk_encode_image(&t->seat->net, rgb, frame->width, frame->height, stride,
+                     &((trk_held_frame *)holding->payload)->features);
+    return trk_network_status(&t->seat->net);
+}
+
+static trk_status push(trk_tracker *t, const trk_frame *frame)
+{
+    trk_status rc = TRK_OK;
+    trk_unlock_current(t);
+    t->width = frame->width;
+    t->height = frame->height;
+    t->index = frame->index;
+    t->started = 1;
+    TRK_CHECK(encode(t, frame));
+    for (size_t i = 0; i < t->n_objects; i++) {
+        trk_object *object = t->objects[i];
+        trk_sequence_advance(&object->memories, t->index, trk_direction(t));
+        TRK_CHECK(trk_object_recode(t, object));
+        TRK_CHECK(trk_object_step(t, object, trk_prompt_take(&object->waiting, t->index)));
+    }
+    drop_missed_prompts(t);
+done:
+    trk_finish_current(t);
+    trk_sweeper_after_frame(&t->sweeper);
+    if (rc < 0)
+        t->broken = rc;
+    return rc;
 }
 
 trk_status trk_tracker_push(trk_tracker *t, const trk_frame *frame)
@@ -143,22 +251,11 @@ trk_status trk_tracker_push(trk_tracker *t, const trk_frame *frame)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_push: tracker and frame must not be NULL");
     if ((rc = trk_tracker_usable(t)) < 0 || (rc = check_push(t, frame)) < 0)
         return rc;
-    sweep(t);
-    t->width = frame->width;
-    t->height = frame->height;
-    t->index = frame->index;
-    t->started = 1;
-    TRK_CHECK(encode(t, frame));
-    for (size_t i = 0; i < t->n_objects; i++) {
-        trk_object *object = t->objects[i];
-        TRK_CHECK(trk_object_step(t, object, trk_prompt_take(&object->waiting, t->index)));
-        trk_sequence_advance(&object->memories, t->index + (t->params.reverse ? -1 : 1));
-    }
-    drop_missed_prompts(t);
-    if (!t->params.keep_frame)
-        sweep(t);
-done:
-    if (rc < 0)
-        t->broken = rc;
+    if (!t->planned && (rc = trk_plan_first_push(t, frame)) < 0)
+        return rc;
+    if ((rc = trk_pool_enter(t, TRK_RESIDENT)) < 0)
+        return rc;
+    rc = push(t, frame);
+    trk_pool_exit(t);
     return rc;
 }

@@ -4,18 +4,22 @@
  *
  * trk_tracker_push(t):                                                                        (tracker.c)
  *   1 check the frame and the prompts waiting for it; nothing has changed if this fails
- *   2 sweep the previous frame's features (if they were kept), encode this frame               frame arena
- *   3 per object: track it (memory attention, head); if a prompt waits, run it on top         (objects.c)
- *   4 per object: encode its memory into the bank, fill holes of its logits
- *   5 drop what the next frame can not read any more; sweep, unless the frame is kept
+ *   2 enter the pool: a seat, and the bank back on the device if it was evicted               (pool.c)
+ *   3 encode the frame                                                                        its holding's arena
+ *   4 per object: drop what can not be read any more; track it (memory attention, head); if a prompt waits, run it on
+ *     top                                                                                     (objects.c)
+ *   5 per object: encode its memory into the bank, fill holes of its logits
+ *   6 sweep by the policy, unless the frame is kept; leave the pool
  *
- * Upstream: sam2_video_predictor.py. Step 3 is its propagate step followed, where a prompt waits, by
+ * Upstream: sam2_video_predictor.py. Step 4 is its propagate step followed, where a prompt waits, by
  * add_new_points_or_box / add_new_mask on the tracked frame, with propagation going on at the next frame. */
 #ifndef TRK_TRACKER_TRACKER_H
 #define TRK_TRACKER_TRACKER_H
 
 #include "bank.h"
+#include "blob.h"
 #include "network.h"
+#include "sweeper.h"
 #include "track.h"
 
 struct trk_model {
@@ -47,43 +51,132 @@ typedef struct trk_object {
     trk_head_output result;   /* logits [4g, 4g] and pointer [d], owned, class BANK */
 } trk_object;
 
+/* What the sweeper keeps with a frame's features. */
+typedef struct trk_held_frame {
+    trk_features features; /* in the holding's arena */
+} trk_held_frame;
+
+/* What one object reads on one frame; on the host. */
+typedef struct trk_read_lists {
+    trk_memory_read *reads;   /* [capacity] each; one block, owned */
+    trk_memory_ref *memories;
+    trk_pointer_ref *pointers;
+    size_t capacity;
+} trk_read_lists;
+
+/* What a call needs while it runs: taken from the pool at its start, given back at its end. */
+typedef struct trk_seat {
+    trk_network net;
+    trk_arena scratch;
+    trk_read_lists lists;
+    struct trk_seat *next;
+} trk_seat;
+
 struct trk_tracker {
     const trk_model *model;
-    trk_ledger ledger;
-    trk_chunk_pool chunks;
-    trk_arena frame, scratch;
-    trk_network net;
-    trk_bank bank;
+    trk_pool *pool;            /* a reference is held */
     trk_tracker_params params; /* defaults filled in */
     trk_object **objects;      /* ascending id; owned */
     size_t n_objects, objects_capacity;
     int width, height;         /* of the frames; 0 before the first */
     int started;
+    int planned;               /* the plan for frames of this size was made and fits */
     int64_t index;             /* current frame */
-    int has_features;
-    trk_features features;     /* of the current frame, until the sweep */
-    uint64_t n_sweeps;
+    trk_sweeper sweeper;
+    int current_locked;        /* the tracker's own lock on the features of the current frame */
+    uint64_t n_prompts_left_out;
+    int told_left_out;         /* the log line about it was written */
     trk_status broken;         /* failure that ended the tracker, or TRK_OK */
+    /* the pool's side, under its mutex */
+    trk_seat *seat;            /* while a call runs; else NULL */
+    int busy;
+    trk_blob evicted;          /* where the sequences and features are while the tracker is not resident */
+    int resident;
+    uint64_t last_used;        /* the pool's clock */
+    struct trk_tracker *next_in_pool;
+    struct trk_tracker *caller; /* whose call this thread was in before this one's (source of frames, fork) */
 };
+
+typedef struct trk_plan_cache trk_plan_cache; /* plan.c */
+
+/* --- pool.c: who is on the device --- */
+struct trk_pool {
+    const trk_model *model;
+    trk_pool_params params;
+    trk_ledger ledger, host; /* of the model's device, of the host */
+    trk_chunk_pool chunks;
+    trk_bank bank;
+    pthread_mutex_t mutex;   /* recursive; of what follows */
+    pthread_cond_t changed;  /* a tracker became idle */
+    int n_references;        /* the creator's and one per tracker */
+    int planning;            /* 1: a pool of plan.c: operators compute nothing */
+    trk_seat *idle_seats;
+    size_t n_seats;
+    size_t scratch_bytes;          /* planned: of a seat's arena; 0: not known yet */
+    trk_workspace_sizes workspace; /* and of its operators' buffers */
+    trk_plan_cache *last_plan;     /* or NULL; owned */
+    trk_tracker *trackers;
+    size_t n_trackers, n_resident, n_busy;
+    size_t most_busy;        /* calls the budget holds at once; 0: not limited */
+    uint64_t clock, n_evictions, n_returns;
+};
+
+typedef enum trk_residence {
+    TRK_ANYWHERE,      /* the call needs no memories */
+    TRK_RESIDENT,      /* bank and features on the device; waits for a place */
+    TRK_RESIDENT_ALSO  /* the same beyond most_resident: for a second tracker of one call */
+} trk_residence;
+
+trk_status trk_pool_open(trk_pool **out, const trk_model *model, const trk_pool_params *params,
+                         const trk_device_memory *device);
+void trk_pool_leave(trk_pool *pool); /* one reference less; the last one frees it; NULL-safe */
+void trk_pool_add(trk_pool *pool, trk_tracker *t); /* a member, with a reference, not resident */
+void trk_pool_remove(trk_tracker *t);              /* the reference stays, for trk_pool_leave */
+/* Room for n reads in the seat's lists. */
+trk_status trk_seat_lists(trk_tracker *t, size_t n);
+/* Between enter and exit the tracker has a seat and can not be evicted. After a failed enter there is no exit. */
+trk_status trk_pool_enter(trk_tracker *t, trk_residence residence);
+void trk_pool_exit(trk_tracker *t);
+
+/* --- plan.c --- */
+/* Before the first push of a video, or after a resume: sizes the pool's arenas for the tracker's frames, refuses what can not fit, reserves if wanted. */
+trk_status trk_plan_first_push(trk_tracker *t, const trk_frame *frame);
+
+/* --- rebuild.c: from the compact form --- */
+/* Encodes again, from frames of params.source, every memory that is null while its mask is there and it can be read. */
+trk_status trk_rebuild_memories(trk_tracker *t);
 
 /* --- prompts.c: the queue --- */
 trk_prompt *trk_prompt_find(trk_prompt *list, int64_t frame);
 void trk_prompt_free(trk_tracker *t, trk_prompt *prompt);
 void trk_prompt_free_list(trk_tracker *t, trk_prompt **list);
 trk_prompt *trk_prompt_take(trk_prompt **list, int64_t frame); /* unlinks; NULL if none */
+trk_prompt *trk_prompt_new(trk_tracker *t, int64_t frame); /* NULL, TRK_E_MEMORY recorded */
+trk_status trk_prompt_add_points(trk_tracker *t, trk_prompt *into, const trk_point *more, size_t n_more);
+/* Room for a mask prompt that is to be filled. */
+trk_status trk_prompt_add_mask(trk_tracker *t, trk_prompt *prompt, int width, int height);
+/* On failure *out holds what was copied. */
+trk_status trk_prompt_copy_list(trk_tracker *t, trk_prompt **out, const trk_prompt *list);
 /* Adds `from` to `into` (points add up, a box replaces, a mask replaces all); takes over what `from` owns. */
 trk_status trk_prompt_merge(trk_tracker *t, trk_prompt *into, trk_prompt *from);
 /* TRK_E_ARGUMENT if the prompt does not fit frames of this size. */
 trk_status trk_prompt_check(const trk_prompt *prompt, int object, int width, int height);
+
+static inline int trk_direction(const trk_tracker *t)
+{
+    return t->params.reverse ? -1 : 1;
+}
 
 /* --- objects.c: one object on the current frame --- */
 int trk_mask_side(const trk_tracker *t); /* of the low-resolution logits */
 trk_object *trk_object_find(const trk_tracker *t, int id);
 trk_status trk_object_get(trk_tracker *t, int id, trk_object **out); /* finds or adds */
 void trk_object_remove(trk_tracker *t, trk_object *object);
-/* Steps 3 and 4 for one object; prompt may be NULL and is taken over. */
+/* Memories that are old enough change to older_memory_type. */
+trk_status trk_object_recode(trk_tracker *t, trk_object *object);
+/* Steps 4 and 5 for one object; prompt may be NULL and is taken over. */
 trk_status trk_object_step(trk_tracker *t, trk_object *object, trk_prompt *prompt);
-/* Step 3 and 4 again for a prompt on the current, kept frame; the prompt is taken over. */
+/* Steps 4 and 5 again for a prompt on the current, kept frame; the prompt is taken over. */
 trk_status trk_object_refine(trk_tracker *t, trk_object *object, trk_prompt *prompt);
 
 /* --- pixels.c --- */
@@ -95,6 +188,16 @@ trk_status trk_frame_rgb(trk_tracker *t, const trk_frame *frame, const uint8_t *
 /* --- tracker.c --- */
 /* params with every field present; zeros mean defaults */
 trk_status trk_tracker_open(trk_tracker **out, const trk_model *model, const trk_tracker_params *params);
+/* library.c: a caller's params, of any age, or NULL, with every field present, checked and defaults filled in */
+trk_status trk_tracker_params_read(trk_tracker_params *out, const trk_tracker_params *params);
+trk_features *trk_current_features(trk_tracker *t); /* NULL when they are not held */
+/* Locks the held features of the current frame and lets the stages' frame arena be theirs; finish undoes the lock unless
+ * the frame is kept. */
+void trk_use_current(trk_tracker *t);
+void trk_finish_current(trk_tracker *t);
+void trk_unlock_current(trk_tracker *t); /* the tracker's own lock; features may go */
+void trk_drop_features(trk_tracker *t);    /* of all frames, locked or not */
+size_t trk_sweep_unlocked(trk_tracker *t); /* under pressure; returns the bytes */
 trk_status trk_tracker_usable(const trk_tracker *t); /* TRK_E_STATE after a failure that ended it */
 
 #endif

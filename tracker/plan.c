@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a tracker will need, before it needs it. Stages are rehearsed: the very calls of a real run, on addresses
+ * without memory behind them and with operators that only obtain their buffers. The bank follows from its rules. */
+#include <string.h>
+
+#include "heap.h"
+#include "log.h"
+#include "tracker.h"
+
+#define SLAB 8 /* slots */
+
+/* Descriptions of products whose shapes a rehearsal does not meet (counts of memories and pointers in between), some
+ * three kilobytes each: room for forty. */
+#define PRIMITIVES_TO_COME ((size_t)128 << 10)
+
+typedef struct request {
+    int width, height;
+    trk_pixel_format format;
+    size_t objects, prompts; /* prompts: conditioning frames per object */
+    int points;              /* clicks of a prompt */
+    int masks;               /* 1: some prompts are masks */
+    size_t trackers, busy;
+    trk_tracker_params params; /* defaults filled in */
+    int keeps_masks;           /* slots of the compact form */
+} request;
+
+typedef struct rehearsal {
+    size_t scratch, frame; /* bytes of the arenas */
+    trk_workspace_sizes workspace; /* of the operators */
+} rehearsal;
+
+/* The last plan of a pool: trackers of a pool are often alike. */
+struct trk_plan_cache {
+    request asked;
+    trk_plan plan;
+    rehearsal arenas;
+};
+
+static size_t round_up(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+/* --- rehearsing ----------------------------------------------------------------------------------------------- */
+
+/* Frames after which nothing is larger: every prompt is there and every window is full. More prompted frames than are
+ * read do not count. */
+static int64_t frames_to_rehearse(const request *r, const trk_arch *a, size_t *prompts)
+{
+    const int most = r->params.max_prompts_in_memory;
+    const int window = a->num_maskmem > a->max_pointers ? a->num_maskmem : a->max_pointers;
+    *prompts = r->prompts;
+    if (most > 0 && *prompts > (size_t)(most + window))
+        *prompts = (size_t)(most + window);
+    return (int64_t)*prompts + window + 1;
+}
+
+static trk_status give_prompts(trk_tracker *t, const request *r, int id, int64_t frame)
+{
+    static const trk_box box = {0, 0, 1, 1};
+    const trk_point point = {0, 0, 1};
+    trk_status rc = TRK_OK;
+    if (r->masks && frame == 0) {
+        trk_prompt *prompt = trk_prompt_new(t, frame);
+        trk_object *object;
+        if (!prompt)
+            return TRK_E_MEMORY;
+        TRK_CHECK(trk_object_get(t, id, &object));
+        prompt->next = object->waiting;
+        object->waiting = prompt;
+        TRK_CHECK(trk_prompt_add_mask(t, prompt, r->width, r->height));
+    }
+    TRK_CHECK(trk_tracker_prompt_box(t, id, frame, &box));
+    for (int i = 0; i < r->points; i++)
+        TRK_CHECK(trk_tracker_prompt_points(t, id, frame, &point, 1));
+done:
+    return rc;
+}
+
+/* Clicks one after the other on the current frame: operators of every number of prompt points. */
+static trk_status refine(trk_tracker *t, const request *r, int64_t frame, int with_box)
+{
+    enum { EACH = 16 }; /* beyond it only the most */
+    static const trk_box box = {0, 0, 1, 1};
+    const trk_point point = {0, 0, 1};
+    trk_status rc = TRK_OK;
+    if (with_box)
+        TRK_CHECK(trk_tracker_prompt_box(t, 1, frame, &box));
+    for (int i = 0; i < r->points && i < EACH; i++)
+        TRK_CHECK(trk_tracker_prompt_points(t, 1, frame, &point, 1));
+done:
+    return rc;
+}
+
+static trk_status run_frames(trk_tracker *t, const request *r, rehearsal *out)
+{
+    static uint8_t pixel;
+    const int row = 3 * r->width;
+    trk_frame frame = {.width = r->width, .height = r->height, .format = r->format,
+                       .planes = {&pixel, &pixel, &pixel}, .strides = {row, row, row}};
+    const int n_objects = r->objects > 1 ? 2 : 1; /* a second one shares features and contends for pixels */
+    size_t prompts;
+    trk_status rc = TRK_OK;
+    const int64_t n_frames = frames_to_rehearse(r, &t->model->network->arch, &prompts);
+    for (; frame.index < n_frames; frame.index++) {
+        for (int id = 1; id <= n_objects && frame.index < (int64_t)prompts; id++)
+            TRK_CHECK(give_prompts(t, r, id, frame.index));
+        TRK_CHECK(trk_tracker_push(t, &frame));
+        TRK_CHECK(trk_tracker_mask(t, 1, &pixel, r->width));
+        if (r->points && frame.index >= n_frames - 2)
+            TRK_CHECK(refine(t, r, frame.index, frame.index == n_frames - 1));
+        const size_t bytes = t->sweeper.holdings[t->sweeper.n_holdings - 1]->arena.peak;
+        out->frame = bytes > out->frame ? bytes : out->frame;
+    }
+done:
+    return rc;
+}
+
+static trk_status rehearse(const trk_model *model, const request *r, rehearsal *out)
+{
+    const trk_pool_params alone = {.struct_size = sizeof alone, .evict = TRK_EVICT_OFF};
+    trk_tracker_params params = r->params;
+    trk_pool *pool = NULL;
+    trk_tracker *t = NULL;
+    trk_status rc = TRK_OK;
+    memset(out, 0, sizeof *out);
+    TRK_CHECK(trk_pool_open(&pool, model, &alone, &trk_plan_memory));
+    pool->planning = 1;
+    params.pool = pool;
+    params.sweep = TRK_SWEEP_EVERY;
+    params.sweep_every = params.keep_frame = 1;
+    params.reverse = 0;
+    params.history = 0;
+    params.source = NULL;
+    params.correct_as_condition = TRK_ON;
+    TRK_CHECK(trk_tracker_open(&t, model, &params));
+    TRK_CHECK(run_frames(t, r, out));
+    const trk_seat *seat = pool->idle_seats; /* the only one */
+    out->scratch = seat->scratch.peak;
+    trk_exec_workspace(&seat->net.exec, &out->workspace);
+done:
+    trk_tracker_destroy(&t);
+    trk_pool_leave(pool);
+    return rc;
+}
+
+/* --- the bank ------------------------------------------------------------------------------------------------- */
+
+typedef struct slot_counts {
+    size_t n[TRK_SLOT_KINDS];
+} slot_counts;
+
+/* Most slots of one object at any time: those a frame reads and the one it writes. */
+static slot_counts slots_of_object(const request *r, const trk_arch *a)
+{
+    slot_counts out = {{0}};
+    const size_t history = r->params.history > 0 ? (size_t)r->params.history : 0;
+    const size_t recent = (size_t)a->num_maskmem + history, conditioning = r->prompts;
+    const size_t older_after = (size_t)r->params.older_after;
+    const trk_slot_kind own = (trk_slot_kind)r->params.memory_type, old = (trk_slot_kind)r->params.older_memory_type;
+    const size_t young = older_after && older_after < recent ? older_after : recent;
+    out.n[own] += conditioning + young;
+    out.n[old] += recent - young;
+    out.n[TRK_SLOT_POINTER] = conditioning + (size_t)a->max_pointers + history;
+    out.n[TRK_SLOT_MASK] = r->keeps_masks ? conditioning + recent : 0;
+    return out;
+}
+
+static trk_bank_params bank_of(const trk_model *model)
+{
+    const trk_network_model *m = model->network;
+    return (trk_bank_params){.n_tokens = m->grid * m->grid, .mem_dim = m->arch.mem_dim, .pointer_dim = m->arch.d_model,
+                             .mask_elements = 16 * m->grid * m->grid};
+}
+
+static size_t slot_bytes(const trk_bank_params *bank, trk_slot_kind kind)
+{
+    return round_up(trk_bank_slot_bytes(bank, kind), TRK_ALIGNMENT);
+}
+
+static void plan_bank(const trk_model *model, const request *r, trk_plan *out)
+{
+    const trk_bank_params bank = bank_of(model);
+    const slot_counts object = slots_of_object(r, &model->network->arch);
+    for (trk_slot_kind kind = 0; kind < TRK_SLOT_KINDS; kind++) {
+        const size_t bytes = slot_bytes(&bank, kind);
+        out->bank_per_object += object.n[kind] * bytes;
+        out->bank += round_up(object.n[kind] * r->objects * r->trackers, SLAB) * bytes;
+    }
+    const size_t mask_bytes = r->keeps_masks ? slot_bytes(&bank, TRK_SLOT_MASK) : 0;
+    out->bank_per_prompt =
+        slot_bytes(&bank, (trk_slot_kind)r->params.memory_type) + slot_bytes(&bank, TRK_SLOT_POINTER) + mask_bytes;
+    out->bank_per_object -= (r->prompts - 1) * out->bank_per_prompt;
+    out->bank_per_frame = r->params.history < 0 ? out->bank_per_prompt * r->objects * r->trackers : 0;
+}
+
+/* --- the plan ------------------------------------------------------------------------------------------------- */
+
+static int frames_held(const trk_tracker_params *p)
+{
+    return p->sweep == TRK_SWEEP_EVERY ? p->sweep_every : 0;
+}
+
+static trk_status make_plan(const trk_model *model, const request *r, trk_plan *out, rehearsal *arenas)
+{
+    trk_status rc = rehearse(model, r, arenas);
+    if (rc < 0)
+        return rc;
+    *out = (trk_plan){.struct_size = sizeof *out, .frames_held = frames_held(&r->params)};
+    plan_bank(model, r, out);
+    out->frame_each = round_up(arenas->frame, TRK_ALIGNMENT);
+    out->frame = out->frame_each * (size_t)(out->frames_held ? out->frames_held : 1) *
+                 (r->params.keep_frame || out->frames_held != 1 ? r->trackers : r->busy);
+    out->scratch_each = round_up(arenas->scratch, TRK_ALIGNMENT) + arenas->workspace.total;
+    out->scratch = out->scratch_each * r->busy;
+    out->pinned = model->network->ledger.account.total_now + PRIMITIVES_TO_COME;
+    out->total = out->pinned + out->bank + out->frame + out->scratch;
+    return TRK_OK;
+}
+
+trk_status trk_plan_make(trk_plan *out, const trk_model *model, const trk_plan_params *params)
+{
+    request r = {.trackers = 1, .busy = 1, .objects = 1, .prompts = 1};
+    rehearsal arenas;
+    trk_plan plan;
+    if (!out || !model || !params || out->struct_size < sizeof *out || params->struct_size < sizeof *params)
+        return TRK_FAIL(TRK_E_ARGUMENT, "trk_plan_make: expected a plan and params with struct_size set, and a model");
+    if (params->objects < 0 || params->prompts < 0 || params->prompt_points < 0 || params->trackers < 0 ||
+        params->busy < 0)
+        return TRK_FAIL(TRK_E_ARGUMENT,
+                        "trk_plan_make: a negative count (objects %d, prompts %d, points %d, trackers %d, busy %d)",
+                        params->objects, params->prompts, params->prompt_points, params->trackers, params->busy);
+    const trk_frame frame = {.width = params->width, .height = params->height, .planes = {(const uint8_t *)""},
+                             .strides = {3 * (ptrdiff_t)params->width}};
+    trk_status rc = trk_frame_check(&frame);
+    if (rc < 0)
+        return rc;
+    r.width = params->width;
+    r.height = params->height;
+    r.objects = params->objects ? (size_t)params->objects : r.objects;
+    r.prompts = params->prompts ? (size_t)params->prompts : r.prompts;
+    r.points = params->prompt_points;
+    r.trackers = params->trackers ? (size_t)params->trackers : r.trackers;
+    r.busy = params->busy ? (size_t)params->busy : r.busy;
+    r.masks = params->mask_prompts;
+    if ((rc = trk_tracker_params_read(&r.params, params->tracker)) < 0)
+        return rc;
+    r.keeps_masks = r.params.source && r.params.pool && r.params.pool->bank.params.mask_elements > 0;
+    if ((rc = make_plan(model, &r, &plan, &arenas)) < 0)
+        return rc;
+    plan.struct_size = out->struct_size;
+    *out = plan;
+    return TRK_OK;
+}
+
+/* --- the first push ------------------------------------------------------------------------------------------- */
+
+/* Every byte is set, so that requests can be compared as bytes. */
+static request request_of(const trk_tracker *t, const trk_frame *frame)
+{
+    request r;
+    memset(&r, 0, sizeof r);
+    memcpy(&r.params, &t->params, sizeof r.params);
+    r.width = frame->width;
+    r.height = frame->height;
+    r.format = frame->format;
+    r.trackers = r.busy = r.prompts = 1;
+    r.objects = t->n_objects ? t->n_objects : 1;
+    for (size_t i = 0; i < t->n_objects; i++) {
+        size_t n = (size_t)t->objects[i]->memories.n_conditioning;
+        for (const trk_prompt *p = t->objects[i]->waiting; p; p = p->next, n++) {
+            r.points = (int)p->n_points > r.points ? (int)p->n_points : r.points;
+            r.masks |= p->mask != NULL;
+        }
+        if (t->params.correct_as_condition != TRK_ON && n > 1)
+            n = 1;
+        r.prompts = n > r.prompts ? n : r.prompts;
+    }
+    r.keeps_masks = t->params.source && t->pool->bank.params.mask_elements > 0;
+    r.params.pool = NULL;
+    r.params.source = NULL;
+    r.params.source_user = NULL;
+    return r;
+}
+
+/* As make_plan, unless it is the pool's last one. */
+static trk_status look_up_plan(trk_pool *pool, const request *r, trk_plan_cache *out)
+{
+    pthread_mutex_lock(&pool->mutex);
+    const int known = pool->last_plan && !memcmp(&pool->last_plan->asked, r, sizeof *r);
+    if (known)
+        *out = *pool->last_plan;
+    pthread_mutex_unlock(&pool->mutex);
+    if (known)
+        return TRK_OK;
+    memcpy(&out->asked, r, sizeof *r);
+    trk_status rc = make_plan(pool->model, r, &out->plan, &out->arenas);
+    if (rc < 0)
+        return rc;
+    pthread_mutex_lock(&pool->mutex);
+    if (!pool->last_plan)
+        pool->last_plan = trk_heap_allocate(TRK_MEM_SCRATCH, "plan", sizeof *out);
+    if (pool->last_plan) /* else it is made again */
+        memcpy(pool->last_plan, out, sizeof *out);
+    pthread_mutex_unlock(&pool->mutex);
+    return TRK_OK;
+}
+
+static trk_status refuse(const trk_plan *plan, size_t budget)
+{
+    const double mb = 1e6;
+    return TRK_FAIL(TRK_E_MEMORY,
+                    "the plan needs %.1f MB (pinned %.1f, bank %.1f, frame %.1f, scratch %.1f); the memory budget is "
+                    "%.1f MB",
+                    (double)plan->total / mb, (double)plan->pinned / mb, (double)plan->bank / mb,
+                    (double)plan->frame / mb, (double)plan->scratch / mb, (double)budget / mb);
+}
+
+static trk_status reserve(trk_tracker *t, const request *r, const trk_plan *plan)
+{
+    trk_pool *pool = t->pool;
+    const slot_counts object = slots_of_object(r, &t->model->network->arch);
+    trk_bank_use use;
+    trk_status rc = TRK_OK;
+    trk_bank_measure(&pool->bank, &use);
+    for (trk_slot_kind kind = 0; kind < TRK_SLOT_KINDS; kind++)
+        if (object.n[kind])
+            TRK_CHECK(trk_bank_reserve(&pool->bank, kind, use.used[kind] + object.n[kind] * r->objects));
+    for (int i = 0; i < plan->frames_held; i++)
+        TRK_CHECK(trk_chunk_pool_reserve(&pool->chunks, plan->frame_each));
+    TRK_CHECK(trk_chunk_pool_reserve(&pool->chunks, round_up(pool->scratch_bytes, TRK_ALIGNMENT)));
+done:
+    return rc;
+}
+
+/* From here on seats are as large as this tracker needs, and no more calls run at once than the budget holds. */
+static void adopt(trk_pool *pool, const trk_plan_cache *found)
+{
+    const trk_workspace_sizes *sizes = &found->arenas.workspace;
+    const trk_plan *plan = &found->plan;
+    pthread_mutex_lock(&pool->mutex);
+    pool->scratch_bytes = found->arenas.scratch > pool->scratch_bytes ? found->arenas.scratch : pool->scratch_bytes;
+    for (size_t i = 0; i < sizeof sizes->bytes / sizeof *sizes->bytes; i++)
+        if (sizes->bytes[i] > pool->workspace.bytes[i])
+            pool->workspace.bytes[i] = sizes->bytes[i];
+    if (pool->ledger.budget) { /* it was compared with the plan */
+        const size_t fit = (pool->ledger.budget - plan->pinned) / (plan->total - plan->pinned);
+        pool->most_busy = !pool->most_busy || fit < pool->most_busy ? fit : pool->most_busy;
+    }
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+trk_status trk_plan_first_push(trk_tracker *t, const trk_frame *frame)
+{
+    trk_pool *pool = t->pool;
+    const request r = request_of(t, frame);
+    trk_plan_cache found;
+    if (pool->planning)
+        return TRK_OK; /* this is the rehearsal */
+    trk_status rc = look_up_plan(pool, &r, &found);
+    if (rc < 0)
+        return rc;
+    const trk_plan *plan = &found.plan;
+    if (pool->ledger.budget && plan->total > pool->ledger.budget)
+        return refuse(plan, pool->ledger.budget);
+    adopt(pool, &found);
+    t->sweeper.frame_bytes = found.arenas.frame;
+    t->planned = 1;
+    trk_log(TRK_LOG_INFO, "plan: %zu bytes: pinned %zu, bank %zu, frame %zu, scratch %zu", plan->total, plan->pinned,
+            plan->bank, plan->frame, plan->scratch);
+    return t->params.reserve ? reserve(t, &r, plan) : TRK_OK;
+}
