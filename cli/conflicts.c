@@ -1,145 +1,97 @@
-/* SPDX-License-Identifier: Apache-2.0
- * Two names are one file if they lead to one inode or, as an output need not exist yet, are the same name in one
- * folder. Devices may be named twice: nothing in them is overwritten. */
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "conflicts.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "heap.h"
 #include "outputs.h"
+#include "places.h"
 
-typedef struct place {
-    const char *role; /* "--sheet", or "the video" */
-    char *path;       /* owned */
-    const char *name; /* the end of path */
-    int exists, has_parent;
-    struct stat self, parent; /* where they exist */
-} place;
+typedef struct everything {
+    places inputs, files, masks, logits; /* the last two: folders that are written to */
+} everything;
 
-typedef struct places {
-    place *items; /* owned */
-    size_t n_items;
-} places;
-
-static trk_status no_memory(void)
+static void everything_free(everything *all)
 {
-    return TRK_FAIL(TRK_E_MEMORY, "names of outputs: out of memory");
-}
-
-static void places_free(places *list)
-{
-    for (size_t i = 0; i < list->n_items; i++)
-        free(list->items[i].path);
-    free(list->items);
+    places_free(&all->inputs);
+    places_free(&all->files);
+    places_free(&all->masks);
+    places_free(&all->logits);
 }
 
 /* --- collecting ------------------------------------------------------------------------------------------------- */
 
-static trk_status find_parent(place *at)
-{
-    const char *slash = strrchr(at->path, '/');
-    at->name = slash ? slash + 1 : at->path;
-    char *folder = slash ? strndup(at->path, (size_t)(slash + 1 - at->path)) : strdup(".");
-    if (!folder)
-        return no_memory();
-    at->has_parent = !stat(folder, &at->parent);
-    free(folder);
-    return TRK_OK;
-}
-
-static trk_status add_output(places *list, const char *role, const char *path)
-{
-    if (!path)
-        return TRK_OK;
-    place *at = &list->items[list->n_items];
-    *at = (place){.role = role, .path = strdup(path)};
-    if (!at->path)
-        return no_memory();
-    list->n_items++;
-    if (!strcmp(path, "-")) {
-        at->name = at->path;
-        return TRK_OK;
-    }
-    at->exists = !stat(path, &at->self);
-    return find_parent(at);
-}
-
-/* An input that is not there fails when it is opened. */
-static trk_status add_input(places *list, const char *role, const char *path)
-{
-    place *at = &list->items[list->n_items];
-    const int is_stream = path && !strcmp(path, "-");
-    *at = (place){.role = role};
-    if (!path || (is_stream ? fstat(STDIN_FILENO, &at->self) : stat(path, &at->self)))
-        return TRK_OK;
-    at->exists = 1;
-    at->path = is_stream ? strdup("standard input") : realpath(path, NULL);
-    at->path = at->path ? at->path : strdup(path);
-    if (!at->path)
-        return no_memory();
-    list->n_items++;
-    at->name = at->path;
-    return is_stream ? TRK_OK : find_parent(at);
-}
-
-static trk_status collect_inputs(places *list, const options *wanted, const char *model)
+static trk_status collect_inputs(places *list, const options *wanted, const char *where)
 {
     const prompt_list *prompts = &wanted->prompts;
     trk_status rc = TRK_OK;
-    list->items = calloc(3 + 2 * prompts->n_items, sizeof *list->items);
-    if (!list->items)
-        return no_memory();
-    TRK_CHECK(add_input(list, "the video", wanted->operands[0]));
-    TRK_CHECK(add_input(list, "the model", model));
-    TRK_CHECK(add_input(list, "the model configuration", wanted->model_config));
+    TRK_CHECK(places_add_input(list, "the video", wanted->operands[0], where));
+    TRK_CHECK(places_add_input(list, "the model configuration", wanted->model_config, where));
+    TRK_CHECK(places_add_input(list, "the state of --resume", wanted->resume, where));
     for (size_t i = 0; i < prompts->n_items; i++) {
-        TRK_CHECK(add_input(list, "the mask of a prompt", prompts->items[i].path));
-        TRK_CHECK(add_input(list, "the file of --prompts", prompts->items[i].file));
+        TRK_CHECK(places_add_input(list, "the mask of a prompt", prompts->items[i].path, where));
+        TRK_CHECK(places_add_input(list, "the file of --prompts", prompts->items[i].file, where));
     }
 done:
     return rc;
 }
 
-static trk_status collect_outputs(places *list, const options *wanted, const int *ids, size_t n_ids)
+/* But for --boxes, of which there may be several. */
+static trk_status collect(everything *all, const options *wanted, const char *where)
 {
     trk_status rc = TRK_OK;
-    list->items = calloc(4 + n_ids, sizeof *list->items);
-    if (!list->items)
-        return no_memory();
-    TRK_CHECK(add_output(list, "--overlay", wanted->overlay));
-    TRK_CHECK(add_output(list, "--sheet", wanted->sheet));
-    TRK_CHECK(add_output(list, "--jsonl", wanted->jsonl));
-    TRK_CHECK(add_output(list, "--memory-report", wanted->memory_report_file));
+    TRK_CHECK(collect_inputs(&all->inputs, wanted, where));
+    TRK_CHECK(places_add_output(&all->files, "--overlay", wanted->overlay, where));
+    TRK_CHECK(places_add_output(&all->files, "--sheet", wanted->sheet, where));
+    TRK_CHECK(places_add_output(&all->files, "--jsonl", wanted->jsonl, where));
+    TRK_CHECK(places_add_output(&all->files, "--save-state", wanted->save_state, where));
+    TRK_CHECK(places_add_output(&all->files, "--memory-report", wanted->memory_report_file, where));
+    TRK_CHECK(places_add_output(&all->masks, "--masks", wanted->masks, where));
+    TRK_CHECK(places_add_output(&all->logits, "--logits", wanted->logits, where));
+done:
+    return rc;
+}
+
+static trk_status collect_boxes(everything *all, const options *wanted, const int *ids, size_t n_ids)
+{
+    trk_status rc = TRK_OK;
     for (size_t i = 0; wanted->boxes && i < n_ids && !rc; i++) {
         char *path = outputs_boxes_path(wanted->boxes, ids[i], n_ids > 1);
-        rc = path ? add_output(list, "--boxes", path) : no_memory();
-        free(path);
+        rc = path ? places_add_output(&all->files, "--boxes", path, NULL)
+                  : TRK_FAIL(TRK_E_MEMORY, "--boxes: out of memory");
+        trk_heap_release(path);
     }
-done:
+    return rc;
+}
+
+static trk_status collect_job(everything *all, const job *item)
+{
+    const size_t n_before = all->files.n_items;
+    trk_status rc = collect(all, &item->wanted, item->where);
+    if (rc || !item->wanted.boxes)
+        return rc;
+    rc = places_add_output(&all->files, "--boxes", item->wanted.boxes, item->where);
+    if (!rc && all->files.n_items > n_before)
+        all->files.items[all->files.n_items - 1].numbered = 1;
     return rc;
 }
 
 /* --- comparing -------------------------------------------------------------------------------------------------- */
 
-static int is_same_inode(const struct stat *a, const struct stat *b)
+/* " of FILE:LINE" where b stands in another line than a. */
+static const char *of_line(const place *a, const place *b)
 {
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+    return b->where && (!a->where || strcmp(a->where, b->where)) ? " of " : "";
 }
 
-static int is_same_place(const place *a, const place *b)
+static const char *line_name(const place *a, const place *b)
 {
-    if (a->exists && b->exists && S_ISCHR(a->self.st_mode))
-        return 0;
-    if (a->exists && b->exists && is_same_inode(&a->self, &b->self))
-        return 1;
-    if (a->has_parent != b->has_parent)
-        return 0;
-    /* without a parent: standard output, or names in a folder that is not there */
-    if (!a->has_parent)
-        return !strcmp(a->path, b->path);
-    return is_same_inode(&a->parent, &b->parent) && !strcmp(a->name, b->name);
+    return *of_line(a, b) ? b->where : "";
+}
+
+static trk_status in_line(const place *at, trk_status rc)
+{
+    return rc && at->where ? trk_fail_prefix(rc, at->where) : rc;
 }
 
 /* A name that a frame of --masks may have: five digits or more, then .png. */
@@ -149,71 +101,123 @@ static int is_name_of_frame(const char *name)
     return n_digits >= 5 && !strcmp(name + n_digits, ".png");
 }
 
-static trk_status check_file(const place *output, const places *inputs, const char *video)
+/* A state is written beside its place and renamed, by the run that has read it. */
+static int is_state_of_same_run(const place *output, const place *input)
+{
+    return !strcmp(output->role, "--save-state") && !strcmp(input->role, "the state of --resume") &&
+           output->where == input->where;
+}
+
+static trk_status check_file(const place *output, const places *inputs)
 {
     for (size_t i = 0; i < inputs->n_items; i++) {
         const place *input = &inputs->items[i];
         if (S_ISDIR(input->self.st_mode)) {
-            if (output->has_parent && is_same_inode(&output->parent, &input->self))
+            if (output->has_parent && place_is_inode(&output->parent, &input->self))
                 return TRK_FAIL(TRK_E_ARGUMENT, "%s: %s lies in the folder of the video, %s: expected another folder",
-                                output->role, output->path, video);
-        } else if (is_same_place(output, input))
-            return TRK_FAIL(TRK_E_ARGUMENT, "%s: %s is %s, and would be overwritten", output->role, output->path,
-                            input->role);
+                                output->role, output->path, input->path);
+        } else if (!is_state_of_same_run(output, input) &&
+                   (place_is_same(output, input) || (output->numbered && place_is_numbered(output, input))))
+            return TRK_FAIL(TRK_E_ARGUMENT, "%s: %s is %s%s%s, and would be overwritten", output->role, output->path,
+                            input->role, of_line(output, input), line_name(output, input));
     }
     return TRK_OK;
 }
 
-/* is_masks: the folder gets images named by number; else only .npy files, which no other input or output is. */
-static trk_status check_folder(const char *role, const char *folder, int is_masks, const places *inputs,
-                               const places *written)
+static trk_status check_folder_of_video(const place *folder, const places *inputs)
 {
-    struct stat self;
-    if (!folder || stat(folder, &self))
-        return TRK_OK;
-    for (size_t i = 0; i < inputs->n_items; i++) {
+    for (size_t i = 0; i < inputs->n_items; i++)
+        if (folder->exists && S_ISDIR(inputs->items[i].self.st_mode) &&
+            place_is_inode(&folder->self, &inputs->items[i].self))
+            return TRK_FAIL(TRK_E_ARGUMENT, "%s: %s is the folder of the video: expected another folder", folder->role,
+                            folder->path);
+    return TRK_OK;
+}
+
+/* A folder of --masks gets images named by number; one of --logits only .npy files, which nothing else is. */
+static trk_status check_masks(const place *folder, const places *inputs, const places *files)
+{
+    for (size_t i = 0; folder->exists && i < inputs->n_items; i++) {
         const place *input = &inputs->items[i];
-        if (S_ISDIR(input->self.st_mode) && is_same_inode(&self, &input->self))
-            return TRK_FAIL(TRK_E_ARGUMENT, "%s: %s is the folder of the video: expected another folder", role, folder);
-        if (is_masks && input->has_parent && is_same_inode(&self, &input->parent) && is_name_of_frame(input->name))
+        if (input->has_parent && place_is_inode(&folder->self, &input->parent) && is_name_of_frame(input->name))
             return TRK_FAIL(TRK_E_ARGUMENT, "%s: %s holds %s, %s, which could be overwritten: expected another folder",
-                            role, folder, input->role, input->name);
+                            folder->role, folder->path, input->role, input->name);
     }
-    for (size_t i = 0; is_masks && i < written->n_items; i++) {
-        const place *output = &written->items[i];
-        if (output->has_parent && is_same_inode(&self, &output->parent) && is_name_of_frame(output->name))
+    for (size_t i = 0; folder->exists && i < files->n_items; i++) {
+        const place *output = &files->items[i];
+        if (output->has_parent && place_is_inode(&folder->self, &output->parent) && is_name_of_frame(output->name))
             return TRK_FAIL(TRK_E_ARGUMENT, "%s: %s is a name that --masks may use: expected another one", output->role,
                             output->path);
     }
     return TRK_OK;
 }
 
-static trk_status check_pairs(const places *written)
+/* is_sure: 0 where it depends on the objects. */
+static trk_status refuse_pair(const place *a, const place *b, int is_sure)
 {
-    for (size_t i = 1; i < written->n_items; i++)
-        for (size_t j = 0; j < i; j++)
-            if (is_same_place(&written->items[i], &written->items[j]))
-                return TRK_FAIL(TRK_E_ARGUMENT, "%s: %s is also the file of %s: expected another one",
-                                written->items[i].role, written->items[i].path, written->items[j].role);
+    return in_line(a, TRK_FAIL(TRK_E_ARGUMENT, "%s: %s %s also the file of %s%s%s: expected another one", a->role,
+                               a->path, is_sure ? "is" : "may be", b->role, of_line(a, b), line_name(a, b)));
+}
+
+static trk_status check_pairs(const places *list)
+{
+    for (size_t i = 1; i < list->n_items; i++)
+        for (size_t j = 0; j < i; j++) {
+            const place *a = &list->items[i], *b = &list->items[j];
+            const int is_same = place_is_same(a, b);
+            if (is_same || (a->numbered && place_is_numbered(a, b)) || (b->numbered && place_is_numbered(b, a)))
+                return refuse_pair(a, b, is_same);
+        }
     return TRK_OK;
 }
 
+static trk_status check(const everything *all)
+{
+    trk_status rc = TRK_OK;
+    for (size_t i = 0; i < all->files.n_items && !rc; i++)
+        rc = in_line(&all->files.items[i], check_file(&all->files.items[i], &all->inputs));
+    for (size_t i = 0; i < all->masks.n_items && !rc; i++) {
+        rc = check_folder_of_video(&all->masks.items[i], &all->inputs);
+        rc = in_line(&all->masks.items[i], rc ? rc : check_masks(&all->masks.items[i], &all->inputs, &all->files));
+    }
+    for (size_t i = 0; i < all->logits.n_items && !rc; i++)
+        rc = in_line(&all->logits.items[i], check_folder_of_video(&all->logits.items[i], &all->inputs));
+    TRK_CHECK(rc);
+    TRK_CHECK(check_pairs(&all->files));
+    TRK_CHECK(check_pairs(&all->masks));
+    TRK_CHECK(check_pairs(&all->logits));
+done:
+    return rc;
+}
+
+/* --- the two uses ----------------------------------------------------------------------------------------------- */
+
 trk_status conflicts_refuse(const options *wanted, const char *model, const int *ids, size_t n_ids)
 {
-    places inputs = {0}, written = {0};
+    everything all = {{0}, {0}, {0}, {0}};
     trk_status rc = TRK_OK;
     if (wanted->boxes && !strcmp(wanted->boxes, "-") && n_ids > 1)
         return TRK_FAIL(TRK_E_ARGUMENT,
                         "--boxes: - takes the boxes of one object: expected a file name with %zu objects", n_ids);
-    TRK_CHECK(collect_inputs(&inputs, wanted, model));
-    TRK_CHECK(collect_outputs(&written, wanted, ids, n_ids));
-    for (size_t i = 0; i < written.n_items; i++)
-        TRK_CHECK(check_file(&written.items[i], &inputs, wanted->operands[0]));
-    TRK_CHECK(check_folder("--masks", wanted->masks, 1, &inputs, &written));
-    TRK_CHECK(check_folder("--logits", wanted->logits, 0, &inputs, &written));
-    TRK_CHECK(check_pairs(&written));
+    TRK_CHECK(collect(&all, wanted, NULL));
+    TRK_CHECK(places_add_input(&all.inputs, "the model", model, NULL));
+    TRK_CHECK(collect_boxes(&all, wanted, ids, n_ids));
+    TRK_CHECK(check(&all));
 done:
-    places_free(&inputs);
-    places_free(&written);
+    everything_free(&all);
+    return rc;
+}
+
+trk_status conflicts_refuse_jobs(const options *wanted, const job_list *list)
+{
+    everything all = {{0}, {0}, {0}, {0}};
+    trk_status rc = TRK_OK;
+    TRK_CHECK(places_add_input(&all.inputs, "the file of --list", wanted->list, NULL));
+    TRK_CHECK(places_add_output(&all.files, "--memory-report", wanted->memory_report_file, NULL));
+    for (size_t i = 0; i < list->n_items; i++)
+        TRK_CHECK(collect_job(&all, &list->items[i]));
+    TRK_CHECK(check(&all));
+done:
+    everything_free(&all);
     return rc;
 }

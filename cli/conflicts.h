@@ -3,10 +3,13 @@
 #ifndef TRK_CLI_CONFLICTS_H
 #define TRK_CLI_CONFLICTS_H
 
-#include "options.h"
+#include "job_list.h"
 
 /* model: the model's file. ids: [n_ids] all objects of the run, on which the names of --boxes depend. The prompts are
  * loaded by now. TRK_E_ARGUMENT names the option and the file. */
 trk_status conflicts_refuse(const options *wanted, const char *model, const int *ids, size_t n_ids);
+/* All lines of --list against each other; wanted: the command line. What --boxes will be called is not known yet: any
+ * name it may take counts. */
+trk_status conflicts_refuse_jobs(const options *wanted, const job_list *list);
 
 #endif

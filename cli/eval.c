@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "heap.h"
 #include "png_header.h"
 #include "video.h"
 
@@ -24,14 +25,14 @@ static int is_png(const struct dirent *entry)
 
 static trk_status read_mask(trk_image *out, const char *folder, const char *name)
 {
-    char *path;
-    if (asprintf(&path, "%s/%s", folder, name) < 0)
+    char *path = trk_heap_format("path", "%s/%s", folder, name);
+    if (!path)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", folder);
     trk_status rc = trk_image_read(out, path, 1);
     const int colour_type = png_header_colour_type(path);
     if (!rc && colour_type != PNG_PALETTE && colour_type != PNG_GRAY && colour_type != PNG_GRAY_ALPHA)
         rc = TRK_FAIL(TRK_E_FORMAT, "%s: expected a palette PNG or a gray one", path);
-    free(path);
+    trk_heap_release(path);
     return rc;
 }
 
@@ -120,7 +121,7 @@ trk_status eval_folders(const char *masks_folder, const char *truth_folder)
     for (int i = 0; i < n_files && !rc; i++)
         rc = compare_file(scores, masks_folder, truth_folder, files[i]->d_name);
     for (int i = 0; i < n_files; i++)
-        free(files[i]);
-    free(files);
+        free(files[i]); /* libc allocated it, in scandir */
+    free(files);        /* libc allocated it, in scandir */
     return rc ? rc : print_scores(scores, truth_folder);
 }

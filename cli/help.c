@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The text of --help: one screen, defaults from the constants that set them. */
+ * The text of --help: short, with defaults from the constants that set them. */
 #include "options.h"
 
 void options_print_help(FILE *stream)
@@ -27,8 +27,20 @@ void options_print_help(FILE *stream)
             "                                   (default: auto, auto, as many threads as cores)\n"
             "  --fill-holes N                   fill holes up to N low-resolution pixels (%d; 0 = none)\n"
             "  --no-binarize, --no-stability    memory of prompted frames from logits; no mask fall-back\n"
-            "  --no-postprocess                 all three off\n",
+            "  --no-postprocess                 all three off\n"
+            "  --correct-as-condition           prompts on tracked frames are read as long as the first ones\n",
             OPTIONS_DEFAULT_MODEL, OPTIONS_DEFAULT_FILL_HOLES);
+    fprintf(stream,
+            "Memory (results do not depend on the budget or on sweeping)\n"
+            "  --memory-budget 2GiB|0.8         bytes (MB, MiB, ...) or a share of what is free; a run that may\n"
+            "                                   need more is refused\n"
+            "  --plan, --reserve                print what it may need, and end; take that at the first frame\n"
+            "  --sweep-every N | --sweep-above SHARE | --sweep-never    when features of frames go (every 1)\n"
+            "  --max-prompts-in-memory N|all    prompted frames an object reads, nearest first (%d)\n"
+            "  --memory-dtype bf16|f32|f16|q8, --older-memory-dtype TYPE[@AGE]   of memories (bf16; from AGE %d)\n"
+            "  --history N|all                  further frames remembered (0), for saved states\n"
+            "  --save-state FILE, --resume FILE at the end, to go on later where it ended\n",
+            OPTIONS_DEFAULT_MAX_PROMPTS, OPTIONS_DEFAULT_OLDER_AFTER);
     fprintf(stream,
             "Output\n"
             "  -o, --overlay FILE.mp4|.mkv|.mov video with the objects drawn in (lower ids on top)\n"
@@ -36,6 +48,8 @@ void options_print_help(FILE *stream)
             "                                   low-resolution float32 .npy per frame and object\n"
             "  --jsonl FILE|-, --boxes FILE     boxes, scores, RLE per frame; x,y,w,h lines (_ID per object)\n"
             "  --sheet FILE.png                 contact sheet of the overlay\n"
+            "Many videos\n"
+            "  --list FILE, --jobs K            lines VIDEO PROMPT... [OPTION...]; K at once (1) over one model\n"
             "Diagnostics\n"
             "  -q, --quiet   -v, --verbose   --memory-report[=FILE.json]   -h, --help   --version\n"
             "  Exit status: 0 done, 1 failed, 2 misuse, 130 stopped by Ctrl-C (outputs are whole up to there).\n"

@@ -2,9 +2,9 @@
 #include "info.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "describe.h"
+#include "heap.h"
 #include "model_path.h"
 #include "text_file.h"
 
@@ -19,8 +19,8 @@ trk_status info_print(const char *model, const char *config)
     if (text)
         fputs(text, stdout); /* also of a file that is no usable model, as far as it could be told */
 done:
-    free(path);
-    free(json);
-    free(text);
+    trk_heap_release(path);
+    trk_heap_release(json);
+    trk_heap_release(text);
     return rc;
 }

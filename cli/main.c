@@ -9,15 +9,17 @@
 
 #include "eval.h"
 #include "info.h"
+#include "jobs.h"
 #include "options.h"
 #include "report.h"
 #include "run.h"
+#include "session.h"
 
 enum { EXIT_MISUSE = 2, EXIT_SIGNAL_BASE = 128 };
 
 static void stop(int signal_number)
 {
-    run_stop_signal = signal_number;
+    session_stop_signal = signal_number;
 }
 
 /* The first Ctrl-C ends the run after the current frame, a second one at once. Writing to a closed pipe or past a file
@@ -47,7 +49,7 @@ static void print_version(void)
     printf("track %s\n%s\n%s\n", trk_version(), trk_build_info(), trk_video_versions());
 }
 
-static trk_status run_command(options *wanted)
+static trk_status run_command(options *wanted, int argc, char **argv)
 {
     switch (wanted->command) {
     case COMMAND_HELP:
@@ -61,7 +63,7 @@ static trk_status run_command(options *wanted)
     case COMMAND_EVAL:
         return eval_folders(wanted->operands[0], wanted->operands[1]);
     case COMMAND_TRACK:
-        return run_track(wanted);
+        return wanted->list ? jobs_run(wanted, argc, argv) : run_track(wanted);
     }
     return TRK_E_ARGUMENT;
 }
@@ -76,7 +78,7 @@ int main(int argc, char **argv)
     else {
         trk_video_set_verbose(wanted.verbose);
         trk_set_log(log_line, NULL, wanted.verbose ? LOG_DEBUG : LOG_WARNING);
-        rc = run_command(&wanted);
+        rc = run_command(&wanted, argc, argv);
         if (!rc && (fflush(stdout) || ferror(stdout)))
             rc = TRK_FAIL(TRK_E_IO, "standard output: write failed: %s", strerror(errno));
         if (rc)
@@ -85,5 +87,5 @@ int main(int argc, char **argv)
     options_free(&wanted);
     if (rc)
         return rc == TRK_E_ARGUMENT ? EXIT_MISUSE : EXIT_FAILURE;
-    return run_stop_signal ? EXIT_SIGNAL_BASE + run_stop_signal : EXIT_SUCCESS;
+    return session_stop_signal ? EXIT_SIGNAL_BASE + session_stop_signal : EXIT_SUCCESS;
 }

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "heap.h"
+
 #ifndef TRK_SOURCE_MODELS
 #error "TRK_SOURCE_MODELS: the folder of shipped models in the source tree"
 #endif
@@ -24,18 +26,18 @@ static int is_file(const char *path)
     return !stat(path, &state) && S_ISREG(state.st_mode);
 }
 
-/* "FOLDER/NAME.safetensors" into *path if there is such a file. */
-static int try_folder(const char *folder, const char *name, char **path)
+/* "FOLDER/NAME.safetensors" into *path if there is such a file; else TRK_E_NOT_FOUND, with no text recorded. */
+static trk_status try_folder(const char *folder, const char *name, char **path)
 {
-    if (asprintf(path, "%s/%s.safetensors", folder, name) < 0) {
-        *path = NULL;
-        return 0;
+    char *candidate = trk_heap_format("path", "%s/%s.safetensors", folder, name);
+    if (!candidate)
+        return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", name);
+    if (is_file(candidate)) {
+        *path = candidate;
+        return TRK_OK;
     }
-    if (is_file(*path))
-        return 1;
-    free(*path);
-    *path = NULL;
-    return 0;
+    trk_heap_release(candidate);
+    return TRK_E_NOT_FOUND;
 }
 
 static const char *installed_models(char folder[PATH_MAX])
@@ -57,12 +59,17 @@ trk_status model_path_find(const char *model, char **path)
     char installed[PATH_MAX];
     const char *folders[] = {getenv("TRK_MODEL_DIR"), installed_models(installed), TRK_SOURCE_MODELS};
     if (!is_plain_name(model) || is_file(model)) {
-        *path = strdup(model);
-        return *path ? TRK_OK : TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", model);
+        char *copy = trk_heap_text("path", model);
+        if (!copy)
+            return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", model);
+        *path = copy;
+        return TRK_OK;
     }
-    for (int i = 0; i < 3; i++)
-        if (folders[i] && *folders[i] && try_folder(folders[i], model, path))
-            return TRK_OK;
+    for (int i = 0; i < 3; i++) {
+        trk_status rc = folders[i] && *folders[i] ? try_folder(folders[i], model, path) : TRK_E_NOT_FOUND;
+        if (rc != TRK_E_NOT_FOUND)
+            return rc;
+    }
     return TRK_FAIL(TRK_E_NOT_FOUND, "%s: no such file, and no model of that name in %s%s%s, %s", model,
                     folders[0] ? folders[0] : "", folders[0] ? ", " : "", folders[1] ? folders[1] : "", folders[2]);
 }

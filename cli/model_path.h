@@ -6,8 +6,8 @@
 #include "error.h"
 
 /* A file is taken as it is; else NAME.safetensors is looked for in the folder of the environment variable
- * TRK_MODEL_DIR, in ../share/track/models beside the command, and in the source tree it was built from. *path is the
- * caller's to free. TRK_E_NOT_FOUND lists the places. */
+ * TRK_MODEL_DIR, in ../share/track/models beside the command, and in the source tree it was built from. *path is
+ * released with trk_heap_release. TRK_E_NOT_FOUND lists the places. */
 trk_status model_path_find(const char *model, char **path);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One table of the options, and one switch that stores their values. */
+ * One table of the options, each with the function that stores its value. */
 #include "options.h"
 
-#include <stdlib.h>
+#include <limits.h>
 #include <string.h>
 
-#include "number.h"
+#include "option_values.h"
 
 typedef enum option_id {
     START,
@@ -25,12 +25,27 @@ typedef enum option_id {
     FILL_HOLES,
     NO_BINARIZE,
     NO_STABILITY,
+    CORRECT_AS_CONDITION,
+    MEMORY_BUDGET,
+    PLAN,
+    RESERVE,
+    SWEEP_EVERY,
+    SWEEP_ABOVE,
+    SWEEP_NEVER,
+    MAX_PROMPTS,
+    HISTORY,
+    MEMORY_DTYPE,
+    OLDER_MEMORY_DTYPE,
     OVERLAY,
     MASKS,
     JSONL,
     BOXES,
     LOGITS,
     SHEET,
+    SAVE_STATE,
+    RESUME,
+    LIST,
+    JOBS,
     QUIET,
     VERBOSE,
     MEMORY_REPORT,
@@ -39,181 +54,206 @@ typedef enum option_id {
 } option_id;
 
 typedef enum option_value { VALUE_NONE, VALUE_NEEDED, VALUE_OPTIONAL } option_value;
+typedef enum option_scope { ONE_VIDEO, WHOLE_COMMAND } option_scope; /* the latter can not stand in a line of --list */
+
+struct option_entry;
+typedef trk_status store_function(options *out, const struct option_entry *entry, const char *value);
+static store_function store_input, store_model, store_memory, store_file, store_switch;
 
 static const struct option_entry {
     const char *name;
     char letter; /* short form, or 0 */
     option_id id;
     option_value value;
+    option_scope scope;
+    store_function *store;
 } option_table[] = {
-    {"start", 0, START, VALUE_NEEDED},
-    {"frames", 0, FRAMES, VALUE_NEEDED},
-    {"reverse", 0, REVERSE, VALUE_NONE},
-    {"box", 0, BOX, VALUE_NEEDED},
-    {"point", 0, POINT, VALUE_NEEDED},
-    {"mask", 0, MASK, VALUE_NEEDED},
-    {"prompts", 0, PROMPTS, VALUE_NEEDED},
-    {"model", 'm', MODEL, VALUE_NEEDED},
-    {"model-config", 0, MODEL_CONFIG, VALUE_NEEDED},
-    {"device", 0, DEVICE, VALUE_NEEDED},
-    {"dtype", 0, DTYPE, VALUE_NEEDED},
-    {"threads", 0, THREADS, VALUE_NEEDED},
-    {"image-size", 0, IMAGE_SIZE, VALUE_NEEDED},
-    {"no-postprocess", 0, NO_POSTPROCESS, VALUE_NONE},
-    {"fill-holes", 0, FILL_HOLES, VALUE_NEEDED},
-    {"no-binarize", 0, NO_BINARIZE, VALUE_NONE},
-    {"no-stability", 0, NO_STABILITY, VALUE_NONE},
-    {"overlay", 'o', OVERLAY, VALUE_NEEDED},
-    {"masks", 0, MASKS, VALUE_NEEDED},
-    {"jsonl", 0, JSONL, VALUE_NEEDED},
-    {"boxes", 0, BOXES, VALUE_NEEDED},
-    {"logits", 0, LOGITS, VALUE_NEEDED},
-    {"sheet", 0, SHEET, VALUE_NEEDED},
-    {"quiet", 'q', QUIET, VALUE_NONE},
-    {"verbose", 'v', VERBOSE, VALUE_NONE},
-    {"memory-report", 0, MEMORY_REPORT, VALUE_OPTIONAL},
-    {"help", 'h', HELP, VALUE_NONE},
-    {"version", 0, VERSION, VALUE_NONE},
+    {"start", 0, START, VALUE_NEEDED, ONE_VIDEO, store_input},
+    {"frames", 0, FRAMES, VALUE_NEEDED, ONE_VIDEO, store_input},
+    {"reverse", 0, REVERSE, VALUE_NONE, ONE_VIDEO, store_switch},
+    {"box", 0, BOX, VALUE_NEEDED, ONE_VIDEO, store_input},
+    {"point", 0, POINT, VALUE_NEEDED, ONE_VIDEO, store_input},
+    {"mask", 0, MASK, VALUE_NEEDED, ONE_VIDEO, store_input},
+    {"prompts", 0, PROMPTS, VALUE_NEEDED, ONE_VIDEO, store_input},
+    {"model", 'm', MODEL, VALUE_NEEDED, WHOLE_COMMAND, store_model},
+    {"model-config", 0, MODEL_CONFIG, VALUE_NEEDED, WHOLE_COMMAND, store_model},
+    {"device", 0, DEVICE, VALUE_NEEDED, WHOLE_COMMAND, store_model},
+    {"dtype", 0, DTYPE, VALUE_NEEDED, WHOLE_COMMAND, store_model},
+    {"threads", 0, THREADS, VALUE_NEEDED, WHOLE_COMMAND, store_model},
+    {"image-size", 0, IMAGE_SIZE, VALUE_NEEDED, WHOLE_COMMAND, store_model},
+    {"no-postprocess", 0, NO_POSTPROCESS, VALUE_NONE, ONE_VIDEO, store_switch},
+    {"fill-holes", 0, FILL_HOLES, VALUE_NEEDED, ONE_VIDEO, store_model},
+    {"no-binarize", 0, NO_BINARIZE, VALUE_NONE, ONE_VIDEO, store_switch},
+    {"no-stability", 0, NO_STABILITY, VALUE_NONE, ONE_VIDEO, store_switch},
+    {"correct-as-condition", 0, CORRECT_AS_CONDITION, VALUE_NONE, ONE_VIDEO, store_switch},
+    {"memory-budget", 0, MEMORY_BUDGET, VALUE_NEEDED, WHOLE_COMMAND, store_memory},
+    {"plan", 0, PLAN, VALUE_NONE, WHOLE_COMMAND, store_switch},
+    {"reserve", 0, RESERVE, VALUE_NONE, ONE_VIDEO, store_switch},
+    {"sweep-every", 0, SWEEP_EVERY, VALUE_NEEDED, ONE_VIDEO, store_memory},
+    {"sweep-above", 0, SWEEP_ABOVE, VALUE_NEEDED, ONE_VIDEO, store_memory},
+    {"sweep-never", 0, SWEEP_NEVER, VALUE_NONE, ONE_VIDEO, store_memory},
+    {"max-prompts-in-memory", 0, MAX_PROMPTS, VALUE_NEEDED, ONE_VIDEO, store_memory},
+    {"history", 0, HISTORY, VALUE_NEEDED, ONE_VIDEO, store_memory},
+    {"memory-dtype", 0, MEMORY_DTYPE, VALUE_NEEDED, ONE_VIDEO, store_memory},
+    {"older-memory-dtype", 0, OLDER_MEMORY_DTYPE, VALUE_NEEDED, ONE_VIDEO, store_memory},
+    {"overlay", 'o', OVERLAY, VALUE_NEEDED, ONE_VIDEO, store_file},
+    {"masks", 0, MASKS, VALUE_NEEDED, ONE_VIDEO, store_file},
+    {"jsonl", 0, JSONL, VALUE_NEEDED, ONE_VIDEO, store_file},
+    {"boxes", 0, BOXES, VALUE_NEEDED, ONE_VIDEO, store_file},
+    {"logits", 0, LOGITS, VALUE_NEEDED, ONE_VIDEO, store_file},
+    {"sheet", 0, SHEET, VALUE_NEEDED, ONE_VIDEO, store_file},
+    {"save-state", 0, SAVE_STATE, VALUE_NEEDED, ONE_VIDEO, store_file},
+    {"resume", 0, RESUME, VALUE_NEEDED, ONE_VIDEO, store_file},
+    {"list", 0, LIST, VALUE_NEEDED, WHOLE_COMMAND, store_file},
+    {"jobs", 0, JOBS, VALUE_NEEDED, WHOLE_COMMAND, store_input},
+    {"quiet", 'q', QUIET, VALUE_NONE, WHOLE_COMMAND, store_switch},
+    {"verbose", 'v', VERBOSE, VALUE_NONE, WHOLE_COMMAND, store_switch},
+    {"memory-report", 0, MEMORY_REPORT, VALUE_OPTIONAL, WHOLE_COMMAND, store_memory},
+    {"help", 'h', HELP, VALUE_NONE, WHOLE_COMMAND, store_switch},
+    {"version", 0, VERSION, VALUE_NONE, WHOLE_COMMAND, store_switch},
 };
 
 /* --- values ----------------------------------------------------------------------------------------------------- */
 
-static trk_status whole_value(const char *name, const char *value, int64_t low, int64_t high, int64_t *out)
+static trk_status store_sweep(options *out, const struct option_entry *entry, const char *value)
 {
-    int64_t any;
-    if (number_whole(value, low, high, out))
-        return TRK_OK;
-    if (!number_whole(value, INT64_MIN, INT64_MAX, &any))
-        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected a whole number, got \"%s\"", name, value);
-    if (any > high)
-        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected at most %lld, got %s", name, (long long)high, value);
-    return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected %lld or more, got %s", name, (long long)low, value);
+    static const trk_sweep policies[] = {TRK_SWEEP_EVERY, TRK_SWEEP_ABOVE, TRK_SWEEP_NEVER};
+    if (out->sweep_option && strcmp(out->sweep_option, entry->name))
+        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: --%s is given too: expected one of them", entry->name,
+                        out->sweep_option);
+    out->sweep_option = entry->name;
+    out->sweep = policies[entry->id - SWEEP_EVERY];
+    if (entry->id == SWEEP_EVERY)
+        return option_int(entry->name, value, 1, INT_MAX, &out->sweep_every);
+    return entry->id == SWEEP_ABOVE ? option_sweep_above(out, value) : TRK_OK;
 }
 
-static trk_status int_value(const char *name, const char *value, int low, int high, int *out)
+static trk_status store_max_prompts(options *out, const struct option_entry *entry, const char *value)
 {
     int64_t wide;
-    trk_status rc = whole_value(name, value, low, high, &wide);
+    trk_status rc = option_whole_or_all(entry->name, value, 1, INT_MAX, &wide);
     if (!rc)
-        *out = (int)wide;
+        out->max_prompts = (int)wide;
     return rc;
 }
 
-static trk_status device_value(options *out, const char *value)
+static trk_status store_memory(options *out, const struct option_entry *entry, const char *value)
 {
-    int64_t index = 0;
-    if (!strcmp(value, "auto"))
-        out->device = TRK_DEVICE_AUTO;
-    else if (!strcmp(value, "cpu"))
-        out->device = TRK_DEVICE_CPU;
-    else if (!strcmp(value, "reference"))
-        out->device = TRK_DEVICE_REFERENCE;
-    else if (!strcmp(value, "cuda") || (!strncmp(value, "cuda:", 5) && number_whole(value + 5, 0, 255, &index)))
-        out->device = TRK_DEVICE_CUDA;
-    else
-        return TRK_FAIL(TRK_E_ARGUMENT, "--device: expected auto, cpu, cuda, cuda:N or reference, got \"%s\"", value);
-    out->device_index = (int)index;
-    return TRK_OK;
+    switch (entry->id) {
+    case MEMORY_BUDGET:
+        return option_budget(out, value);
+    case MAX_PROMPTS:
+        return store_max_prompts(out, entry, value);
+    case HISTORY:
+        return option_whole_or_all(entry->name, value, 0, INT64_MAX / 2, &out->history);
+    case MEMORY_DTYPE:
+        return option_memory_dtype(out, value);
+    case OLDER_MEMORY_DTYPE:
+        return option_older_memory_dtype(out, value);
+    case MEMORY_REPORT:
+        out->memory_report = 1;
+        return value ? option_path(entry->name, value, &out->memory_report_file) : TRK_OK;
+    default:
+        return store_sweep(out, entry, value);
+    }
 }
 
-static trk_status dtype_value(options *out, const char *value)
+static trk_status store_model(options *out, const struct option_entry *entry, const char *value)
 {
-    static const char *const names[] = {"auto", "f32", "bf16"};
-    static const trk_precision precisions[] = {TRK_PRECISION_AUTO, TRK_PRECISION_F32, TRK_PRECISION_BF16};
-    for (int i = 0; i < 3; i++)
-        if (!strcmp(value, names[i])) {
-            out->precision = precisions[i];
-            return TRK_OK;
-        }
-    return TRK_FAIL(TRK_E_ARGUMENT, "--dtype: expected auto, f32 or bf16, got \"%s\"", value);
+    switch (entry->id) {
+    case MODEL:
+        return option_path(entry->name, value, &out->model);
+    case MODEL_CONFIG:
+        return option_path(entry->name, value, &out->model_config);
+    case DEVICE:
+        return option_device(out, value);
+    case DTYPE:
+        return option_dtype(out, value);
+    case THREADS:
+        return option_int(entry->name, value, 1, OPTIONS_MOST_THREADS, &out->threads);
+    case IMAGE_SIZE:
+        return option_int(entry->name, value, 16, OPTIONS_MOST_IMAGE_SIZE, &out->image_size);
+    default:
+        return option_int(entry->name, value, 0, 1 << 24, &out->fill_holes);
+    }
 }
 
-static trk_status path_value(const char *name, const char *value, const char **out)
+static trk_status store_file(options *out, const struct option_entry *entry, const char *value)
 {
-    if (!*value)
-        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected a file or folder, got \"\"", name);
-    *out = value;
-    return TRK_OK;
+    switch (entry->id) {
+    case MASKS:
+        return option_path(entry->name, value, &out->masks);
+    case JSONL:
+        return option_path(entry->name, value, &out->jsonl);
+    case BOXES:
+        return option_path(entry->name, value, &out->boxes);
+    case LOGITS:
+        return option_path(entry->name, value, &out->logits);
+    case SHEET:
+        return option_path(entry->name, value, &out->sheet);
+    case SAVE_STATE:
+        return option_path(entry->name, value, &out->save_state);
+    case RESUME:
+        return option_path(entry->name, value, &out->resume);
+    case LIST:
+        return option_path(entry->name, value, &out->list);
+    default:
+        return option_overlay(entry->name, value, &out->overlay);
+    }
 }
 
-static trk_status overlay_value(options *out, const char *value)
-{
-    static const char *const suffixes[] = {".mp4", ".mkv", ".mov"};
-    const char *dot = strrchr(value, '.');
-    for (int i = 0; dot && i < 3; i++)
-        if (!strcasecmp(dot, suffixes[i]))
-            return path_value("overlay", value, &out->overlay);
-    return TRK_FAIL(TRK_E_ARGUMENT, "--overlay: expected a file name ending in .mp4, .mkv or .mov, got \"%s\"", value);
-}
-
-static trk_status store(options *out, const struct option_entry *entry, const char *value)
+static trk_status store_input(options *out, const struct option_entry *entry, const char *value)
 {
     switch (entry->id) {
     case START:
-        return whole_value(entry->name, value, 0, INT64_MAX / 2, &out->start);
+        return option_whole(entry->name, value, 0, INT64_MAX / 2, &out->start);
     case FRAMES:
-        return whole_value(entry->name, value, 1, INT64_MAX / 2, &out->n_frames);
-    case REVERSE:
-        out->reverse = 1;
-        break;
+        return option_whole(entry->name, value, 1, INT64_MAX / 2, &out->n_frames);
+    case JOBS:
+        return option_int(entry->name, value, 1, OPTIONS_MOST_JOBS, &out->jobs);
     case BOX:
         return prompts_parse(&out->prompts, PROMPT_BOX, value);
     case POINT:
         return prompts_parse(&out->prompts, PROMPT_POINT, value);
     case MASK:
         return prompts_parse(&out->prompts, PROMPT_MASK, value);
-    case PROMPTS:
+    default:
         return prompts_parse_file(&out->prompts, value);
-    case MODEL:
-        return path_value(entry->name, value, &out->model);
-    case MODEL_CONFIG:
-        return path_value(entry->name, value, &out->model_config);
-    case DEVICE:
-        return device_value(out, value);
-    case DTYPE:
-        return dtype_value(out, value);
-    case THREADS:
-        return int_value(entry->name, value, 1, OPTIONS_MOST_THREADS, &out->threads);
-    case IMAGE_SIZE:
-        return int_value(entry->name, value, 16, OPTIONS_MOST_IMAGE_SIZE, &out->image_size);
+    }
+}
+
+static trk_status store_switch(options *out, const struct option_entry *entry, const char *value)
+{
+    switch (entry->id) {
+    case REVERSE:
+        out->reverse = 1;
+        break;
     case NO_POSTPROCESS:
         out->binarize = out->stability = out->fill_holes = 0;
         break;
-    case FILL_HOLES:
-        return int_value(entry->name, value, 0, 1 << 24, &out->fill_holes);
     case NO_BINARIZE:
         out->binarize = 0;
         break;
     case NO_STABILITY:
         out->stability = 0;
         break;
-    case OVERLAY:
-        return overlay_value(out, value);
-    case MASKS:
-        return path_value(entry->name, value, &out->masks);
-    case JSONL:
-        return path_value(entry->name, value, &out->jsonl);
-    case BOXES:
-        return path_value(entry->name, value, &out->boxes);
-    case LOGITS:
-        return path_value(entry->name, value, &out->logits);
-    case SHEET:
-        return path_value(entry->name, value, &out->sheet);
+    case CORRECT_AS_CONDITION:
+        out->correct_as_condition = 1;
+        break;
+    case PLAN:
+        out->plan = 1;
+        break;
+    case RESERVE:
+        out->reserve = 1;
+        break;
     case QUIET:
         out->quiet = 1;
         break;
     case VERBOSE:
         out->verbose = 1;
         break;
-    case MEMORY_REPORT:
-        out->memory_report = 1;
-        return value ? path_value(entry->name, value, &out->memory_report_file) : TRK_OK;
-    case HELP:
-        out->command = COMMAND_HELP;
-        break;
-    case VERSION:
-        out->command = COMMAND_VERSION;
-        break;
+    default:
+        out->command = entry->id == HELP ? COMMAND_HELP : COMMAND_VERSION;
     }
     return TRK_OK;
 }
@@ -232,10 +272,18 @@ static const struct option_entry *find_option(const char *text, size_t n_name, i
     return NULL;
 }
 
-/* Reads the option at argv[*at] and moves *at to its last word. */
-static trk_status parse_option(options *out, int argc, char **argv, int *at)
+/* The words of a line, of which argv[at] is the one being read. */
+typedef struct word_list {
+    int argc, at;
+    char **argv;
+    int in_list; /* 1: a line of --list */
+    int n_operands, only_operands;
+    const char *extra; /* the first operand too many */
+} word_list;
+
+static trk_status parse_option(options *out, word_list *words)
 {
-    const char *word = argv[*at];
+    const char *word = words->argv[words->at];
     const int is_long = word[1] == '-';
     const char *name = word + 1 + is_long;
     const size_t n_name = is_long ? strcspn(name, "=") : strlen(name);
@@ -243,17 +291,40 @@ static trk_status parse_option(options *out, int argc, char **argv, int *at)
     const char *value = is_long && name[n_name] ? name + n_name + 1 : NULL;
     if (!entry)
         return TRK_FAIL(TRK_E_ARGUMENT, "%.*s: no such option", (int)(n_name + 1 + (size_t)is_long), word);
+    if (words->in_list && entry->scope == WHOLE_COMMAND)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: is for all videos: expected on the command line", entry->name);
     if (entry->value == VALUE_NONE && value)
         return TRK_FAIL(TRK_E_ARGUMENT, "--%s: takes no value, got \"%s\"", entry->name, value);
     if (entry->value == VALUE_NEEDED && !value) {
-        if (*at + 1 >= argc)
+        if (words->at + 1 >= words->argc)
             return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected a value after it", entry->name);
-        value = argv[++*at];
+        value = words->argv[++words->at];
     }
-    return store(out, entry, value);
+    return entry->store(out, entry, value);
 }
 
-static trk_status check_operands(const options *self, int n_operands, const char *extra)
+static trk_status parse_words(options *out, word_list *words)
+{
+    const int most_operands = out->command == COMMAND_EVAL ? 2 : 1;
+    for (; words->at < words->argc; words->at++) {
+        const char *word = words->argv[words->at];
+        trk_status rc = TRK_OK;
+        if (words->only_operands || *word != '-' || !word[1]) {
+            if (words->n_operands < most_operands)
+                out->operands[words->n_operands++] = word;
+            else
+                words->extra = words->extra ? words->extra : word;
+        } else if (!strcmp(word, "--"))
+            words->only_operands = 1;
+        else
+            rc = parse_option(out, words);
+        if (rc)
+            return rc;
+    }
+    return TRK_OK;
+}
+
+static trk_status check_operands(const options *self, const word_list *words)
 {
     static const struct {
         int needed;
@@ -263,48 +334,72 @@ static trk_status check_operands(const options *self, int n_operands, const char
         [COMMAND_INFO] = {1, "a model: track info MODEL"},
         [COMMAND_EVAL] = {2, "two folders: track eval MASKS_DIR TRUTH_DIR"},
     };
-    if (self->command == COMMAND_HELP || self->command == COMMAND_VERSION)
-        return TRK_OK;
-    if (extra)
-        return TRK_FAIL(TRK_E_ARGUMENT, "unexpected \"%s\": expected %s", extra, commands[self->command].usage);
-    if (n_operands < commands[self->command].needed)
+    if (words->extra)
+        return TRK_FAIL(TRK_E_ARGUMENT, "unexpected \"%s\": expected %s", words->extra, commands[self->command].usage);
+    if (words->n_operands < commands[self->command].needed)
         return TRK_FAIL(TRK_E_ARGUMENT, "expected %s", commands[self->command].usage);
-    if (self->command == COMMAND_TRACK && !self->prompts.n_items)
+    if (self->command == COMMAND_TRACK && !self->prompts.n_items && !self->resume)
         return TRK_FAIL(TRK_E_ARGUMENT, "nothing to follow: expected at least one --box, --point, --mask or --prompts");
     return TRK_OK;
 }
 
-trk_status options_parse(options *out, int argc, char **argv)
+static trk_status check_list(const options *self)
 {
-    int n_operands = 0, only_operands = 0, at = 1;
-    const char *extra = NULL;
+    if (self->operands[0])
+        return TRK_FAIL(TRK_E_ARGUMENT, "unexpected \"%s\": with --list the videos stand in its file",
+                        self->operands[0]);
+    if (self->plan)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--plan: expected one video, not --list");
+    return TRK_OK;
+}
+
+static trk_status check(const options *self, const word_list *words)
+{
+    if (self->command == COMMAND_HELP || self->command == COMMAND_VERSION)
+        return TRK_OK;
+    if (self->command == COMMAND_TRACK && self->list)
+        return check_list(self);
+    if (self->jobs)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--jobs: expected --list too");
+    return check_operands(self, words);
+}
+
+static trk_status parse_command_line(options *out, word_list *words)
+{
     *out = (options){.start = -1,
                      .n_frames = -1,
                      .model = OPTIONS_DEFAULT_MODEL,
                      .fill_holes = OPTIONS_DEFAULT_FILL_HOLES,
                      .binarize = 1,
-                     .stability = 1};
-    if (argc > 1 && !strcmp(argv[1], "info"))
+                     .stability = 1,
+                     .max_prompts = OPTIONS_DEFAULT_MAX_PROMPTS};
+    if (words->argc > 1 && !strcmp(words->argv[1], "info"))
         out->command = COMMAND_INFO;
-    if (argc > 1 && !strcmp(argv[1], "eval"))
+    if (words->argc > 1 && !strcmp(words->argv[1], "eval"))
         out->command = COMMAND_EVAL;
-    for (at += out->command != COMMAND_TRACK; at < argc; at++) {
-        const char *word = argv[at];
-        const int needed = out->command == COMMAND_EVAL ? 2 : 1;
-        if (only_operands || *word != '-' || !word[1]) {
-            if (n_operands < needed)
-                out->operands[n_operands++] = word;
-            else
-                extra = extra ? extra : word;
-        } else if (!strcmp(word, "--"))
-            only_operands = 1;
-        else {
-            trk_status rc = parse_option(out, argc, argv, &at);
-            if (rc)
-                return rc;
-        }
-    }
-    return check_operands(out, n_operands, extra);
+    words->at = 1 + (out->command != COMMAND_TRACK);
+    return parse_words(out, words);
+}
+
+trk_status options_parse(options *out, int argc, char **argv)
+{
+    word_list words = {.argc = argc, .argv = argv};
+    trk_status rc = parse_command_line(out, &words);
+    return rc ? rc : check(out, &words);
+}
+
+trk_status options_parse_job(options *out, int argc, char **argv, size_t n_words, char **words)
+{
+    word_list defaults = {.argc = argc, .argv = argv};
+    word_list line = {.argc = (int)n_words, .argv = words, .in_list = 1};
+    trk_status rc = parse_command_line(out, &defaults);
+    out->list = NULL;
+    out->jobs = out->memory_report = 0;
+    out->memory_report_file = NULL;
+    out->sweep_option = NULL; /* a line may choose another one */
+    if (!rc)
+        rc = parse_words(out, &line);
+    return rc ? rc : check(out, &line);
 }
 
 void options_free(options *self)

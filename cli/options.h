@@ -8,10 +8,13 @@
 #include "prompts.h"
 #include "track.h"
 
-#define OPTIONS_DEFAULT_MODEL      "demo-m"
-#define OPTIONS_DEFAULT_FILL_HOLES 8
-#define OPTIONS_MOST_THREADS       1024
-#define OPTIONS_MOST_IMAGE_SIZE    16384
+#define OPTIONS_DEFAULT_MODEL       "demo-m"
+#define OPTIONS_DEFAULT_FILL_HOLES  8
+#define OPTIONS_DEFAULT_MAX_PROMPTS 8 /* that an object reads, as the library's default */
+#define OPTIONS_DEFAULT_OLDER_AFTER 3 /* frames */
+#define OPTIONS_MOST_THREADS        1024
+#define OPTIONS_MOST_IMAGE_SIZE     16384
+#define OPTIONS_MOST_JOBS           256
 
 typedef enum options_command {
     COMMAND_TRACK,
@@ -35,9 +38,25 @@ typedef struct options {
     trk_precision precision;
     int threads, image_size; /* 0: default */
     int fill_holes;          /* area in low-resolution pixels; 0 = none */
-    int binarize, stability;
+    int binarize, stability, correct_as_condition;
+    /* memory */
+    size_t memory_budget; /* bytes; 0: memory_share of what is free; that 0 too: not given */
+    double memory_share;
+    trk_sweep sweep;
+    const char *sweep_option; /* the one that set it, without dashes; NULL: none */
+    int sweep_every;          /* 0: not given */
+    double sweep_above;       /* 0: not given */
+    int max_prompts;          /* -1: all */
+    int64_t history;          /* -1: all */
+    trk_memory_type memory_type, older_memory_type;
+    int older_after; /* 0: older_memory_type is not given */
+    int reserve, plan;
     /* output; NULL: not wanted */
     const char *overlay, *masks, *jsonl, *boxes, *logits, *sheet;
+    const char *save_state, *resume; /* the second is an input */
+    /* many videos */
+    const char *list; /* NULL: one video */
+    int jobs;         /* at once; 0: not given */
     /* diagnostics */
     int quiet, verbose, memory_report;
     const char *memory_report_file; /* NULL: standard error */
@@ -45,6 +64,9 @@ typedef struct options {
 
 /* TRK_E_ARGUMENT: misuse. Fills *out with what needs options_free also on failure. */
 trk_status options_parse(options *out, int argc, char **argv);
+/* A line of the file of --list: its words on top of the options of the command line, which are defaults there, but for
+ * --list, --jobs and --memory-report. Strings are borrowed from both. */
+trk_status options_parse_job(options *out, int argc, char **argv, size_t n_words, char **words);
 void options_free(options *self);
 void options_print_help(FILE *stream);
 

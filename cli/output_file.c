@@ -2,22 +2,23 @@
 #include "output_file.h"
 
 #include <errno.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "heap.h"
+
 static trk_status open_temporary(output_file *file)
 {
-    if (asprintf(&file->temporary, "%s.part-%ld", file->path, (long)getpid()) < 0) {
-        file->temporary = NULL;
+    file->temporary = trk_heap_format("path", "%s.part-%ld", file->path, (long)getpid());
+    if (!file->temporary)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", file->path);
-    }
     file->stream = fopen(file->temporary, "we");
     if (file->stream)
         return TRK_OK;
     trk_status rc = TRK_FAIL(TRK_E_IO, "%s: cannot be written: %s", file->path, strerror(errno));
-    free(file->temporary);
+    trk_heap_release(file->temporary);
     file->temporary = NULL;
     return rc;
 }
@@ -26,7 +27,7 @@ trk_status output_file_open(output_file *file, const char *path)
 {
     struct stat state;
     *file = (output_file){0};
-    file->path = strdup(path);
+    file->path = trk_heap_text("path", path);
     if (!file->path)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
     if (!strcmp(path, "-")) {
@@ -77,7 +78,7 @@ trk_status output_file_finish(output_file *file)
         if (fclose(stream) || (file->temporary && rename(file->temporary, file->path)))
             rc = write_failed(file);
         else {
-            free(file->temporary);
+            trk_heap_release(file->temporary);
             file->temporary = NULL;
         }
     }
@@ -91,15 +92,15 @@ void output_file_discard(output_file *file)
         fclose(file->stream);
     if (file->temporary)
         unlink(file->temporary);
-    free(file->temporary);
-    free(file->path);
+    trk_heap_release(file->temporary);
+    trk_heap_release(file->path);
     *file = (output_file){0};
 }
 
 trk_status output_folder_create(const char *path, int *created)
 {
     trk_status rc = TRK_OK;
-    char *copy = strdup(path);
+    char *copy = trk_heap_text("path", path);
     if (!copy)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
     *created = 0;
@@ -121,6 +122,6 @@ trk_status output_folder_create(const char *path, int *created)
         rc = TRK_FAIL(TRK_E_IO, "%s: cannot be written: is not a folder", path);
     if (!rc && access(path, W_OK | X_OK))
         rc = TRK_FAIL(TRK_E_IO, "%s: cannot be written: %s", path, strerror(errno));
-    free(copy);
+    trk_heap_release(copy);
     return rc;
 }

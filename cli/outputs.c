@@ -3,10 +3,12 @@
 #include "outputs.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "failure.h"
+#include "heap.h"
 #include "npy.h"
 #include "output_file.h"
 #include "overlay.h"
@@ -32,15 +34,24 @@ struct outputs {
     output_file contact_probe; /* shows early that FILE.png cannot be written */
 };
 
+static void *allocate(size_t bytes)
+{
+    return trk_heap_allocate(TRK_MEM_SCRATCH, "outputs", bytes);
+}
+
+static void *zeroed(size_t n, size_t size)
+{
+    return trk_heap_zeroed(TRK_MEM_SCRATCH, "outputs", n, size);
+}
+
 char *outputs_boxes_path(const char *path, int object, int several)
 {
-    char *out;
     const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
     if (!several)
-        return strdup(path);
+        return trk_heap_text("name of a file", path);
     if (!dot || (slash && dot < slash) || dot == path || dot[-1] == '/')
         dot = path + strlen(path);
-    return asprintf(&out, "%.*s_%d%s", (int)(dot - path), path, object, dot) < 0 ? NULL : out;
+    return trk_heap_format("name of a file", "%.*s_%d%s", (int)(dot - path), path, object, dot);
 }
 
 /* --- opening ---------------------------------------------------------------------------------------------------- */
@@ -52,13 +63,13 @@ static trk_status no_memory(void)
 
 static trk_status open_boxes(outputs *self)
 {
-    self->boxes = calloc(self->n_records, sizeof *self->boxes);
+    self->boxes = zeroed(self->n_records, sizeof *self->boxes);
     if (!self->boxes)
         return no_memory();
     for (size_t i = 0; i < self->n_records; i++) {
         char *path = outputs_boxes_path(self->wanted->boxes, self->records[i].object, self->n_records > 1);
         trk_status rc = path ? output_file_open(&self->boxes[i], path) : no_memory();
-        free(path);
+        trk_heap_release(path);
         if (rc)
             return trk_fail_prefix(rc, "--boxes");
     }
@@ -74,8 +85,8 @@ static trk_status open_masks(outputs *self)
     trk_status rc = output_folder_create(self->wanted->masks, &self->masks_created);
     if (rc)
         return trk_fail_prefix(rc, "--masks");
-    self->palette = malloc(PALETTE_SIZE * sizeof *self->palette);
-    self->indices = malloc((size_t)self->width * (size_t)self->height);
+    self->palette = allocate(PALETTE_SIZE * sizeof *self->palette);
+    self->indices = allocate((size_t)self->width * (size_t)self->height);
     if (!self->palette || !self->indices)
         return no_memory();
     palette_fill(self->palette);
@@ -96,7 +107,7 @@ static trk_status open_pictures(outputs *self, const trk_video_info *info)
         TRK_CHECK(sheet_create(&self->contact, self->width, self->height));
     }
     if (wanted->sheet && !wanted->overlay) {
-        self->scratch = malloc((size_t)self->width * (size_t)self->height * 3);
+        self->scratch = allocate((size_t)self->width * (size_t)self->height * 3);
         if (!self->scratch)
             return no_memory();
     }
@@ -113,15 +124,15 @@ done:
 trk_status outputs_open(outputs **out, const options *wanted, const trk_video_info *info, const int *ids, size_t n_ids)
 {
     trk_status rc = TRK_OK;
-    outputs *self = calloc(1, sizeof *self);
+    outputs *self = zeroed(1, sizeof *self);
     if (!self)
         return no_memory();
     self->wanted = wanted;
     self->width = info->width;
     self->height = info->height;
     self->n_records = n_ids;
-    self->records = calloc(n_ids, sizeof *self->records);
-    self->mask = malloc((size_t)info->width * (size_t)info->height);
+    self->records = zeroed(n_ids, sizeof *self->records);
+    self->mask = allocate((size_t)info->width * (size_t)info->height);
     if (!self->records || !self->mask)
         TRK_CHECK(no_memory());
     for (size_t i = 0; i < n_ids; i++)
@@ -144,20 +155,14 @@ done:
 
 /* --- writing ---------------------------------------------------------------------------------------------------- */
 
-static trk_status library_failure(trk_status rc)
-{
-    char text[1024];
-    snprintf(text, sizeof text, "%s", trk_last_error());
-    return TRK_FAIL(rc, "%s", text);
-}
-
 static trk_status write_logits(const outputs *self, const trk_result *result, int object)
 {
-    char *path;
-    if (asprintf(&path, "%s/%05" PRId64 "_%d.npy", self->wanted->logits, result->frame, object) < 0)
+    char *path = trk_heap_format("name of a file", "%s/%05" PRId64 "_%d.npy", self->wanted->logits, result->frame,
+                                 object);
+    if (!path)
         return no_memory();
     trk_status rc = npy_write(path, result->logits, result->mask_size, result->mask_size);
-    free(path);
+    trk_heap_release(path);
     return rc;
 }
 
@@ -177,14 +182,14 @@ static trk_status take_object(outputs *self, record *self_record, trk_tracker *t
     if (rc == TRK_E_NOT_FOUND)
         return TRK_OK; /* starts on a later frame */
     if (rc)
-        return library_failure(rc);
+        return failure_of_library(rc);
     self_record->object_score = result.object_score;
     self_record->iou = result.iou;
     if (self->wanted->logits)
         TRK_CHECK(write_logits(self, &result, self_record->object));
     rc = trk_tracker_mask(tracker, self_record->object, self->mask, self->width);
     if (rc)
-        return library_failure(rc);
+        return failure_of_library(rc);
     self_record->where = region_of_mask(self->mask, self->width, self->height, self->width);
     if (self->wanted->jsonl)
         TRK_CHECK(rle_encode(&self_record->runs, self->mask, self->width, self->height, self->width));
@@ -233,12 +238,12 @@ done:
 
 static trk_status write_indices(const outputs *self, int64_t frame)
 {
-    char *path;
-    if (asprintf(&path, "%s/%05" PRId64 ".png", self->wanted->masks, frame) < 0)
+    char *path = trk_heap_format("name of a file", "%s/%05" PRId64 ".png", self->wanted->masks, frame);
+    if (!path)
         return no_memory();
     trk_status rc = trk_image_write_indexed(path, self->indices, self->width, self->height, self->width,
                                             (const uint8_t(*)[3])self->palette);
-    free(path);
+    trk_heap_release(path);
     return rc;
 }
 
@@ -283,7 +288,7 @@ static trk_status finish_sheet(outputs *self)
     if (rc)
         return rc;
     rc = trk_image_write_rgb(self->wanted->sheet, picture.rgb, picture.width, picture.height, picture.stride);
-    free(picture.rgb);
+    trk_heap_release(picture.rgb);
     return rc;
 }
 
@@ -302,17 +307,19 @@ done:
     return rc;
 }
 
-/* Folders made for a run that then wrote nothing: removes the innermost `created` ones if they are empty. */
+/* Folders made for a run that then wrote nothing: removes the innermost `created` ones if they are empty. Allocates
+ * nothing, as this also follows a failed allocation. */
 static void remove_empty_folders(const char *path, int created)
 {
-    char *copy = created ? strdup(path) : NULL;
-    for (; copy && created > 0 && !rmdir(copy); created--) {
+    char copy[PATH_MAX];
+    if (!created || strlen(path) >= sizeof copy)
+        return;
+    for (strcpy(copy, path); created > 0 && !rmdir(copy); created--) {
         char *slash = strrchr(copy, '/');
         if (!slash)
             break;
         *slash = 0;
     }
-    free(copy);
 }
 
 void outputs_destroy(outputs **handle)
@@ -333,12 +340,12 @@ void outputs_destroy(outputs **handle)
     }
     remove_empty_folders(self->wanted->masks, self->masks_created);
     remove_empty_folders(self->wanted->logits, self->logits_created);
-    free(self->boxes);
-    free(self->records);
-    free(self->mask);
-    free(self->indices);
-    free(self->palette);
-    free(self->scratch);
-    free(self);
+    trk_heap_release(self->boxes);
+    trk_heap_release(self->records);
+    trk_heap_release(self->mask);
+    trk_heap_release(self->indices);
+    trk_heap_release(self->palette);
+    trk_heap_release(self->scratch);
+    trk_heap_release(self);
     *handle = NULL;
 }

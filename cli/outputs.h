@@ -19,7 +19,8 @@ trk_status outputs_finish(outputs *self);
 /* NULL-safe; without finish, takes away what is not whole. */
 void outputs_destroy(outputs **handle);
 
-/* FILE for one object, else FILE with _ID before its suffix: the caller's to free, NULL when out of memory. */
+/* FILE for one object, else FILE with _ID before its suffix: the caller's (trk_heap_release), NULL when out of
+ * memory. */
 char *outputs_boxes_path(const char *path, int object, int several);
 
 #endif

@@ -4,8 +4,9 @@
 #include "overlay.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "heap.h"
 
 enum { OUTSIDE = 0, CONTOUR = 1, INSIDE = 2 };
 
@@ -26,17 +27,17 @@ int overlay_line_width(int height)
 
 trk_status overlay_create(overlay **out, int width, int height)
 {
-    overlay *self = calloc(1, sizeof *self);
+    overlay *self = trk_heap_zeroed(TRK_MEM_FRAME, "overlay", 1, sizeof *self);
     if (!self)
         return TRK_FAIL(TRK_E_MEMORY, "overlay: out of memory");
     self->width = width;
     self->height = height;
     self->radius = overlay_line_width(height);
-    self->padded = malloc((size_t)width + 2 * (size_t)self->radius);
-    self->row_eroded = malloc((size_t)width * (size_t)height);
-    self->classes = malloc((size_t)width);
-    self->solid = malloc(3 * (size_t)width);
-    self->translucent = malloc(3 * (size_t)width * sizeof *self->translucent);
+    self->padded = trk_heap_allocate(TRK_MEM_FRAME, "overlay", (size_t)width + 2 * (size_t)self->radius);
+    self->row_eroded = trk_heap_allocate(TRK_MEM_FRAME, "overlay", (size_t)width * (size_t)height);
+    self->classes = trk_heap_allocate(TRK_MEM_FRAME, "overlay", (size_t)width);
+    self->solid = trk_heap_allocate(TRK_MEM_FRAME, "overlay", 3 * (size_t)width);
+    self->translucent = trk_heap_allocate(TRK_MEM_FRAME, "overlay", 3 * (size_t)width * sizeof *self->translucent);
     if (!self->padded || !self->row_eroded || !self->classes || !self->solid || !self->translucent) {
         overlay_destroy(&self);
         return TRK_FAIL(TRK_E_MEMORY, "overlay of %d x %d pixels: out of memory", width, height);
@@ -49,12 +50,12 @@ void overlay_destroy(overlay **handle)
 {
     if (!*handle)
         return;
-    free((*handle)->padded);
-    free((*handle)->row_eroded);
-    free((*handle)->classes);
-    free((*handle)->solid);
-    free((*handle)->translucent);
-    free(*handle);
+    trk_heap_release((*handle)->padded);
+    trk_heap_release((*handle)->row_eroded);
+    trk_heap_release((*handle)->classes);
+    trk_heap_release((*handle)->solid);
+    trk_heap_release((*handle)->translucent);
+    trk_heap_release(*handle);
     *handle = NULL;
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "heap.h"
 #include "number.h"
 #include "png_header.h"
 #include "prompts_internal.h"
@@ -17,17 +18,18 @@ static const char *const forms[] = {"--box [ID@FRAME:]x,y,w,h", "--point [ID@FRA
 
 static void prompt_free(prompt *item)
 {
-    free(item->path);
-    free(item->file);
-    free(item->where);
+    trk_heap_release(item->path);
+    trk_heap_release(item->file);
+    trk_heap_release(item->where);
     trk_image_free(&item->mask);
+    *item = (prompt){0};
 }
 
 void prompts_free(prompt_list *list)
 {
     for (size_t i = 0; i < list->n_items; i++)
         prompt_free(&list->items[i]);
-    free(list->items);
+    trk_heap_release(list->items);
     *list = (prompt_list){0};
 }
 
@@ -35,7 +37,7 @@ trk_status prompts_append(prompt_list *list, prompt *item)
 {
     if (list->n_items == list->capacity) {
         size_t grown = list->capacity ? 2 * list->capacity : 8;
-        prompt *items = realloc(list->items, grown * sizeof *items);
+        prompt *items = trk_heap_resize(list->items, TRK_MEM_SCRATCH, "prompts", grown * sizeof *items);
         if (!items) {
             prompt_free(item);
             return TRK_FAIL(TRK_E_MEMORY, "prompts: out of memory");
@@ -120,9 +122,8 @@ trk_status prompts_parse(prompt_list *list, prompt_kind kind, const char *text)
         return TRK_FAIL(TRK_E_ARGUMENT, "%.*s: expected %s%s, got \"%s\"", (int)(space - forms[kind]), forms[kind],
                         space + 1, value ? "" : " with an ID from 1 to 2147483647", text);
     }
-    if (asprintf(&item.where, "%.*s %s", (int)strcspn(forms[kind], " "), forms[kind], text) < 0)
-        item.where = NULL;
-    item.path = kind == PROMPT_MASK ? strdup(value) : NULL;
+    item.where = trk_heap_format("prompts", "%.*s %s", (int)strcspn(forms[kind], " "), forms[kind], text);
+    item.path = kind == PROMPT_MASK ? trk_heap_text("path", value) : NULL;
     if (!item.where || (kind == PROMPT_MASK && !item.path)) {
         prompt_free(&item);
         return TRK_FAIL(TRK_E_MEMORY, "prompts: out of memory");
@@ -132,10 +133,14 @@ trk_status prompts_parse(prompt_list *list, prompt_kind kind, const char *text)
 
 /* --- objects ---------------------------------------------------------------------------------------------------- */
 
-static int is_named(const prompt *items, size_t n, int object)
+/* 1 if one of the first n prompts, or an object there is already, has that id. */
+static int is_named(const prompt_list *list, size_t n, int object)
 {
     for (size_t i = 0; i < n; i++)
-        if (items[i].object == object)
+        if (list->items[i].object == object)
+            return 1;
+    for (size_t i = 0; i < list->n_taken; i++)
+        if (list->taken[i] == object)
             return 1;
     return 0;
 }
@@ -150,7 +155,7 @@ static void name_object(prompt_list *list, size_t at)
         item->follows = 1;
         return;
     }
-    for (item->object = 1; is_named(list->items, at, item->object);)
+    for (item->object = 1; is_named(list, at, item->object);)
         item->object++;
 }
 
@@ -176,9 +181,9 @@ static trk_status split_mask(prompt_list *list, size_t at, const uint8_t present
         if (!present[value])
             continue;
         prompt piece = {.kind = PROMPT_MASK, .object = value, .frame = whole.frame, .mask = whole.mask};
-        piece.where = strdup(whole.where);
-        piece.path = strdup(whole.path);
-        piece.mask.data = malloc(n_pixels);
+        piece.where = trk_heap_text("prompts", whole.where);
+        piece.path = trk_heap_text("path", whole.path);
+        piece.mask.data = trk_heap_allocate(TRK_MEM_FRAME, "mask of a prompt", n_pixels);
         if (!piece.where || !piece.path || !piece.mask.data) {
             prompt_free(&piece);
             rc = TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", whole.where);
@@ -279,7 +284,7 @@ static int compare_ids(const void *a, const void *b)
 
 trk_status prompts_objects(const prompt_list *list, int **ids, size_t *n_ids)
 {
-    int *sorted = malloc((list->n_items + 1) * sizeof *sorted);
+    int *sorted = trk_heap_allocate(TRK_MEM_SCRATCH, "prompts", (list->n_items + 1) * sizeof *sorted);
     if (!sorted)
         return TRK_FAIL(TRK_E_MEMORY, "prompts: out of memory");
     for (size_t i = 0; i < list->n_items; i++)

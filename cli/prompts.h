@@ -29,6 +29,8 @@ typedef struct prompt {
 typedef struct prompt_list {
     prompt *items; /* owned */
     size_t n_items, capacity;
+    const int *taken; /* [n_taken] ids of objects there are already, which new ones do not get; borrowed until load */
+    size_t n_taken;
 } prompt_list;
 
 /* One option's text, "[ID@FRAME:]..."; TRK_E_ARGUMENT says what the form is. */
@@ -44,7 +46,7 @@ trk_status prompts_load(prompt_list *list);
 trk_status prompts_resolve(prompt_list *list, int64_t first_frame, int reverse, int width, int height);
 trk_status prompts_apply(const prompt_list *list, trk_tracker *tracker);
 
-/* Object ids, ascending, without repetition: *ids is the caller's to free. */
+/* Object ids, ascending, without repetition: *ids is released with trk_heap_release. */
 trk_status prompts_objects(const prompt_list *list, int **ids, size_t *n_ids);
 /* The frame, in order of processing, on which the first object starts. */
 int64_t prompts_first_frame(const prompt_list *list, int reverse);

@@ -5,7 +5,7 @@
 
 #include "prompts.h"
 
-/* Takes over what item owns, also on failure. */
+/* Takes over what item owns, also on failure: *item is zeroed. */
 trk_status prompts_append(prompt_list *list, prompt *item);
 
 #endif

@@ -4,11 +4,11 @@
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
+#include "heap.h"
 #include "prompts_internal.h"
 
 typedef struct entry {
@@ -41,10 +41,12 @@ static trk_status append_entry(prompt_list *list, const entry *at, prompt item)
 {
     item.object = at->object;
     item.frame = at->frame;
-    item.file = strdup(at->file);
-    if (!item.file || asprintf(&item.where, "%s: prompts[%zu]", at->file, at->index) < 0) {
-        free(item.path);
-        free(item.file);
+    item.file = trk_heap_text("path", at->file);
+    item.where = trk_heap_format("prompts", "%s: prompts[%zu]", at->file, at->index);
+    if (!item.file || !item.where) {
+        trk_heap_release(item.path);
+        trk_heap_release(item.file);
+        trk_heap_release(item.where);
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", at->file);
     }
     return prompts_append(list, &item);
@@ -81,7 +83,8 @@ static trk_status add_mask(prompt_list *list, const entry *at, const json_t *val
     if (!name || !*name)
         return bad_entry(at, "mask", "the name of an image file");
     int n_folder = *name == '/' || !slash ? 0 : (int)(slash + 1 - at->file);
-    if (asprintf(&item.path, "%.*s%s", n_folder, at->file, name) < 0)
+    item.path = trk_heap_format("path", "%.*s%s", n_folder, at->file, name);
+    if (!item.path)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", at->file);
     return append_entry(list, at, item);
 }

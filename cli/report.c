@@ -1,23 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report.h"
 
+#include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
-static atomic_int status_drawn; /* library threads log too */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of standard error and of status_drawn */
+static int status_drawn;
+
+static void clear(void)
+{
+    if (status_drawn)
+        fputs("\r\033[K", stderr);
+    status_drawn = 0;
+}
 
 void report_clear(void)
 {
-    if (atomic_exchange(&status_drawn, 0))
-        fputs("\r\033[K", stderr);
+    pthread_mutex_lock(&mutex);
+    clear();
+    pthread_mutex_unlock(&mutex);
 }
 
 void report_status(const char *text)
 {
+    pthread_mutex_lock(&mutex);
     fprintf(stderr, "\r%s\033[K", text);
     fflush(stderr);
     status_drawn = 1;
+    pthread_mutex_unlock(&mutex);
 }
 
 void report_line(const char *format, ...)
@@ -30,6 +41,8 @@ void report_line(const char *format, ...)
     for (char *c = text; *c; c++)
         if ((unsigned char)*c < 32 || *c == 127)
             *c = '?';
-    report_clear();
+    pthread_mutex_lock(&mutex);
+    clear();
     fprintf(stderr, "track: %s\n", text);
+    pthread_mutex_unlock(&mutex);
 }

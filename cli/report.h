@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Standard error: whole lines "track: ...", and the one status line of a terminal that is drawn over itself. */
+ * Standard error: whole lines "track: ...", and the one status line of a terminal that is drawn over itself. Thread
+ * safe. */
 #ifndef TRK_CLI_REPORT_H
 #define TRK_CLI_REPORT_H
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rle.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "heap.h"
 
 /* data, or a larger block in its place whose contents are those of data; NULL when out of memory. */
 static void *reserve(void *data, size_t *capacity, size_t needed, size_t element_bytes)
@@ -10,7 +11,7 @@ static void *reserve(void *data, size_t *capacity, size_t needed, size_t element
     if (needed <= *capacity)
         return data;
     size_t grown = needed + needed / 2;
-    void *moved = realloc(data, grown * element_bytes);
+    void *moved = trk_heap_resize(data, TRK_MEM_FRAME, "run lengths", grown * element_bytes);
     if (moved)
         *capacity = grown;
     return moved;
@@ -127,8 +128,8 @@ no_memory:
 
 void rle_free(rle *out)
 {
-    free(out->counts);
-    free(out->text);
-    free(out->column_starts);
+    trk_heap_release(out->counts);
+    trk_heap_release(out->text);
+    trk_heap_release(out->column_starts);
     *out = (rle){0};
 }

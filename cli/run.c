@@ -3,120 +3,21 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "conflicts.h"
-#include "memory_report.h"
-#include "model_path.h"
-#include "outputs.h"
-#include "progress.h"
+#include "failure.h"
+#include "heap.h"
 #include "report.h"
-
-volatile sig_atomic_t run_stop_signal;
-
-enum { PICTURES_AHEAD = 3 }; /* decoded ahead of the one being tracked */
-
-typedef struct run {
-    options *wanted;
-    trk_video_reader *reader;
-    const trk_video_info *info;
-    trk_picture *picture;     /* borrowed from the reader, to be released */
-    int64_t n_damaged_before; /* packets and frames lost up to the first picture, and up to the queue's length after */
-    char *model_path;         /* owned */
-    trk_model *model;
-    trk_tracker *tracker;
-    outputs *written;
-    int *ids; /* owned */
-    size_t n_ids;
-    int64_t first_prompt; /* frames before it are passed on without tracking */
-    int64_t last_frame;   /* the last one processed */
-    int started;          /* 1: the frame of the first prompt was reached */
-    double first_pts, last_pts;
-    trk_status read_status; /* how reading ended: TRK_END, or the failure that ended it early */
-    char read_failure[512]; /* its text */
-    progress shown;
-} run;
-
-static trk_status library_failure(trk_status rc)
-{
-    char text[1024];
-    snprintf(text, sizeof text, "%s", trk_last_error());
-    return TRK_FAIL(rc, "%s", text);
-}
-
-/* --- before the first frame ------------------------------------------------------------------------------------- */
-
-static trk_status open_video(run *self)
-{
-    const options *wanted = self->wanted;
-    const trk_video_params params = {
-        .start = wanted->start, .n_frames = wanted->n_frames, .reverse = wanted->reverse, .queue = PICTURES_AHEAD};
-    trk_status rc = trk_video_open(&self->reader, wanted->operands[0], &params);
-    if (rc < 0)
-        return rc;
-    self->info = trk_video_get_info(self->reader);
-    self->n_damaged_before = trk_video_damaged(self->reader);
-    if (rc == TRK_OK)
-        rc = trk_video_read(self->reader, &self->picture);
-    if (rc == TRK_END)
-        return TRK_FAIL(TRK_E_FORMAT, "%s: no frame to process", wanted->operands[0]);
-    return rc;
-}
-
-static trk_status settle_prompts(run *self)
-{
-    options *wanted = self->wanted;
-    trk_status rc = TRK_OK;
-    TRK_CHECK(prompts_load(&wanted->prompts));
-    TRK_CHECK(prompts_resolve(&wanted->prompts, self->picture->index, wanted->reverse, self->info->width,
-                              self->info->height));
-    TRK_CHECK(prompts_objects(&wanted->prompts, &self->ids, &self->n_ids));
-    self->first_prompt = prompts_first_frame(&wanted->prompts, wanted->reverse);
-done:
-    return rc;
-}
-
-static trk_status check_files(run *self)
-{
-    trk_status rc = model_path_find(self->wanted->model, &self->model_path);
-    if (rc)
-        return trk_fail_prefix(rc, "--model");
-    return conflicts_refuse(self->wanted, self->model_path, self->ids, self->n_ids);
-}
-
-static trk_status load_model(run *self)
-{
-    const options *wanted = self->wanted;
-    trk_model_params params = TRK_MODEL_PARAMS_INIT;
-    params.device = wanted->device;
-    params.device_index = wanted->device_index;
-    params.precision = wanted->precision;
-    params.threads = wanted->threads;
-    params.image_size = wanted->image_size;
-    params.config_path = wanted->model_config;
-    trk_status rc = trk_model_load(&self->model, self->model_path, &params);
-    if (rc) {
-        library_failure(rc);
-        if (rc == TRK_E_MODEL && !strstr(trk_error_text(), self->model_path))
-            trk_fail_prefix(rc, self->model_path);
-    }
-    return rc;
-}
-
-static trk_status create_tracker(run *self)
-{
-    const options *wanted = self->wanted;
-    trk_tracker_params params = TRK_TRACKER_PARAMS_INIT;
-    params.reverse = wanted->reverse;
-    params.binarize = wanted->binarize ? TRK_ON : TRK_OFF;
-    params.stability = wanted->stability ? TRK_ON : TRK_OFF;
-    params.fill_holes = wanted->fill_holes ? wanted->fill_holes : -1;
-    trk_status rc = trk_tracker_create(&self->tracker, self->model, &params);
-    return rc ? library_failure(rc) : prompts_apply(&wanted->prompts, self->tracker);
-}
+#include "run_internal.h"
 
 /* --- the frames ------------------------------------------------------------------------------------------------- */
+
+/* Keeps the failure that ends the frames early, with the outputs whole up to there. Returns rc. */
+static trk_status broken_off(run *self, trk_status rc)
+{
+    self->end_status = rc;
+    snprintf(self->end_failure, sizeof self->end_failure, "%s", trk_error_text());
+    return rc;
+}
 
 static trk_status push(run *self, const trk_picture *picture)
 {
@@ -127,7 +28,10 @@ static trk_status push(run *self, const trk_picture *picture)
                              .strides = {picture->stride},
                              .index = picture->index};
     trk_status rc = trk_tracker_push(self->tracker, &frame);
-    return rc ? library_failure(rc) : TRK_OK;
+    if (!rc)
+        return TRK_OK;
+    self->push_failed = 1;
+    return broken_off(self, failure_of_library(rc));
 }
 
 static trk_status track_frame(run *self, const trk_picture *picture)
@@ -142,30 +46,39 @@ static trk_status track_frame(run *self, const trk_picture *picture)
     self->first_pts = self->shown.n_done ? self->first_pts : picture->pts;
     self->last_pts = picture->pts;
     self->last_frame = picture->index;
-    if (trk_tracker_memory(self->tracker, &use))
-        use.total_now = 0;
-    progress_step(&self->shown, use.total_now);
+    if (progress_step(&self->shown)) {
+        if (trk_tracker_memory(self->tracker, &use))
+            use.total_now = 0;
+        progress_draw(&self->shown, use.total_now);
+    }
 done:
     return rc;
 }
 
+/* Takes the picture and reads the next one. TRK_END after the last. */
+static trk_status pass_frame(run *self)
+{
+    trk_status rc = track_frame(self, self->picture);
+    if (rc)
+        return rc;
+    trk_video_release(self->reader, self->picture);
+    self->picture = NULL;
+    if (session_stop_signal)
+        return TRK_END;
+    rc = trk_video_read(self->reader, &self->picture);
+    return rc < 0 ? broken_off(self, rc) : rc;
+}
+
+/* TRK_OK also where they ended early and what was tracked before is kept: finish() reports the rest. */
 static trk_status track_frames(run *self)
 {
-    trk_status rc = TRK_OK;
-    do {
-        TRK_CHECK(track_frame(self, self->picture));
-        trk_video_release(self->reader, self->picture);
-        self->picture = NULL;
-        if (run_stop_signal)
-            return TRK_OK;
-        rc = trk_video_read(self->reader, &self->picture);
-    } while (rc == TRK_OK);
-    self->read_status = rc;
-    if (rc < 0)
-        snprintf(self->read_failure, sizeof self->read_failure, "%s", trk_error_text());
-    return TRK_OK; /* what was tracked before is kept; finish() reports the rest */
-done:
-    return rc;
+    trk_status rc;
+    do
+        rc = pass_frame(self);
+    while (rc == TRK_OK);
+    if (rc < 0 && !self->end_status)
+        return rc;
+    return self->end_status < 0 && !self->shown.n_done ? trk_fail(self->end_status, "%s", self->end_failure) : TRK_OK;
 }
 
 /* --- after the last --------------------------------------------------------------------------------------------- */
@@ -174,8 +87,8 @@ static void warn_of_damage(run *self)
 {
     const int64_t n_damaged = trk_video_damaged(self->reader);
     if (n_damaged)
-        report_line("warning: %s: %" PRId64 " damaged packet%s skipped", self->wanted->operands[0], n_damaged,
-                    n_damaged == 1 ? "" : "s");
+        report_line("%swarning: %s: %" PRId64 " damaged packet%s skipped", self->prefix, self->wanted->operands[0],
+                    n_damaged, n_damaged == 1 ? "" : "s");
 }
 
 static void warn_of_missed_prompts(const run *self)
@@ -184,7 +97,7 @@ static void warn_of_missed_prompts(const run *self)
     for (size_t i = 0; i < list->n_items; i++) {
         const int64_t frame = list->items[i].frame;
         if (self->wanted->reverse ? frame < self->last_frame : frame > self->last_frame)
-            report_line("warning: %s: frame %" PRId64 " was not reached, the last one was %" PRId64,
+            report_line("%swarning: %s: frame %" PRId64 " was not reached, the last one was %" PRId64, self->prefix,
                         list->items[i].where, frame, self->last_frame);
     }
 }
@@ -210,67 +123,103 @@ static int ended_early(const run *self)
 static trk_status report_end_of_video(run *self)
 {
     const char *path = self->wanted->operands[0];
-    if (run_stop_signal)
+    if (self->end_status < 0)
+        return TRK_FAIL(self->end_status, "%s (the outputs are whole up to there: frame %" PRId64 ")",
+                        self->end_failure, self->last_frame);
+    if (session_stop_signal)
         return TRK_OK;
-    if (self->read_status < 0)
-        return TRK_FAIL(self->read_status, "%s (the outputs are whole up to there: frame %" PRId64 ")",
-                        self->read_failure, self->last_frame);
     if (ended_early(self) && self->info->n_frames_exact)
         return TRK_FAIL(TRK_E_FORMAT,
                         "%s: ends early, after %" PRId64 " of %" PRId64 " frames (the outputs are whole up to there)",
                         path, self->shown.n_done, self->info->n_frames);
     if (ended_early(self))
-        report_line("warning: %s: ended after %" PRId64 " frames, about %" PRId64 " were expected", path,
-                    self->shown.n_done, self->info->n_frames);
+        report_line("%swarning: %s: ended after %" PRId64 " frames, about %" PRId64 " were expected", self->prefix,
+                    path, self->shown.n_done, self->info->n_frames);
     warn_of_damage(self);
     warn_of_missed_prompts(self);
     return TRK_OK;
 }
 
-static trk_status report_memory(const run *self)
+/* Tracking can go on after any end but one in the tracker itself. */
+static trk_status save_state(run *self)
 {
-    trk_memory_use use = {.struct_size = sizeof use};
-    trk_status rc = trk_tracker_memory(self->tracker, &use);
-    return rc ? library_failure(rc) : memory_report_write(self->wanted->memory_report_file, &use);
+    const char *path = self->wanted->save_state;
+    if (!path || self->push_failed)
+        return TRK_OK;
+    trk_status rc = trk_tracker_save(self->tracker, path);
+    if (rc) {
+        failure_of_library(rc);
+        trk_fail_prefix(rc, "--save-state");
+    }
+    return rc;
+}
+
+static void tell_of_prompts_left_out(const run *self)
+{
+    trk_tracker_info info = {.struct_size = sizeof info};
+    if (self->wanted->quiet || trk_tracker_get_info(self->tracker, &info) || !info.n_prompts_left_out)
+        return;
+    report_line("%s%" PRIu64 " times a prompted frame farther away was not read (--max-prompts-in-memory)",
+                self->prefix, info.n_prompts_left_out);
 }
 
 static trk_status finish(run *self)
 {
     trk_status rc = TRK_OK;
-    if (!self->started && !run_stop_signal)
+    if (!self->started && self->end_status >= 0 && !session_stop_signal)
         return TRK_FAIL(TRK_E_NOT_FOUND,
                         "nothing was followed: %s ends at frame %" PRId64 ", the first prompt is for frame %" PRId64,
                         self->wanted->operands[0], self->last_frame, self->first_prompt);
     TRK_CHECK(outputs_finish(self->written));
+    TRK_CHECK(save_state(self));
     TRK_CHECK(report_end_of_video(self));
-    progress_summary(&self->shown, self->n_ids);
-    if (self->wanted->memory_report)
-        TRK_CHECK(report_memory(self));
+    tell_of_prompts_left_out(self);
+    progress_summary(&self->shown, self->prefix, self->n_ids);
+    if (self->shared->wanted->memory_report)
+        TRK_CHECK(session_measure(self->shared, self->tracker));
 done:
+    return rc;
+}
+
+static trk_status track(run *self)
+{
+    trk_status rc = TRK_OK;
+    TRK_CHECK(outputs_open(&self->written, self->wanted, self->info, self->ids, self->n_ids));
+    progress_start(&self->shown, self->shared->together, self->wanted->quiet, self->info->n_frames,
+                   self->info->n_frames_exact);
+    TRK_CHECK(track_frames(self));
+    TRK_CHECK(finish(self));
+done:
+    return rc;
+}
+
+trk_status run_video(session *shared, options *wanted, const char *where)
+{
+    run self = {.shared = shared, .wanted = wanted};
+    if (where)
+        snprintf(self.prefix, sizeof self.prefix, "%.500s: ", where);
+    trk_status rc = run_prepare(&self);
+    if (!rc && !wanted->plan)
+        rc = track(&self);
+    outputs_destroy(&self.written);
+    trk_tracker_destroy(&self.tracker);
+    if (self.admitted)
+        session_leave(shared, plan_report_needs(&self.plan));
+    if (self.picture)
+        trk_video_release(self.reader, self.picture);
+    trk_video_close(&self.reader);
+    trk_heap_release(self.ids);
     return rc;
 }
 
 trk_status run_track(options *wanted)
 {
-    run self = {.wanted = wanted};
+    session shared;
     trk_status rc = TRK_OK;
-    TRK_CHECK(open_video(&self));
-    TRK_CHECK(settle_prompts(&self));
-    TRK_CHECK(check_files(&self));
-    TRK_CHECK(load_model(&self));
-    TRK_CHECK(create_tracker(&self));
-    TRK_CHECK(outputs_open(&self.written, wanted, self.info, self.ids, self.n_ids));
-    progress_start(&self.shown, wanted->quiet, self.info->n_frames, self.info->n_frames_exact);
-    TRK_CHECK(track_frames(&self));
-    TRK_CHECK(finish(&self));
+    TRK_CHECK(session_open(&shared, wanted));
+    TRK_CHECK(run_video(&shared, wanted, NULL));
+    TRK_CHECK(session_report(&shared));
 done:
-    outputs_destroy(&self.written);
-    trk_tracker_destroy(&self.tracker);
-    trk_model_destroy(&self.model);
-    if (self.picture)
-        trk_video_release(self.reader, self.picture);
-    trk_video_close(&self.reader);
-    free(self.model_path);
-    free(self.ids);
+    session_close(&shared);
     return rc;
 }

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A tracking run: video -> tracker -> outputs. The video is decoded and the overlay encoded in threads of video/; this
- * thread does what lies between. */
+ * A tracking run: video -> tracker -> outputs. The video is decoded and the overlay encoded in threads of video/; the
+ * calling thread does what lies between. */
 #ifndef TRK_CLI_RUN_H
 #define TRK_CLI_RUN_H
 
-#include <signal.h>
+#include "session.h"
 
-#include "options.h"
-
-/* The signal that asks the run to end after the current frame; 0: none. Set by signal handlers. */
-extern volatile sig_atomic_t run_stop_signal;
-
-/* TRK_OK also when stopped by a signal. Then, and when the video breaks off (a failure), the outputs hold the frames up
- * to there, whole; after any other failure nothing is under their names but files of folders. */
+/* One video over the model of a session. where: "FILE:LINE" for messages, or NULL. TRK_OK also when stopped by a
+ * signal. Then, and when the video breaks off or a frame can not be tracked (failures), the outputs hold the frames up
+ * to there, whole; after any other failure, and where there is no such frame, nothing is under their names but files of
+ * folders. With --plan: prints the plan only. */
+trk_status run_video(session *shared, options *wanted, const char *where);
+/* The command: one video with a model of its own. */
 trk_status run_track(options *wanted);
 
 #endif

@@ -3,8 +3,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "heap.h"
 
 #define CAPACITY (2 * SHEET_PICTURES)
 #define GAP      4 /* pixels between pictures */
@@ -24,7 +25,7 @@ struct sheet {
 
 trk_status sheet_create(sheet **out, int width, int height)
 {
-    sheet *self = calloc(1, sizeof *self);
+    sheet *self = trk_heap_zeroed(TRK_MEM_FRAME, "sheet", 1, sizeof *self);
     if (!self)
         return TRK_FAIL(TRK_E_MEMORY, "contact sheet: out of memory");
     self->source_width = width;
@@ -34,7 +35,7 @@ trk_status sheet_create(sheet **out, int width, int height)
     self->height = self->height > 0 ? self->height : 1;
     self->stride = 1;
     for (int i = 0; i < CAPACITY; i++) {
-        self->kept[i].rgb = malloc((size_t)self->height * (size_t)self->width * 3);
+        self->kept[i].rgb = trk_heap_allocate(TRK_MEM_FRAME, "sheet", (size_t)self->height * (size_t)self->width * 3);
         if (!self->kept[i].rgb) {
             sheet_destroy(&self);
             return TRK_FAIL(TRK_E_MEMORY, "contact sheet: out of memory");
@@ -49,8 +50,8 @@ void sheet_destroy(sheet **handle)
     if (!*handle)
         return;
     for (int i = 0; i < CAPACITY; i++)
-        free((*handle)->kept[i].rgb);
-    free(*handle);
+        trk_heap_release((*handle)->kept[i].rgb);
+    trk_heap_release(*handle);
     *handle = NULL;
 }
 
@@ -118,7 +119,7 @@ trk_status sheet_render(const sheet *self, canvas *out)
     out->width = columns * (self->width + GAP) + GAP;
     out->height = rows * (self->height + GAP) + GAP;
     out->stride = (ptrdiff_t)out->width * 3;
-    out->rgb = malloc((size_t)out->height * (size_t)out->stride);
+    out->rgb = trk_heap_allocate(TRK_MEM_FRAME, "sheet", (size_t)out->height * (size_t)out->stride);
     if (!out->rgb)
         return TRK_FAIL(TRK_E_MEMORY, "contact sheet: out of memory");
     memset(out->rgb, 255, (size_t)out->height * (size_t)out->stride);

@@ -18,7 +18,7 @@ void sheet_destroy(sheet **handle);                          /* NULL-safe */
 /* Call once per picture: 1 if it is to be given to sheet_add, 0 if it is passed over. */
 int sheet_wants_next(sheet *self);
 void sheet_add(sheet *self, const canvas *picture, int64_t frame);
-/* The finished sheet in *out, its rgb owned by the caller (free). */
+/* The finished sheet in *out, its rgb owned by the caller (trk_heap_release). */
 trk_status sheet_render(const sheet *self, canvas *out);
 
 #endif

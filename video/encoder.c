@@ -2,13 +2,13 @@
 #include "encoder.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include <libavutil/opt.h>
 #include <libswscale/swscale.h>
 
+#include "heap.h"
 #include "log.h"
 
 #define QUALITY                 "18" /* constant rate factor: no visible loss */
@@ -105,11 +105,19 @@ static trk_status make_frame(encoder *e)
     return TRK_OK;
 }
 
-/* A url that FFmpeg takes as a file name whatever characters it has. */
-static char *file_url(const char *file)
+static trk_status make_format(encoder *e, const char *container, const char *file)
 {
-    char *url = NULL;
-    return asprintf(&url, "file:%s", file) < 0 ? NULL : url;
+    /* with the protocol in front, FFmpeg takes it as a file name whatever characters it has */
+    char *url = trk_heap_format("path", "file:%s", file);
+    if (!url)
+        return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", e->path);
+    int error = avformat_alloc_output_context2(&e->format, NULL, container, url);
+    trk_heap_release(url);
+    if (error == AVERROR(ENOMEM))
+        return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory for the output", e->path);
+    if (error < 0)
+        return TRK_FAIL(TRK_E_UNSUPPORTED, "%s: this FFmpeg cannot write %s files", e->path, container);
+    return TRK_OK;
 }
 
 trk_status trk_encoder_open(encoder *e, const char *path, const char *file, int width, int height, AVRational rate)
@@ -121,11 +129,7 @@ trk_status trk_encoder_open(encoder *e, const char *path, const char *file, int 
     const char *container = container_of(path);
     if (!container)
         return TRK_FAIL(TRK_E_ARGUMENT, "%s: expected a name that ends in .mp4, .mov or .mkv", path);
-    char *url = file_url(file);
-    if (!url || avformat_alloc_output_context2(&e->format, NULL, container, url) < 0) {
-        rc = TRK_FAIL(TRK_E_UNSUPPORTED, "%s: this FFmpeg cannot write %s files", path, container);
-        goto done;
-    }
+    TRK_CHECK(make_format(e, container, file));
     TRK_CHECK(open_codec(e, width, height, rate));
     TRK_CHECK(make_frame(e));
     e->stream = avformat_new_stream(e->format, NULL);
@@ -135,7 +139,7 @@ trk_status trk_encoder_open(encoder *e, const char *path, const char *file, int 
     }
     e->stream->time_base = e->codec->time_base;
     e->stream->avg_frame_rate = rate;
-    int error = avio_open(&e->format->pb, url, AVIO_FLAG_WRITE);
+    int error = avio_open(&e->format->pb, e->format->url, AVIO_FLAG_WRITE);
     if (error < 0) {
         rc = trk_libav_fail(error, path, "cannot be written");
         goto done;
@@ -148,7 +152,6 @@ trk_status trk_encoder_open(encoder *e, const char *path, const char *file, int 
     e->header_written = error >= 0;
 done:
     av_dict_free(&options);
-    free(url);
     if (rc < 0)
         trk_encoder_close(e);
     return rc;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "heap.h"
 #include "image_decode.h"
 #include "libav.h"
 
@@ -52,13 +53,14 @@ static trk_status add_entry(folder_source *s, const char *name, int64_t *capacit
         return TRK_FAIL(TRK_E_FORMAT, "%s/%s: expected images named by number, such as 00000.jpg", s->path, name);
     if (s->n == *capacity) {
         int64_t larger = *capacity ? 2 * *capacity : 256;
-        folder_entry *grown = realloc(s->entries, (size_t)larger * sizeof *grown);
+        folder_entry *grown =
+            trk_heap_resize(s->entries, TRK_MEM_SCRATCH, "video index", (size_t)larger * sizeof *grown);
         if (!grown)
             return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory for %lld names", s->path, (long long)larger);
         s->entries = grown;
         *capacity = larger;
     }
-    s->entries[s->n] = (folder_entry){number, strdup(name)};
+    s->entries[s->n] = (folder_entry){number, trk_heap_text("video index", name)};
     if (!s->entries[s->n++].name)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory for its file names", s->path);
     return TRK_OK;
@@ -98,8 +100,8 @@ static trk_status next(frame_source *base, AVFrame *frame, int64_t *index, doubl
     folder_source *s = (folder_source *)base;
     if (!s->left)
         return TRK_END;
-    char *name = s->entries[s->at].name, *path = NULL;
-    if (asprintf(&path, "%s/%s", s->path, name) < 0)
+    char *name = s->entries[s->at].name, *path = trk_heap_format("path", "%s/%s", s->path, name);
+    if (!path)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", s->path);
     trk_status rc = trk_image_decode(frame, path, &base->codec_name);
     if (rc >= 0 && !s->width) {
@@ -110,7 +112,7 @@ static trk_status next(frame_source *base, AVFrame *frame, int64_t *index, doubl
         rc = TRK_FAIL(TRK_E_FORMAT, "%s: %dx%d pixels, but %s has %dx%d", path, frame->width, frame->height,
                       s->first_name, s->width, s->height);
     }
-    free(path);
+    trk_heap_release(path);
     if (rc < 0)
         return rc;
     if (trk_libav_frame_damaged(frame))
@@ -126,17 +128,17 @@ static void close_source(frame_source *base)
 {
     folder_source *s = (folder_source *)base;
     for (int64_t i = 0; i < s->n; i++)
-        free(s->entries[i].name);
-    free(s->entries);
-    free(s->path);
-    free(s);
+        trk_heap_release(s->entries[i].name);
+    trk_heap_release(s->entries);
+    trk_heap_release(s->path);
+    trk_heap_release(s);
 }
 
 trk_status trk_source_open_folder(frame_source **out, const char *path, const trk_video_params *params)
 {
     trk_status rc = TRK_OK;
-    folder_source *s = calloc(1, sizeof *s);
-    if (!s || !(s->path = strdup(path))) {
+    folder_source *s = trk_heap_zeroed(TRK_MEM_SCRATCH, "video", 1, sizeof *s);
+    if (!s || !(s->path = trk_heap_text("path", path))) {
         rc = TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
         goto done;
     }

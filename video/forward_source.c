@@ -2,8 +2,7 @@
  * A stream from its start on. Frame numbers are counted, never computed from time stamps. */
 #include "frame_source.h"
 
-#include <stdlib.h>
-
+#include "heap.h"
 #include "stream.h"
 
 typedef struct forward_source {
@@ -81,18 +80,18 @@ static trk_status next(frame_source *base, AVFrame *frame, int64_t *index, doubl
 static void close_source(frame_source *base)
 {
     trk_stream_close(&((forward_source *)base)->stream);
-    free(base);
+    trk_heap_release(base);
 }
 
 trk_status trk_source_open_forward(frame_source **out, const char *path, const trk_video_params *params,
                                    const atomic_int *stop)
 {
-    forward_source *s = calloc(1, sizeof *s);
+    forward_source *s = trk_heap_zeroed(TRK_MEM_SCRATCH, "video", 1, sizeof *s);
     if (!s)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
     trk_status rc = trk_stream_open(&s->stream, path, params->threads, stop);
     if (rc < 0) {
-        free(s);
+        trk_heap_release(s);
         return rc;
     }
     s->start = params->start > 0 ? params->start : 0;

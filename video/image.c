@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Single images in and out: masks, palettes, contact sheets. */
-#include <stdlib.h>
 #include <string.h>
 
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
 
 #include "convert.h"
+#include "heap.h"
 #include "image_decode.h"
 #include "libav.h"
 #include "temporary.h"
@@ -58,7 +58,7 @@ trk_status trk_image_read(trk_image *out, const char *path, int channels)
     }
     TRK_CHECK(trk_image_decode(frame, path, NULL));
     /* Three bytes a pixel also for one channel: luma is made from colour in place. */
-    data = malloc((size_t)frame->width * (size_t)frame->height * 3);
+    data = trk_heap_allocate(TRK_MEM_FRAME, "image", (size_t)frame->width * (size_t)frame->height * 3);
     if (!data) {
         rc = TRK_FAIL(TRK_E_MEMORY, "%s: out of memory for %dx%d pixels", path, frame->width, frame->height);
         goto done;
@@ -71,14 +71,14 @@ trk_status trk_image_read(trk_image *out, const char *path, int channels)
     *out = (trk_image){frame->width, frame->height, channels, data};
     data = NULL;
 done:
-    free(data);
+    trk_heap_release(data);
     av_frame_free(&frame);
     return rc;
 }
 
 void trk_image_free(trk_image *image)
 {
-    free(image->data);
+    trk_heap_release(image->data);
     *image = (trk_image){0};
 }
 

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "packet_index.h"
 
+#include "heap.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 void trk_packet_index_free(packet_index *index)
 {
-    free(index->packets);
-    free(index->number);
-    free(index->order);
-    free(index->keys);
-    free(index->seconds);
+    trk_heap_release(index->packets);
+    trk_heap_release(index->number);
+    trk_heap_release(index->order);
+    trk_heap_release(index->keys);
+    trk_heap_release(index->seconds);
     memset(index, 0, sizeof *index);
 }
 
@@ -19,11 +21,17 @@ static trk_status fail_memory(const stream *s)
     return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory for the index of its frames", s->path);
 }
 
+static void *allocate(int64_t n, size_t size)
+{
+    return trk_heap_allocate(TRK_MEM_SCRATCH, "video index", (size_t)n * size);
+}
+
 static trk_status append(packet_index *index, const stream *s)
 {
     if (index->n == index->capacity) {
         int64_t larger = index->capacity ? 2 * index->capacity : 1024;
-        packet_entry *grown = realloc(index->packets, (size_t)larger * sizeof *grown);
+        packet_entry *grown =
+            trk_heap_resize(index->packets, TRK_MEM_SCRATCH, "video index", (size_t)larger * sizeof *grown);
         if (!grown)
             return fail_memory(s);
         index->packets = grown;
@@ -84,9 +92,9 @@ static trk_status derive(packet_index *index, const stream *s)
 {
     int num, den;
     trk_stream_rate(s, &num, &den);
-    index->number = malloc((size_t)index->n * sizeof *index->number);
-    index->keys = malloc((size_t)index->n * sizeof *index->keys);
-    index->seconds = malloc((size_t)index->n_frames * sizeof *index->seconds);
+    index->number = allocate(index->n, sizeof *index->number);
+    index->keys = allocate(index->n, sizeof *index->keys);
+    index->seconds = allocate(index->n_frames, sizeof *index->seconds);
     if (!index->number || !index->keys || !index->seconds)
         return fail_memory(s);
     for (int64_t i = 0; i < index->n; i++)
@@ -118,10 +126,10 @@ trk_status trk_packet_index_by_time(packet_index *index, stream *s)
         return TRK_FAIL(TRK_E_FORMAT, "%s: no frame could be decoded", s->path);
     if (s->n_damaged || !one_frame_per_packet(s->codec->codec_id))
         return TRK_END;
-    stamped *sorted = malloc((size_t)index->n * sizeof *sorted);
-    index->order = malloc((size_t)index->n * sizeof *index->order);
+    stamped *sorted = allocate(index->n, sizeof *sorted);
+    index->order = allocate(index->n, sizeof *index->order);
     if (!sorted || !index->order) {
-        free(sorted);
+        trk_heap_release(sorted);
         return fail_memory(s);
     }
     int64_t n = 0;
@@ -130,12 +138,12 @@ trk_status trk_packet_index_by_time(packet_index *index, stream *s)
             sorted[n++] = (stamped){index->packets[i].pts, i};
     qsort(sorted, (size_t)n, sizeof *sorted, by_pts);
     if (!stamps_suffice(index, sorted, n)) {
-        free(sorted);
+        trk_heap_release(sorted);
         return TRK_END;
     }
     for (int64_t k = 0; k < n; k++)
         index->order[k] = sorted[k].ordinal;
-    free(sorted);
+    trk_heap_release(sorted);
     index->n_frames = n;
     index->kind = INDEX_BY_TIME;
     return derive(index, s);
@@ -159,10 +167,10 @@ static int64_t tag_packet(void *user, const AVPacket *packet)
 /* Forgets an earlier order; the packets stay. */
 static void forget_order(packet_index *index)
 {
-    free(index->number);
-    free(index->order);
-    free(index->keys);
-    free(index->seconds);
+    trk_heap_release(index->number);
+    trk_heap_release(index->order);
+    trk_heap_release(index->keys);
+    trk_heap_release(index->seconds);
     index->number = index->order = index->keys = NULL;
     index->seconds = NULL;
     index->n_frames = index->n_keys = 0;
@@ -173,10 +181,10 @@ static trk_status decode_order(packet_index *index, stream *s, int64_t limit, AV
 {
     trk_status rc = TRK_OK;
     tagger tags = {index, 0};
-    uint8_t *seen = calloc((size_t)index->n, 1);
-    index->order = malloc((size_t)index->n * sizeof *index->order);
+    uint8_t *seen = trk_heap_zeroed(TRK_MEM_SCRATCH, "video index", (size_t)index->n, 1);
+    index->order = allocate(index->n, sizeof *index->order);
     if (!seen || !index->order) {
-        free(seen);
+        trk_heap_release(seen);
         return fail_memory(s);
     }
     s->tag = tag_packet;
@@ -194,7 +202,7 @@ static trk_status decode_order(packet_index *index, stream *s, int64_t limit, AV
         index->n_frames++;
     }
     s->tag = NULL;
-    free(seen);
+    trk_heap_release(seen);
     return rc;
 }
 

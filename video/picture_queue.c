@@ -2,10 +2,23 @@
 #include "picture_queue.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define ROW_ALIGNMENT 64 /* bytes; vector code of the scaler may write whole vectors at the end of a row */
+#include "heap.h"
+
+#define ROW_ALIGNMENT TRK_ALIGNMENT /* bytes; vector code of the scaler may write whole vectors at the end of a row */
+
+static const char owner[] = "video pictures";
+
+static void release_pool(picture_queue *queue)
+{
+    for (int i = 0; i < queue->n; i++)
+        trk_heap_release(queue->pictures[i].rgb);
+    trk_heap_release(queue->pictures);
+    trk_heap_release(queue->places);
+    trk_heap_release(queue->ready);
+    memset(queue, 0, sizeof *queue);
+}
 
 trk_status trk_picture_queue_init(picture_queue *queue, int n, int width, int height, int storage_width,
                                   int storage_height)
@@ -14,19 +27,18 @@ trk_status trk_picture_queue_init(picture_queue *queue, int n, int width, int he
     size_t stride = ((size_t)storage_width * 3 + ROW_ALIGNMENT - 1) / ROW_ALIGNMENT * ROW_ALIGNMENT, bytes;
     if (__builtin_mul_overflow(stride, (size_t)storage_height, &bytes) || bytes > PTRDIFF_MAX - ROW_ALIGNMENT)
         return TRK_FAIL(TRK_E_MEMORY, "a picture of %dx%d does not fit in memory", storage_width, storage_height);
-    queue->pictures = calloc((size_t)n, sizeof *queue->pictures);
-    queue->places = calloc((size_t)n, sizeof *queue->places);
-    queue->ready = calloc((size_t)n, sizeof *queue->ready);
+    queue->pictures = trk_heap_zeroed(TRK_MEM_FRAME, owner, (size_t)n, sizeof *queue->pictures);
+    queue->places = trk_heap_zeroed(TRK_MEM_FRAME, owner, (size_t)n, sizeof *queue->places);
+    queue->ready = trk_heap_zeroed(TRK_MEM_FRAME, owner, (size_t)n, sizeof *queue->ready);
     if (!queue->pictures || !queue->places || !queue->ready)
         goto failed;
     for (int i = 0; i < n; i++) {
         trk_picture *picture = &queue->pictures[i];
         *picture = (trk_picture){.width = width, .height = height, .stride = (ptrdiff_t)stride};
-        picture->rgb = aligned_alloc(ROW_ALIGNMENT, bytes + ROW_ALIGNMENT);
+        picture->rgb = trk_heap_zeroed(TRK_MEM_FRAME, owner, 1, bytes + ROW_ALIGNMENT);
         queue->n = i + 1;
         if (!picture->rgb)
             goto failed;
-        memset(picture->rgb, 0, bytes + ROW_ALIGNMENT);
     }
     if (pthread_mutex_init(&queue->lock, NULL))
         goto failed;
@@ -36,12 +48,7 @@ trk_status trk_picture_queue_init(picture_queue *queue, int n, int width, int he
     }
     return TRK_OK;
 failed:
-    for (int i = 0; queue->pictures && i < n; i++)
-        free(queue->pictures[i].rgb);
-    free(queue->pictures);
-    free(queue->places);
-    free(queue->ready);
-    memset(queue, 0, sizeof *queue);
+    release_pool(queue);
     return TRK_FAIL(TRK_E_MEMORY, "out of memory for %d pictures of %dx%d", n, storage_width, storage_height);
 }
 
@@ -49,14 +56,9 @@ void trk_picture_queue_free(picture_queue *queue)
 {
     if (!queue->n)
         return;
-    for (int i = 0; i < queue->n; i++)
-        free(queue->pictures[i].rgb);
-    free(queue->pictures);
-    free(queue->places);
-    free(queue->ready);
     pthread_cond_destroy(&queue->changed);
     pthread_mutex_destroy(&queue->lock);
-    memset(queue, 0, sizeof *queue);
+    release_pool(queue);
 }
 
 static int count_at(const picture_queue *queue, picture_place place)

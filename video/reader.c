@@ -2,11 +2,11 @@
  * The reading half of video.h: a thread that takes frames from a source, converts them and queues the pictures. The
  * first picture is made by the caller of trk_video_open. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "frame_source.h"
+#include "heap.h"
 #include "libav.h"
 #include "picture_queue.h"
 
@@ -140,8 +140,8 @@ trk_status trk_video_open(trk_video_reader **out, const char *path, const trk_vi
         return TRK_FAIL(TRK_E_ARGUMENT, "no video named");
     if ((rc = check_params(params)) < 0)
         return rc;
-    trk_video_reader *reader = calloc(1, sizeof *reader);
-    if (!reader || !(reader->frame = av_frame_alloc()) || !(reader->path = strdup(path))) {
+    trk_video_reader *reader = trk_heap_zeroed(TRK_MEM_SCRATCH, "video", 1, sizeof *reader);
+    if (!reader || !(reader->frame = av_frame_alloc()) || !(reader->path = trk_heap_text("path", path))) {
         rc = TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
         goto done;
     }
@@ -174,8 +174,8 @@ void trk_video_close(trk_video_reader **handle)
     trk_converter_free(&reader->convert);
     trk_picture_queue_free(&reader->queue);
     av_frame_free(&reader->frame);
-    free(reader->path);
-    free(reader);
+    trk_heap_release(reader->path);
+    trk_heap_release(reader);
     *handle = NULL;
 }
 

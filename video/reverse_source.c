@@ -5,8 +5,7 @@
  * before theirs. */
 #include "frame_source.h"
 
-#include <stdlib.h>
-
+#include "heap.h"
 #include "log.h"
 #include "packet_index.h"
 
@@ -254,7 +253,7 @@ static void close_source(frame_source *base)
     av_frame_free(&s->later);
     trk_packet_index_free(&s->index);
     trk_stream_close(&s->stream);
-    free(s);
+    trk_heap_release(s);
 }
 
 static trk_status allocate_frames(reverse_source *s)
@@ -271,7 +270,7 @@ trk_status trk_source_open_reverse(frame_source **out, const char *path, const t
                                    const atomic_int *stop)
 {
     trk_status rc = TRK_OK;
-    reverse_source *s = calloc(1, sizeof *s);
+    reverse_source *s = trk_heap_zeroed(TRK_MEM_SCRATCH, "video", 1, sizeof *s);
     if (!s)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
     s->start = params->start;

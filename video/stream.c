@@ -2,8 +2,9 @@
 #include "stream.h"
 
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "heap.h"
 
 /* Errors without any progress between them before a stream is given up: some demuxers return the same one for ever. */
 #define MAX_ERRORS_IN_A_ROW (1 << 16)
@@ -101,7 +102,7 @@ trk_status trk_stream_open(stream *s, const char *path, int threads, const atomi
     trk_status rc = TRK_OK;
     trk_libav_init();
     *s = (stream){.stop = stop, .threads = threads > 0 ? threads : 1, .input = {.fd = -1}};
-    s->path = strdup(path);
+    s->path = trk_heap_text("path", path);
     s->packet = av_packet_alloc();
     if (!s->path || !s->packet) {
         rc = TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
@@ -149,7 +150,7 @@ void trk_stream_close(stream *s)
     if (s->local)
         trk_byte_input_close(&s->input);
     av_packet_free(&s->packet);
-    free(s->path);
+    trk_heap_release(s->path);
     s->path = NULL;
 }
 

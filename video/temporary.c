@@ -3,10 +3,11 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "heap.h"
 
 trk_status trk_temporary_name(char **out, const char *path)
 {
@@ -18,8 +19,11 @@ trk_status trk_temporary_name(char **out, const char *path)
         return TRK_FAIL(TRK_E_IO, "%s: cannot be written, a folder has that name", path);
     if (!dot || dot == name)
         dot = name + strlen(name);
-    if (asprintf(out, "%.*s.%.*s.partial%s", (int)(name - path), path, (int)(dot - name), name, dot) < 0)
+    char *temporary =
+        trk_heap_format("path", "%.*s.%.*s.partial%s", (int)(name - path), path, (int)(dot - name), name, dot);
+    if (!temporary)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
+    *out = temporary;
     return TRK_OK;
 }
 
@@ -55,6 +59,6 @@ trk_status trk_temporary_write(const char *path, const void *data, size_t bytes)
     }
     rc = trk_temporary_commit(temporary, path);
 done:
-    free(temporary);
+    trk_heap_release(temporary);
     return rc;
 }

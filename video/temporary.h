@@ -8,7 +8,7 @@
 
 #include "error.h"
 
-/* The temporary name, from malloc. Fails where a folder already has the final name. */
+/* The temporary name, which the caller releases (trk_heap_release). Fails where a folder already has the final name. */
 trk_status trk_temporary_name(char **out, const char *path);
 trk_status trk_temporary_commit(const char *temporary, const char *path); /* removes the temporary on failure */
 /* All of it in one go. */

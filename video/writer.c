@@ -2,11 +2,11 @@
  * The writing half of video.h: a queue of pictures and the thread that encodes them. The thread owns the encoder from
  * its start to its join; finish and destroy come after the join. */
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "encoder.h"
+#include "heap.h"
 #include "picture_queue.h"
 #include "temporary.h"
 
@@ -70,8 +70,8 @@ trk_status trk_video_writer_open(trk_video_writer **out, const char *path, int w
         return TRK_FAIL(TRK_E_ARGUMENT, "a video of %dx%d pixels: expected 1 to %d a side", width, height, MAX_SIDE);
     if (rate_num <= 0 || rate_den <= 0)
         return TRK_FAIL(TRK_E_ARGUMENT, "%s: a frame rate of %d/%d", path, rate_num, rate_den);
-    trk_video_writer *writer = calloc(1, sizeof *writer);
-    if (!writer || !(writer->path = strdup(path))) {
+    trk_video_writer *writer = trk_heap_zeroed(TRK_MEM_SCRATCH, "video", 1, sizeof *writer);
+    if (!writer || !(writer->path = trk_heap_text("path", path))) {
         rc = TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
         goto done;
     }
@@ -136,7 +136,7 @@ trk_status trk_video_writer_finish(trk_video_writer *writer)
     }
     trk_status rc = writer->result < 0 ? TRK_FAIL(writer->result, "%s", writer->queue.stopped.text)
                                        : trk_temporary_commit(writer->temporary, writer->path);
-    free(writer->temporary);
+    trk_heap_release(writer->temporary);
     writer->temporary = NULL;
     return rc;
 }
@@ -154,8 +154,8 @@ void trk_video_writer_destroy(trk_video_writer **handle)
     trk_picture_queue_free(&writer->queue);
     if (writer->temporary)
         unlink(writer->temporary);
-    free(writer->temporary);
-    free(writer->path);
-    free(writer);
+    trk_heap_release(writer->temporary);
+    trk_heap_release(writer->path);
+    trk_heap_release(writer);
     *handle = NULL;
 }
