@@ -47,6 +47,17 @@ CASES = {c["name"]: c for c in [
      "calls": [_box, {"call": "propagate", "first": 0, "last": 4},
                {"call": "points", "frame": 4, "object": 1, "points": [[110, 92, 1]], "record": True},
                {"call": "propagate", "first": 5, "last": 10}]},
+    # more conditioning frames than are read: of those left out, the ones of the last six frames count as tracked
+    {"name": "max-prompts", "options": {"correct_as_condition": True, "max_prompts": 2},
+     "calls": [_box, {"call": "propagate", "first": 0, "last": 3},
+               {"call": "points", "frame": 3, "object": 1, "points": [[106, 90, 1]], "record": True},
+               {"call": "propagate", "first": 4, "last": 5},
+               {"call": "points", "frame": 5, "object": 1, "points": [[112, 93, 1]], "record": True},
+               {"call": "propagate", "first": 6, "last": 7},
+               {"call": "points", "frame": 7, "object": 1, "points": [[118, 96, 1]], "record": True},
+               {"call": "propagate", "first": 8, "last": 8},
+               {"call": "points", "frame": 8, "object": 1, "points": [[121, 98, 1]], "record": True},
+               {"call": "propagate", "first": 9, "last": 15}]},
     # the second object joins on frame 3
     {"name": "two-objects",
      "calls": [_box, {"call": "propagate", "first": 0, "last": 2},

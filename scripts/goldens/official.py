@@ -62,7 +62,7 @@ def normalised(frame, size):
     return image
 
 
-def build(family, size, image_size, plain=False, correct_as_condition=False, fill_holes=True):
+def build(family, size, image_size, plain=False, correct_as_condition=False, fill_holes=True, max_prompts=-1):
     """The official builder's video predictor without weights."""
     from sam2.build_sam import build_sam2_video_predictor
 
@@ -73,6 +73,7 @@ def build(family, size, image_size, plain=False, correct_as_condition=False, fil
                                       hydra_overrides_extra=extra, apply_postprocessing=not plain)
     if not fill_holes:
         model.fill_hole_area = 0
+    model.max_cond_frames_in_attn = max_prompts
     return model
 
 
@@ -97,7 +98,8 @@ def read_safetensors(path):
         return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}
 
 
-def build_from_file(path, plain=False, correct_as_condition=False, fill_holes=True, image_size=None):
+def build_from_file(path, plain=False, correct_as_condition=False, fill_holes=True, max_prompts=-1,
+                    image_size=None):
     """The official modules at the dimensions given by the architecture metadata of a .safetensors file."""
     from sam2.modeling.backbones.hieradet import Hiera
     from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
@@ -181,7 +183,7 @@ def build_from_file(path, plain=False, correct_as_condition=False, fill_holes=Tr
         only_obj_ptrs_in_the_past_for_eval=True, pred_obj_scores=True, pred_obj_scores_mlp=True,
         fixed_no_obj_ptr=True, use_mlp_for_obj_ptr_proj=True, no_obj_embed_spatial=True,
         sam_mask_decoder_extra_args=None if plain else stability, fill_hole_area=0 if plain or not fill_holes else 8,
-        add_all_frames_to_correct_as_cond=correct_as_condition)
+        add_all_frames_to_correct_as_cond=correct_as_condition, max_cond_frames_in_attn=max_prompts)
     model.load_state_dict(tensors, strict=True)
     return model.eval()
 

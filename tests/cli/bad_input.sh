@@ -146,7 +146,32 @@ limited 1 --sheet out/o.png --frames 2
 limited 1 --logits out/logits --frames 2
 "$track" "$clip" --box $box --frames 12 --jsonl - 2>stderr.txt | head -c 1 >/dev/null
 is "closed pipe: exit status" "${PIPESTATUS[0]}" 1
-is "closed pipe: lines on standard error" "$(wc -l <stderr.txt)" 1
+is "closed pipe: lines on standard error" "$(lines stderr.txt)" 1
+
+echo "memory"
+refused 1 "30000 bytes" "$clip" --box $box --memory-budget 30kB "${outputs[@]}"
+for value in 1.5 0 -1 2GiBs none; do
+    refused 2 "--memory-budget: expected bytes" "$clip" --box $box --memory-budget $value "${outputs[@]}"
+done
+refused 2 "expected one of them" "$clip" --box $box --sweep-every 2 --sweep-never "${outputs[@]}"
+refused 2 "expected a share" "$clip" --box $box --sweep-above 2 "${outputs[@]}"
+refused 2 "bf16, f32, f16 or q8" "$clip" --box $box --memory-dtype f64 "${outputs[@]}"
+refused 2 "bf16, f32, f16 or q8" "$clip" --box $box --older-memory-dtype q8@x "${outputs[@]}"
+refused 2 "whole number or all" "$clip" --box $box --history some "${outputs[@]}"
+refused 2 "overwritten" "$clip" --box $box --model copy.safetensors --save-state copy.safetensors
+refused 2 "also the file of" "$clip" --box $box --jsonl out/a --save-state out/a
+refused 1 "no_state" "$clip" --resume no_state "${outputs[@]}"
+refused 1 "text.mp4" "$clip" --resume text.mp4 "${outputs[@]}"
+refused 1 "none/state" "$clip" --box $box --frames 1 --image-size 128 --save-state none/state
+
+echo "lists"
+refused 1 "no_list" --list no_list
+echo "$clip --box $box --model x" >list
+refused 2 "list:1: --model" --list list
+printf '%s\n' "# two" "$clip --box $box --jsonl out/a" "$clip --box $box --sheet out/a" >list
+refused 2 "list:3: --sheet: out/a is also the file of --jsonl of list:2" --list list
+refused 2 "with --list" "$clip" --list list
+refused 2 "expected --list" "$clip" --box $box --jobs 2
 
 echo "command line"
 refused 2 "(see track --help)" "$clip" --box $box --threads x

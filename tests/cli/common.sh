@@ -30,15 +30,21 @@ is() {
     [ "$2" == "$3" ] || complain "$1: expected $3, got $2"
 }
 
+# lines FILE: of what the command said, but for the line about memory that a run starts with
+lines() {
+    grep -vc "^track: memory: " "$1"
+}
+
 # refused STATUS PATTERN ARGUMENT...: that exit status, exactly one line on standard error, which starts with "track: "
-# and holds the pattern, nothing on standard output, and nothing new in out/
+# and holds the pattern (a run that had begun says before what memory it needs), nothing on standard output, and nothing
+# new in out/
 refused() {
     local status=$1 pattern=$2 found
     shift 2
     "$track" "$@" >stdout.txt 2>stderr.txt
     found=$?
     is "track $*: exit status" "$found" "$status"
-    is "track $*: lines on standard error" "$(wc -l <stderr.txt)" 1
+    is "track $*: lines on standard error" "$(lines stderr.txt)" 1
     grep -q "^track: " stderr.txt || complain "track $*: $(cat stderr.txt)"
     grep -q -- "$pattern" stderr.txt || complain "track $*: expected \"$pattern\" in \"$(cat stderr.txt)\""
     is "track $*: bytes on standard output" "$(wc -c <stdout.txt)" 0

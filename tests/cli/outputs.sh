@@ -26,7 +26,12 @@ for object in 1 2; do
 done
 is "overlay: MP4 signature" "$(head -c 8 out/o.mp4 | tail -c 4)" ftyp
 is "sheet: PNG signature" "$(head -c 4 out/o.png | tail -c 3)" PNG
-is "memory report: classes" "$(grep -oE '"(pinned|bank|frame|scratch|total)"' out/memory.json | wc -l)" 5
+# two devices and their sum
+is "memory report: classes" "$(grep -oE '"(pinned|bank|frame|scratch|total)": \{' out/memory.json | wc -l)" 15
+is "memory report: frames" "$(grep -c '"frames_swept": 48,' out/memory.json)" 1
+is "memory report: tables" "$(grep -cE '"tables_checksum": "[0-9a-f]{16}"' out/memory.json)" 1
+is "memory report: RoPE" "$(grep -cE '"rope": \{"builds": 1, "bytes": [1-9][0-9]*\}' out/memory.json)" 1
+grep -q '"owner": "weights"' out/memory.json || complain "memory report: no owner of the weights"
 read -r process_now process_peak < <(sed -n 's/.*"process": {"now": \([0-9]*\), "peak": \([0-9]*\)}.*/\1 \2/p' out/memory.json)
 [ "$process_peak" -ge "$process_now" ] || complain "memory report: process peak $process_peak below $process_now"
 is "everything under its name" "$(ls -A out | tr '\n' ' ')" "logits masks memory.json o.jsonl o.mp4 o.png o_1.txt o_2.txt "
@@ -55,7 +60,9 @@ grep -q "colour/00000.png: expected a palette PNG" stderr.txt || complain "eval 
 # standard input and a file give the same
 "$track" - --box $box --frames 3 --jsonl - <"$clip" >stdin.jsonl 2>stderr.txt
 is "standard input: exit status" $? 0
-is "summary: lines" "$(wc -l <stderr.txt)" 1
+is "memory and summary: lines" "$(wc -l <stderr.txt)" 2
+grep -q '^track: memory: .* pinned, plan .* more (bank .*, frame .*, scratch .*), no budget$' stderr.txt ||
+    complain "memory: line: $(cat stderr.txt)"
 "$track" "$clip" --box $box --frames 3 --jsonl out/file.jsonl -q
 cmp -s stdin.jsonl out/file.jsonl || complain "standard input and file give different results"
 
@@ -88,7 +95,7 @@ n_lines=$(wc -l <out/half.txt)
 head -c $(($(stat -c %s out/whole.mp4) / 2)) out/whole.mp4 >out/half.mp4
 "$track" out/half.mp4 --box $box --boxes out/half2.txt 2>stderr.txt
 is "half a counted video: exit status" $? 1
-is "half a counted video: lines on standard error" "$(wc -l <stderr.txt)" 1
+is "half a counted video: lines on standard error" "$(lines stderr.txt)" 1
 is "half a counted video: message" "$(grep -o "ends early, after $(wc -l <out/half2.txt) of 24 frames" stderr.txt | wc -l)" 1
 
 "$track" out/half.mp4 --box $box --start 3 --boxes out/half3.txt 2>stderr.txt

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Any bytes as a safetensors file. What is accepted is read to the last element. */
+#include "heap.h"
 #include "hf_names.h"
 #include "replay.h"
 #include "safetensors.h"
-
-#include <stdlib.h>
 
 static volatile uint8_t checksum;
 
@@ -17,6 +16,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
         trk_hf_names_apply(&tensors, &found) == TRK_OK && trk_tensor_list_sort(&tensors) == TRK_OK)
         checksum = read_all_elements(&tensors);
     trk_tensor_list_free(&tensors);
-    free(architecture);
+    trk_heap_release(architecture);
     return 0;
 }

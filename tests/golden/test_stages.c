@@ -2,10 +2,11 @@
  * test_stages GOLDEN.safetensors MODEL IMAGE_SIZE: every stage of the network against the official code, through
  * the steps that make_goldens.py stages describes. Inputs of a stage are our own outputs of the one before (except
  * memories, where the golden has them), so a line shows the error gathered up to there; the first line that fails names
- * the stage at fault. */
+ * the stage at fault. Then, without a golden: the stages on memories of every storage, and an exec that plans them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "golden.h"
 #include "network.h"
@@ -46,17 +47,32 @@ static void on_stage(void *user, const char *name, trk_mat mat)
         golden_compare(&r->expected, r->step, name, mat, r->bound);
 }
 
+/* The runner's seat on its model, with memory from `device`. */
+static trk_status open_seat(runner *r, const trk_device_memory *device)
+{
+    trk_ledger_init(&r->ledger, device);
+    trk_chunk_pool_init(&r->chunks, &r->ledger);
+    trk_arena_init(&r->frame, &r->chunks, TRK_MEM_FRAME, "features", 0);
+    trk_arena_init(&r->scratch, &r->chunks, TRK_MEM_SCRATCH, "stages", 0);
+    return trk_network_init(&r->net, r->model, &r->ledger.allocator, &r->frame, &r->scratch);
+}
+
+static void close_seat(runner *r)
+{
+    trk_arena_sweep(&r->frame);
+    trk_arena_sweep(&r->scratch);
+    trk_network_release(&r->net);
+    trk_chunk_pool_release(&r->chunks);
+    trk_ledger_destroy(&r->ledger);
+}
+
 static trk_status start(runner *r, const char *golden_path, const char *model_path, int image_size)
 {
     trk_network_model_params params = {.backend = TRK_BACKEND_CPU, .activation = TRK_F32, .image_size = image_size};
     trk_status rc = golden_open(&r->expected, golden_path);
     if (rc < 0 || (rc = trk_network_model_load(&r->model, model_path, &params)) < 0)
         return rc;
-    trk_ledger_init(&r->ledger);
-    trk_chunk_pool_init(&r->chunks, &r->ledger);
-    trk_arena_init(&r->frame, &r->chunks, TRK_MEM_FRAME);
-    trk_arena_init(&r->scratch, &r->chunks, TRK_MEM_SCRATCH);
-    rc = trk_network_init(&r->net, r->model, &r->ledger.allocator, &r->frame, &r->scratch);
+    rc = open_seat(r, &trk_cpu_memory);
     r->net.trace = on_stage;
     r->net.trace_user = r;
     return rc;
@@ -64,10 +80,7 @@ static trk_status start(runner *r, const char *golden_path, const char *model_pa
 
 static void stop(runner *r)
 {
-    trk_arena_sweep(&r->frame);
-    trk_arena_sweep(&r->scratch);
-    trk_network_release(&r->net);
-    trk_chunk_pool_release(&r->chunks);
+    close_seat(r);
     trk_network_model_free(&r->model);
     golden_close(&r->expected);
 }
@@ -139,7 +152,7 @@ static void track(runner *r, int t, const remembered *past, trk_head_output *out
     int n = r->model->grid * r->model->grid;
     r->step = t == 1 ? "track1" : "track2";
     encode_frame(r, t);
-    trk_memory_ref memories[2] = {{past[0].memory, 0}, {past[1].memory, 1}};
+    trk_memory_ref memories[2] = {{past[0].memory, TRK_STORE_BF16, 0}, {past[1].memory, TRK_STORE_BF16, 1}};
     trk_pointer_ref pointers[2] = {{past[0].pointer, t}, {past[1].pointer, 1}};
     trk_mat feature = trk_new_mat(&r->net, &r->frame, TRK_F32, n, r->model->arch.d_model);
     trk_attend_memory(&r->net, &r->features, memories, t, pointers, t, feature);
@@ -187,13 +200,13 @@ static trk_status run(runner *r)
     prompt_points(r, &out);
     r->step = "refined";
     force_logits(r, out.logits);
-    trk_encode_memory(&r->net, &r->features, out.logits, 1, out.score, past[0].memory);
+    trk_encode_memory(&r->net, &r->features, out.logits, 1, out.score, TRK_STORE_BF16, past[0].memory);
     r->bound = BOUND;
     force_memory(r, past[0].memory);
     for (int t = 1; t <= 2; t++) {
         out.pointer = past[t].pointer;
         track(r, t, past, &out);
-        trk_encode_memory(&r->net, &r->features, out.logits, 0, out.score, past[t].memory);
+        trk_encode_memory(&r->net, &r->features, out.logits, 0, out.score, TRK_STORE_BF16, past[t].memory);
         force_memory(r, past[t].memory);
     }
     for (int i = 0; i < 3; i++) {
@@ -202,6 +215,103 @@ static trk_status run(runner *r)
     }
     free(out.logits);
     return trk_network_status(&r->net);
+}
+
+/* ---- storages and planning ---- */
+
+#define PART_BYTES ((size_t)1 << 24) /* of one array the caller of the stages owns */
+
+enum { LOGITS, POINTER, MASK, MEMORY, RGB, FEATURE, HOST_PARTS };
+
+static void *map_host(int access)
+{
+    return mmap(NULL, HOST_PARTS * PART_BYTES, access, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+/* Every stage, with the caller's arrays in `host` [HOST_PARTS, PART_BYTES]; leaves the attended feature there. */
+static void walk(runner *r, char *host, trk_storage storage)
+{
+    static const trk_prompt_point points[] = {{0.16f, 0.22f, 2}, {0.42f, 0.49f, 3}};
+    int n = r->model->grid * r->model->grid, d = r->model->arch.d_model;
+    float *logits = (float *)(void *)(host + LOGITS * PART_BYTES);
+    trk_mat feature = {host + FEATURE * PART_BYTES, TRK_F32, n, d, d};
+    trk_head_output out = {.logits = logits, .pointer = (float *)(void *)(host + POINTER * PART_BYTES)};
+    trk_head_input in = {.feature = feature, .points = points, .n_points = 2, .stability = 1};
+    trk_arena_sweep(&r->frame);
+    r->features = (trk_features){0};
+    trk_encode_image(&r->net, (uint8_t *)host + RGB * PART_BYTES, SEEDED_WIDTH, SEEDED_HEIGHT, 3 * SEEDED_WIDTH,
+                     &r->features);
+    trk_run_mask_prompt(&r->net, &r->features, (float *)(void *)(host + MASK * PART_BYTES), &out);
+    trk_without_memory(&r->net, &r->features, feature);
+    trk_run_head(&r->net, &r->features, &in, &out);
+    in.mask_logits = logits;
+    trk_run_head(&r->net, &r->features, &in, &out);
+    void *memory = host + MEMORY * PART_BYTES;
+    trk_encode_memory(&r->net, &r->features, logits, 1, out.score, storage, memory);
+    trk_memory_ref memories[3] = {{memory, storage, 0}, {memory, storage, 1}, {memory, storage, 2}};
+    trk_pointer_ref pointers[2] = {{out.pointer, 2}, {out.pointer, 1}};
+    trk_attend_memory(&r->net, &r->features, memories, 3, pointers, 2, feature);
+}
+
+/* Relative steps of half a unit in the last place: 2^-9 of bf16, 2^-12 of f16, 1 / 254 of a block's largest in q8. What
+ * attention makes of them in the feature, of its largest: measured 6e-3 at most, for q8. */
+static int check_storages(runner *r, char *host)
+{
+    size_t n = (size_t)(r->model->grid * r->model->grid * r->model->arch.d_model);
+    const float *feature = (const float *)(const void *)(host + FEATURE * PART_BYTES);
+    float *exact = malloc(n * sizeof *exact);
+    static const trk_storage order[] = {TRK_STORE_F32, TRK_STORE_F16, TRK_STORE_BF16, TRK_STORE_Q8};
+    static const double bounds[TRK_STORAGES] = {
+        [TRK_STORE_F32] = 0, [TRK_STORE_F16] = 1e-3, [TRK_STORE_BF16] = 1e-2, [TRK_STORE_Q8] = 2e-2};
+    int n_failed = !exact;
+    for (int i = 0; exact && i < TRK_STORAGES; i++) {
+        walk(r, host, order[i]);
+        if (i == 0)
+            memcpy(exact, feature, n * sizeof *exact);
+        double error = golden_error(feature, exact, n);
+        int ok = r->net.exec.status >= 0 && error <= bounds[order[i]] && (i == 0 || error > 0);
+        printf("memories as %-4s  attended feature, error %.2e of f32's  %s\n", trk_storage_name(order[i]), error,
+               ok ? "ok" : "FAILED");
+        n_failed += !ok;
+    }
+    free(exact);
+    return n_failed;
+}
+
+/* The same stages without memory anywhere obtain what they obtain for real. */
+static int check_plan(const runner *real, char *no_memory)
+{
+    static runner plan;
+    plan.model = real->model;
+    if (open_seat(&plan, &trk_plan_memory) < 0)
+        return 1;
+    trk_exec_set_planning(&plan.net.exec);
+    for (int storage = TRK_STORAGES - 1; storage >= 0; storage--) /* in another order than they run */
+        walk(&plan, no_memory, (trk_storage)storage);
+    trk_workspace_sizes planned, used;
+    trk_exec_workspace(&plan.net.exec, &planned);
+    trk_exec_workspace(&real->net.exec, &used);
+    int ok = plan.net.exec.status >= 0 && plan.frame.peak == real->frame.peak &&
+             plan.scratch.peak == real->scratch.peak && memcmp(&planned, &used, sizeof used) == 0;
+    printf("plan: frame %zu of %zu bytes, scratch %zu of %zu, operators %zu of %zu  %s\n", plan.frame.peak,
+           real->frame.peak, plan.scratch.peak, real->scratch.peak, planned.total, used.total, ok ? "ok" : "FAILED");
+    close_seat(&plan);
+    return !ok;
+}
+
+static int check_without_golden(trk_network_model *model)
+{
+    static runner real;
+    char *host = map_host(PROT_READ | PROT_WRITE), *no_memory = map_host(PROT_NONE);
+    real.model = model;
+    if (host == MAP_FAILED || no_memory == MAP_FAILED || open_seat(&real, &trk_cpu_memory) < 0)
+        return 1;
+    seeded_frame((uint8_t *)host + RGB * PART_BYTES, 1, 0, 0);
+    int n_failed = check_storages(&real, host) + check_plan(&real, no_memory);
+    close_seat(&real);
+    munmap(host, HOST_PARTS * PART_BYTES);
+    munmap(no_memory, HOST_PARTS * PART_BYTES);
+    return n_failed;
 }
 
 int main(int argc, char **argv)
@@ -221,6 +331,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "test_stages: %s\n", trk_error_text());
     printf("%d stages compared, %d failed\n", r.expected.n_compared, r.expected.n_failed);
     int failed = rc < 0 || r.expected.n_failed || !r.expected.n_compared;
+    if (rc >= 0)
+        failed |= check_without_golden(r.model) != 0;
     stop(&r);
     return failed;
 }

@@ -61,16 +61,19 @@ static const trk_tensor *tensor_of(const play *p, size_t n, const char *what)
 static void force(play *p, int object, int64_t frame, size_t n)
 {
     const trk_tensor *memory = tensor_of(p, n, "memory"), *pointer = tensor_of(p, n, "pointer");
-    int conditioning;
     trk_object *o = trk_object_find(p->tracker, object);
-    const trk_memory_entry *entry = o ? trk_sequence_find(&o->memories, frame, &conditioning) : NULL;
-    if (!memory || !pointer || !entry || memory->n_elements * 2 != p->tracker->bank.memories.slot_bytes) {
+    const trk_memory_entry *entry = o ? trk_sequence_find(&o->memories, frame) : NULL;
+    trk_bank *bank = o ? o->memories.bank : NULL;
+    void *memory_data = NULL, *pointer_data = NULL;
+    if (!memory || !pointer || !entry || trk_slot_data(bank, entry->memory, &memory_data) < 0 ||
+        trk_slot_data(bank, entry->pointer, &pointer_data) < 0 ||
+        memory->n_elements * 2 != trk_bank_slot_bytes(&bank->params, TRK_SLOT_BF16)) {
         printf("frame %lld: no memory to replace\n", (long long)frame);
         p->n_failed++;
         return;
     }
-    memcpy(trk_slot_data(entry->memory), memory->data, memory->n_elements * 2);
-    trk_tensor_to_f32(pointer, trk_slot_data(entry->pointer));
+    memcpy(memory_data, memory->data, memory->n_elements * 2);
+    trk_tensor_to_f32(pointer, pointer_data);
 }
 
 /* out [SEEDED_HEIGHT, SEEDED_WIDTH]: bilinear, pixel centres aligned, as the predictor resizes its output. */
@@ -247,6 +250,8 @@ static int run_pass(play *p, int forced)
     trk_tracker_params params = TRK_TRACKER_PARAMS_INIT;
     size_t n_results = json_array_size(json_object_get(p->about, "results"));
     params.keep_frame = 1;
+    const json_t *most = option_of(p, "max_prompts"); /* all: the official default */
+    params.max_prompts_in_memory = most ? (int)json_integer_value(most) : -1;
     params.reverse = goes_backwards(p->about);
     if (json_is_true(option_of(p, "plain"))) {
         params.binarize = params.stability = TRK_OFF;

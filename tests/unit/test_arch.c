@@ -5,6 +5,7 @@
 
 #include "arch.h"
 #include "describe.h"
+#include "heap.h"
 
 /* Edits of a complete inventory on its way into a file. */
 typedef struct edits {
@@ -506,12 +507,12 @@ static void models_are_described(void **state)
                                         "complete    yes"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         assert_contains(text, parts[i]);
-    free(text);
+    trk_heap_release(text);
     text = NULL;
     assert_works(trk_model_describe(write_model("hf.safetensors", &arch, &renamed), NULL, &text));
     assert_contains(text, "Hugging Face tensor names");
     assert_contains(text, "parameters  38,962,498");
-    free(text);
+    trk_heap_release(text);
 }
 
 static void broken_models_are_described_too(void **state)
@@ -526,13 +527,13 @@ static void broken_models_are_described_too(void **state)
                  "bad.safetensors: tensor \"memory_encoder.");
     assert_contains(text, "complete    no: 42 tensors are missing, misshapen or unknown, of which the first 20");
     assert_contains(text, "  missing   memory_encoder.mask_downsampler.encoder.0.weight [4, 1, 3, 3]");
-    free(text);
+    trk_heap_release(text);
     text = NULL;
     assert_fails(trk_model_describe(write_model("bad.safetensors", &arch, &unknowable), NULL, &text), TRK_E_MODEL,
                  "not a SAM 2 model");
     assert_contains(text, "not usable  ");
     assert_contains(text, "tensors     466");
-    free(text);
+    trk_heap_release(text);
     text = NULL;
     assert_fails(trk_model_describe(in_directory("none.pt"), NULL, &text), TRK_E_IO, "none.pt: cannot open");
     assert_null(text);
@@ -550,7 +551,7 @@ static void the_demo_model_is_complete(void **state)
     assert_contains(text, "size        custom");
     assert_contains(text, "tensors     359");
     assert_contains(text, "complete    yes");
-    free(text);
+    trk_heap_release(text);
 }
 
 int main(void)

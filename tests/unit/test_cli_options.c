@@ -10,7 +10,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "byte_size.h"
 #include "error.h"
+#include "heap.h"
+#include "heap.h"
 #include "model_path.h"
 #include "number.h"
 #include "options.h"
@@ -55,6 +58,11 @@ static void test_defaults(void **state)
     assert_int_equal(o.precision, TRK_PRECISION_AUTO);
     assert_true(!o.threads && !o.image_size);
     assert_true(!o.overlay && !o.masks && !o.jsonl && !o.boxes && !o.logits && !o.sheet && !o.model_config);
+    assert_true(!o.memory_budget && o.memory_share == 0 && o.sweep == TRK_SWEEP_EVERY && !o.sweep_every);
+    assert_int_equal(o.max_prompts, 8);
+    assert_int_equal(o.history, 0);
+    assert_int_equal(o.memory_type, TRK_MEMORY_BF16);
+    assert_true(!o.older_after && !o.reserve && !o.plan && !o.save_state && !o.resume && !o.list && !o.jobs);
     options_free(&o);
 }
 
@@ -87,6 +95,74 @@ static void test_every_option(void **state)
     assert_true(o.quiet && o.verbose && o.memory_report);
     assert_string_equal(o.memory_report_file, "r.json");
     options_free(&o);
+}
+
+static void test_memory_options(void **state)
+{
+    (void)state;
+    options o = parsed("v --box 1,2,3,4 --memory-budget 2GiB --plan --reserve --sweep-every 4 --sweep-every=5 "
+                       "--max-prompts-in-memory 3 --history 100 --memory-dtype f16 --older-memory-dtype q8@7 "
+                       "--save-state s --resume r --correct-as-condition");
+    assert_true(o.correct_as_condition);
+    assert_true(o.memory_budget == (size_t)2 << 30 && o.memory_share == 0);
+    assert_true(o.plan && o.reserve);
+    assert_int_equal(o.sweep, TRK_SWEEP_EVERY);
+    assert_int_equal(o.sweep_every, 5); /* the later one counts */
+    assert_int_equal(o.max_prompts, 3);
+    assert_int_equal(o.history, 100);
+    assert_int_equal(o.memory_type, TRK_MEMORY_F16);
+    assert_int_equal(o.older_memory_type, TRK_MEMORY_Q8);
+    assert_int_equal(o.older_after, 7);
+    assert_string_equal(o.save_state, "s");
+    assert_string_equal(o.resume, "r");
+    options_free(&o);
+    o = parsed("v --resume r --memory-budget 0.5 --sweep-above 0.25 --max-prompts-in-memory all --history all "
+               "--older-memory-dtype f32");
+    assert_true(!o.memory_budget && o.memory_share == 0.5);
+    assert_int_equal(o.sweep, TRK_SWEEP_ABOVE);
+    assert_true(o.sweep_above == 0.25);
+    assert_int_equal(o.max_prompts, -1);
+    assert_int_equal(o.history, -1);
+    assert_int_equal(o.older_memory_type, TRK_MEMORY_F32);
+    assert_int_equal(o.older_after, OPTIONS_DEFAULT_OLDER_AFTER);
+    options_free(&o);
+    o = parsed("--list jobs --jobs 3 --sweep-never");
+    assert_string_equal(o.list, "jobs");
+    assert_int_equal(o.jobs, 3);
+    assert_int_equal(o.sweep, TRK_SWEEP_NEVER);
+    options_free(&o);
+}
+
+static void test_byte_sizes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        double bytes, share;
+    } good[] = {{"1", 1, 0},          {"4096", 4096, 0},  {"1B", 1, 0},         {"2kB", 2000, 0},
+                {"1500MB", 1.5e9, 0}, {"1 KiB", 1024, 0}, {"3MiB", 3145728, 0}, {"0.5GiB", 536870912, 0},
+                {"1.5GB", 1.5e9, 0},  {"0.8", 0, 0.8},    {"1.0", 0, 1},        {".25", 0, 0.25}};
+    static const char *const bad[] = {"",      "x",       "GB",  "-1",  "-0.5",         "0",      "0.0",
+                                      "1.5",   "0GB",     "1gb", "1 G", "1kb",          "1  GiB", "1e9",
+                                      "1GiBs", "1.2.3GB", "inf", "1e",  "99999999999TB"};
+    char text[BYTE_SIZE_TEXT];
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        size_t bytes = 7;
+        double share = 7;
+        if (!byte_size_parse(good[i].text, &bytes, &share) || (double)bytes != good[i].bytes || share != good[i].share)
+            fail_msg("\"%s\": %zu bytes, share %g", good[i].text, bytes, share);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        size_t bytes = 7;
+        double share = 7;
+        if (byte_size_parse(bad[i], &bytes, &share) || bytes != 7 || share != 7)
+            fail_msg("\"%s\" was taken", bad[i]);
+    }
+    assert_string_equal(byte_size_text(999, text), "999 B");
+    assert_string_equal(byte_size_text(26540000, text), "26.5 MB");
+    assert_string_equal(byte_size_limit_text((size_t)2 << 30, text), "2 GiB");
+    assert_string_equal(byte_size_limit_text((size_t)512 << 20, text), "512 MiB");
+    assert_string_equal(byte_size_limit_text(30000000, text), "30.0 MB");
 }
 
 static void test_short_and_special_forms(void **state)
@@ -157,6 +233,28 @@ static void test_misuse(void **state)
         {"v --memory-report=", "--memory-report: expected a file"},
         {"v --quiet=1", "--quiet: takes no value, got \"1\""},
         {"v --reverse=yes", "--reverse: takes no value"},
+        {"v --memory-budget x", "--memory-budget: expected bytes, as 512MiB, 1500MB or 2GiB, or a share"},
+        {"v --memory-budget 1.5", "--memory-budget: expected bytes"},
+        {"v --memory-budget 0", "--memory-budget: expected bytes"},
+        {"v --sweep-every 0", "--sweep-every: expected 1 or more"},
+        {"v --sweep-above 0", "--sweep-above: expected a share"},
+        {"v --sweep-above 1.1", "--sweep-above: expected a share"},
+        {"v --sweep-above nan", "--sweep-above: expected a share"},
+        {"v --sweep-never --sweep-every 2", "--sweep-every: --sweep-never is given too: expected one of them"},
+        {"v --sweep-above 0.5 --sweep-never", "--sweep-never: --sweep-above is given too"},
+        {"v --max-prompts-in-memory 0", "--max-prompts-in-memory: expected 1 or more, got 0"},
+        {"v --max-prompts-in-memory none", "--max-prompts-in-memory: expected a whole number or all, got \"none\""},
+        {"v --history -1", "--history: expected 0 or more"},
+        {"v --memory-dtype int8", "--memory-dtype: expected bf16, f32, f16 or q8, got \"int8\""},
+        {"v --memory-dtype q", "--memory-dtype: expected"},
+        {"v --older-memory-dtype q8@0", "--older-memory-dtype: expected"},
+        {"v --older-memory-dtype q8@", "--older-memory-dtype: expected"},
+        {"v --older-memory-dtype @3", "--older-memory-dtype: expected"},
+        {"v --save-state=", "--save-state: expected a file"},
+        {"v --box 1,2,3,4 --jobs 2", "--jobs: expected --list too"},
+        {"v --list l", "unexpected \"v\": with --list"},
+        {"--list l --plan", "--plan: expected one video"},
+        {"--list l --jobs 0", "--jobs: expected 1 or more"},
         {"info", "expected a model"},
         {"info a b", "unexpected \"b\""},
         {"eval a", "expected two folders"},
@@ -176,13 +274,57 @@ static void test_misuse(void **state)
 static void test_help(void **state)
 {
     (void)state;
-    static const char *const parts[] = {
-        "Input\n",        "Prompts",   "Model\n",         "Output\n",         "Diagnostics\n", "Examples\n",
-        "--box",          "--point",   "--mask ",         "--prompts",        "--model ",      "--model-config",
-        "--image-size",   "--device",  "--dtype",         "--threads",        "--start",       "--frames",
-        "--reverse",      "--overlay", "--masks",         "--jsonl",          "--boxes",       "--logits",
-        "--sheet",        "--quiet",   "--memory-report", "--no-postprocess", "--fill-holes",  "--no-binarize",
-        "--no-stability", "--version", "--verbose",       "track info",       "track eval"};
+    static const char *const parts[] = {"Input\n",
+                                        "Prompts",
+                                        "Model\n",
+                                        "Output\n",
+                                        "Diagnostics\n",
+                                        "Examples\n",
+                                        "--box",
+                                        "--point",
+                                        "--mask ",
+                                        "--prompts",
+                                        "--model ",
+                                        "--model-config",
+                                        "--image-size",
+                                        "--device",
+                                        "--dtype",
+                                        "--threads",
+                                        "--start",
+                                        "--frames",
+                                        "--reverse",
+                                        "--overlay",
+                                        "--masks",
+                                        "--jsonl",
+                                        "--boxes",
+                                        "--logits",
+                                        "--sheet",
+                                        "--quiet",
+                                        "--memory-report",
+                                        "--no-postprocess",
+                                        "--fill-holes",
+                                        "--no-binarize",
+                                        "--no-stability",
+                                        "--version",
+                                        "--verbose",
+                                        "track info",
+                                        "track eval",
+                                        "Memory",
+                                        "--memory-budget",
+                                        "--plan",
+                                        "--reserve",
+                                        "--sweep-every",
+                                        "--sweep-above",
+                                        "--sweep-never",
+                                        "--max-prompts-in-memory",
+                                        "--history",
+                                        "--memory-dtype",
+                                        "--older-memory-dtype",
+                                        "--correct-as-condition",
+                                        "--save-state",
+                                        "--resume",
+                                        "--list",
+                                        "--jobs"};
     char *text = NULL;
     size_t n_text = 0;
     FILE *stream = open_memstream(&text, &n_text);
@@ -198,7 +340,7 @@ static void test_help(void **state)
         assert_in_range(length, 1, 100);
         line += length + 1;
     }
-    assert_in_range(n_lines, 20, 39);
+    assert_in_range(n_lines, 20, 47);
     free(text);
 }
 
@@ -259,7 +401,7 @@ static void test_boxes_path(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *path = outputs_boxes_path(cases[i].path, 7, cases[i].several);
         assert_string_equal(path, cases[i].expected);
-        free(path);
+        trk_heap_release(path);
     }
 }
 
@@ -275,7 +417,7 @@ static void test_model_names(void **state)
     assert_int_equal(setenv("TRK_MODEL_DIR", folder, 1), 0);
     assert_int_equal(model_path_find("some-model", &path), TRK_OK);
     assert_string_equal(path, file_path);
-    free(path);
+    trk_heap_release(path);
     assert_int_equal(model_path_find("other-model", &path), TRK_E_NOT_FOUND);
     assert_non_null(strstr(trk_error_text(), "other-model"));
     assert_non_null(strstr(trk_error_text(), folder));
@@ -284,9 +426,9 @@ static void test_model_names(void **state)
     /* whatever is written as a file is one */
     assert_int_equal(model_path_find("./x", &path), TRK_OK);
     assert_string_equal(path, "./x");
-    free(path);
+    trk_heap_release(path);
     assert_int_equal(model_path_find("x.pt", &path), TRK_OK);
-    free(path);
+    trk_heap_release(path);
     unlink(file_path);
     assert_int_equal(rmdir(folder), 0);
 }
@@ -296,6 +438,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_every_option),
+        cmocka_unit_test(test_memory_options),
+        cmocka_unit_test(test_byte_sizes),
         cmocka_unit_test(test_short_and_special_forms),
         cmocka_unit_test(test_misuse),
         cmocka_unit_test(test_help),

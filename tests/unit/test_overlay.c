@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "heap.h"
 #include "overlay.h"
 #include "palette.h"
 #include "sheet.h"
@@ -160,7 +161,7 @@ static size_t sheet_frames(int n, int frames[SHEET_PICTURES])
         const int x = 4 + (i % columns) * 52 + 47, y = 4 + (i / columns) * 20 + 15; /* bottom right: no label there */
         frames[n_frames++] = out.rgb[y * out.stride + 3 * x];
     }
-    free(out.rgb);
+    trk_heap_release(out.rgb);
     sheet_destroy(&contact);
     return n_frames;
 }

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "error.h"
+#include "heap.h"
 #include "palette.h"
 #include "prompts.h"
 
@@ -141,7 +142,7 @@ static void test_ids_and_frames(void **state)
     assert_int_equal(n_ids, 5);
     for (int i = 0; i < 5; i++)
         assert_int_equal(ids[i], i + 1);
-    free(ids);
+    trk_heap_release(ids);
     prompts_free(&list);
     add(&list, PROMPT_POINT, "3,3");
     assert_int_equal(prompts_load(&list), TRK_OK);

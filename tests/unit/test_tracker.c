@@ -299,8 +299,8 @@ static void memory_is_flat_and_features_are_swept(void **state)
     assert_int_equal(trk_tracker_memory(t, &late), TRK_OK);
     assert_int_equal(late.total_now, early.total_now);
     assert_int_equal(late.total_peak, early.total_peak);
-    assert_int_equal(late.now[2], 0); /* frame class */
-    assert_true(late.peak[2] > 0);
+    assert_int_equal(late.devices[0].now[TRK_CLASS_FRAME], 0); /* frame class */
+    assert_true(late.devices[0].peak[TRK_CLASS_FRAME] > 0);
     assert_int_equal(late.n_sweeps, 60);
     trk_tracker_destroy(&t);
 }
