@@ -106,6 +106,14 @@ char *trk_heap_format(const char *owner, const char *format, ...)
     return out;
 }
 
+void trk_heap_move(void *data, trk_mem_class mem_class, const char *owner)
+{
+    block_header *header = header_of(data);
+    trk_account_move(&heap_account, header->mem_class, header->owner, mem_class, owner, header->bytes);
+    header->mem_class = mem_class;
+    header->owner = owner;
+}
+
 void trk_heap_release(void *data)
 {
     if (!data)

@@ -21,6 +21,8 @@ void *trk_heap_resize(void *data, trk_mem_class mem_class, const char *owner, si
 /* Copies of a text: class SCRATCH. */
 char *trk_heap_text(const char *owner, const char *text);
 char *trk_heap_format(const char *owner, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The block becomes another class and owner. */
+void trk_heap_move(void *data, trk_mem_class mem_class, const char *owner);
 void trk_heap_release(void *data); /* accepts NULL */
 size_t trk_heap_bytes(const void *data); /* as asked for */
 

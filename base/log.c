@@ -74,9 +74,16 @@ void trk_log_set(trk_log_function function, void *user, trk_log_level level)
     pthread_mutex_unlock(&lock);
 }
 
+static _Thread_local int mutes;
+
+void trk_log_mute(int on)
+{
+    mutes += on ? 1 : -1;
+}
+
 void trk_log(trk_log_level level, const char *format, ...)
 {
-    if ((int)level > atomic_load_explicit(&limit, memory_order_relaxed))
+    if (mutes || (int)level > atomic_load_explicit(&limit, memory_order_relaxed))
         return;
     const char *unknown;
     log_sink to = current_sink(&unknown);

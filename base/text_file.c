@@ -21,7 +21,7 @@ trk_status trk_text_file_read(const char *path, char **out)
     if (ferror(file))
         TRK_CHECK(TRK_FAIL(TRK_E_IO, "%s: %s", path, strerror(errno)));
     if (n == TRK_TEXT_FILE_BYTES || memchr(text, 0, n))
-        TRK_CHECK(TRK_FAIL(TRK_E_FORMAT, "%s: expected JSON text below %d bytes", path, TRK_TEXT_FILE_BYTES));
+        TRK_CHECK(TRK_FAIL(TRK_E_FORMAT, "%s: expected text below %d bytes", path, TRK_TEXT_FILE_BYTES));
     *out = text;
     text = NULL;
 done:

@@ -84,8 +84,8 @@ trk_status plan_report_check(const plan_report *self)
     if (!self->budget || plan->total <= self->budget)
         return TRK_OK;
     return TRK_FAIL(TRK_E_MEMORY,
-                    "--memory-budget: the plan needs %s (pinned %.1f, bank %.1f, frame %.1f, scratch %.1f MB), the "
-                    "budget is %s",
+                    "the plan needs %s (pinned %.1f, bank %.1f, frame %.1f, scratch %.1f MB), the budget is %s "
+                    "(--memory-budget)",
                     byte_size_text(plan->total, total), (double)plan->pinned / 1e6, (double)plan->bank / 1e6,
                     (double)plan->frame / 1e6, (double)plan->scratch / 1e6, byte_size_limit_text(self->budget, budget));
 }

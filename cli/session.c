@@ -34,11 +34,7 @@ static trk_status create_pool(session *self)
     params.budget = self->wanted->memory_budget;
     params.budget_share = self->wanted->memory_share;
     trk_status rc = trk_pool_create(&self->pool, self->model, &params);
-    if (rc) {
-        failure_of_library(rc);
-        trk_fail_prefix(rc, "--memory-budget");
-    }
-    return rc;
+    return rc ? failure_of_library(rc) : TRK_OK;
 }
 
 trk_status session_open(session *out, const options *wanted)

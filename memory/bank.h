@@ -130,6 +130,8 @@ void trk_sequence_rebase(trk_sequence *sequence, int64_t delta);
 /* 1 if a frame could be tracked (or prompted) at t with everything it would have read at first: nothing it reads was
  * dropped. 0 also without a conditioning entry before t. */
 int trk_sequence_reaches(const trk_sequence *sequence, int64_t t, int direction);
+/* The first frame from which on trk_sequence_reaches holds, for an object that starts (needing nothing) on `start`. */
+int64_t trk_sequence_reach(const trk_sequence *sequence, int64_t start, int direction);
 /* Recent entries at least `age` frames before t whose memory is not of `storage` yet: the caller recodes each into a
  * slot of its own. Returns the next one or NULL. */
 trk_memory_entry *trk_sequence_next_to_recode(trk_sequence *sequence, int64_t t, int direction, int age,

@@ -21,6 +21,11 @@ static void heap_release(const trk_device_memory *self, void *data, size_t bytes
     trk_heap_release(data);
 }
 
+static void heap_move(const trk_device_memory *self, void *data, trk_mem_class mem_class, const char *owner)
+{
+    trk_heap_move(data, mem_class, owner);
+}
+
 static trk_status host_copy(const trk_device_memory *self, void *to, const void *from, size_t bytes)
 {
     memcpy(to, from, bytes);
@@ -122,10 +127,10 @@ static size_t host_available(const trk_device_memory *self)
 }
 
 const trk_device_memory trk_host_memory = {
-    "host", heap_allocate, heap_release, host_copy, host_copy, host_copy, host_fill, host_available,
+    "host", heap_allocate, heap_release, heap_move, host_copy, host_copy, host_copy, host_fill, host_available,
 };
 const trk_device_memory trk_cpu_memory = {
-    "cpu", heap_allocate, heap_release, host_copy, host_copy, host_copy, host_fill, host_available,
+    "cpu", heap_allocate, heap_release, heap_move, host_copy, host_copy, host_copy, host_fill, host_available,
 };
 
 /* --- plans: addresses only, whose pages nothing here may touch --- */
@@ -162,5 +167,5 @@ static size_t plan_available(const trk_device_memory *self)
 }
 
 const trk_device_memory trk_plan_memory = {
-    "plan", plan_allocate, plan_release, plan_read, plan_copy, plan_copy, plan_fill, plan_available,
+    "plan", plan_allocate, plan_release, NULL, plan_read, plan_copy, plan_copy, plan_fill, plan_available,
 };

@@ -14,6 +14,8 @@ typedef struct trk_device_memory {
     /* bytes > 0 aligned to TRK_ALIGNMENT, or NULL; thread safe */
     void *(*allocate)(const struct trk_device_memory *self, trk_mem_class mem_class, const char *owner, size_t bytes);
     void (*release)(const struct trk_device_memory *self, void *data, size_t bytes);
+    /* The block serves another class and owner, for a device that counts for itself; or NULL. */
+    void (*move)(const struct trk_device_memory *self, void *data, trk_mem_class mem_class, const char *owner);
     /* host <- device, device <- host, device <- device; done when they return */
     trk_status (*read)(const struct trk_device_memory *self, void *host, const void *data, size_t bytes);
     trk_status (*write)(const struct trk_device_memory *self, void *data, const void *host, size_t bytes);

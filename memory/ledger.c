@@ -85,7 +85,9 @@ static size_t left_locked(trk_ledger *ledger)
 {
     if (!ledger->budget)
         return SIZE_MAX;
-    size_t used = total_of(ledger) + ledger->in_transit + (ledger->under ? total_of(ledger->under) : 0);
+    size_t under = ledger->under ? total_of(ledger->under) : 0;
+    under = under > ledger->under_at_least ? under : ledger->under_at_least;
+    size_t used = total_of(ledger) + ledger->in_transit + under;
     return used < ledger->budget ? ledger->budget - used : 0;
 }
 
@@ -208,6 +210,8 @@ void trk_ledger_move(trk_ledger *ledger, void *data, trk_mem_class to, const cha
         trk_account_move(&ledger->account, block->mem_class, block->owner, to, owner, block->bytes);
         block->mem_class = to;
         block->owner = owner;
+        if (ledger->device->move)
+            ledger->device->move(ledger->device, data, to, owner);
     }
     pthread_mutex_unlock(&ledger->mutex);
     if (!block)

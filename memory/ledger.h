@@ -25,6 +25,7 @@ typedef struct trk_ledger {
     const trk_device_memory *device; /* borrowed, static */
     trk_account account;
     struct trk_ledger *under;        /* its bytes count against this ledger's budget too; or NULL */
+    size_t under_at_least;           /* bytes that count for `under` even while it has less: room for it to grow */
     size_t budget;                   /* bytes; 0: none */
     /* Frees what can be spared; returns 1 when something was freed, so that trying again makes sense. */
     int (*reclaim)(void *user, size_t bytes);

@@ -106,7 +106,7 @@ trk_status trk_sequence_put(trk_sequence *sequence, int64_t frame, int condition
     trk_memory_entry *entry = find_or_add(sequence, frame, conditioning);
     if (!entry)
         return TRK_E_MEMORY;
-    entry->conditioning = entry >= sequence->conditioning && entry < sequence->conditioning + sequence->n_conditioning;
+    entry->conditioning = list_index(sequence->conditioning, sequence->n_conditioning, frame) >= 0;
     trk_status rc = trk_slot_own(bank, (trk_slot_kind)storage, &entry->memory);
     if (rc >= 0)
         rc = trk_slot_own(bank, TRK_SLOT_POINTER, &entry->pointer);
@@ -224,6 +224,19 @@ void trk_sequence_rebase(trk_sequence *sequence, int64_t delta)
         sequence->lost_memory += delta;
     if (sequence->lost_pointer != INT64_MIN)
         sequence->lost_pointer += delta;
+}
+
+int64_t trk_sequence_reach(const trk_sequence *sequence, int64_t start, int direction)
+{
+    const int64_t lost[2] = {sequence->lost_memory, sequence->lost_pointer};
+    const int n[2] = {sequence->n_memories, sequence->n_pointers};
+    int64_t first = start;
+    for (int i = 0; i < 2; i++) {
+        const int64_t whole = lost[i] + (int64_t)direction * n[i];
+        if (lost[i] != INT64_MIN && n[i] > 1 && (whole - first) * direction > 0)
+            first = whole;
+    }
+    return (first - start) * direction > 1 ? first : start;
 }
 
 /* Whether all of the n - 1 frames before t are newer than what was lost. */

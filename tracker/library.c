@@ -162,6 +162,10 @@ static trk_status check_params(const trk_tracker_params *p)
 {
     if ((int)p->sweep < TRK_SWEEP_EVERY || p->sweep > TRK_SWEEP_NEVER)
         return TRK_FAIL(TRK_E_ARGUMENT, "sweep %d: expected a trk_sweep", (int)p->sweep);
+    const trk_switch switches[] = {p->binarize, p->stability, p->non_overlap, p->correct_as_condition};
+    for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
+        if ((int)switches[i] < TRK_OFF || switches[i] > TRK_ON)
+            return TRK_FAIL(TRK_E_ARGUMENT, "switch %d: expected TRK_DEFAULT, TRK_ON or TRK_OFF", (int)switches[i]);
     if (p->sweep_every < 0)
         return TRK_FAIL(TRK_E_ARGUMENT, "sweep_every %d: expected 1 or more (0 = 1)", p->sweep_every);
     if (!(p->sweep_above >= 0) || p->sweep_above > 1)

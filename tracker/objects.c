@@ -152,7 +152,9 @@ static void attend_bank(trk_tracker *t, const trk_object *o, trk_mat out)
     for (int i = 0; i < n_pointers; i++)
         lists->pointers[i] = (trk_pointer_ref){slot_data(t, lists->reads[i].slot), lists->reads[i].age};
     count_left_out(t, o, n_left_out);
-    if (t->seat->net.exec.status >= 0)
+    if (n_memories + n_pointers == 0) /* all others were forgotten */
+        trk_without_memory(&t->seat->net, trk_current_features(t), out);
+    else if (t->seat->net.exec.status >= 0)
         trk_attend_memory(&t->seat->net, trk_current_features(t), lists->memories, n_memories, lists->pointers,
                           n_pointers, out);
 }

@@ -10,8 +10,8 @@
 #define SLAB 8 /* slots */
 
 /* Descriptions of products whose shapes a rehearsal does not meet (counts of memories and pointers in between), some
- * three kilobytes each: room for forty. */
-#define PRIMITIVES_TO_COME ((size_t)128 << 10)
+ * three kilobytes each, and arguments of products that run at the same time in several calls. */
+#define PRIMITIVES_TO_COME ((size_t)64 << 10)
 
 typedef struct request {
     int width, height;
@@ -58,7 +58,7 @@ static int64_t frames_to_rehearse(const request *r, const trk_arch *a, size_t *p
 static trk_status give_prompts(trk_tracker *t, const request *r, int id, int64_t frame)
 {
     static const trk_box box = {0, 0, 1, 1};
-    const trk_point point = {0, 0, 1};
+    trk_point *points = NULL;
     trk_status rc = TRK_OK;
     if (r->masks && frame == 0) {
         trk_prompt *prompt = trk_prompt_new(t, frame);
@@ -71,9 +71,14 @@ static trk_status give_prompts(trk_tracker *t, const request *r, int id, int64_t
         TRK_CHECK(trk_prompt_add_mask(t, prompt, r->width, r->height));
     }
     TRK_CHECK(trk_tracker_prompt_box(t, id, frame, &box));
-    for (int i = 0; i < r->points; i++)
-        TRK_CHECK(trk_tracker_prompt_points(t, id, frame, &point, 1));
+    if (r->points) {
+        points = trk_heap_zeroed(TRK_MEM_SCRATCH, "points of a rehearsal", (size_t)r->points, sizeof *points);
+        if (!points)
+            TRK_CHECK(TRK_FAIL(TRK_E_MEMORY, "no memory for %d points", r->points));
+        TRK_CHECK(trk_tracker_prompt_points(t, id, frame, points, (size_t)r->points));
+    }
 done:
+    trk_heap_release(points);
     return rc;
 }
 
@@ -134,7 +139,10 @@ static trk_status rehearse(const trk_model *model, const request *r, rehearsal *
     params.source = NULL;
     params.correct_as_condition = TRK_ON;
     TRK_CHECK(trk_tracker_open(&t, model, &params));
-    TRK_CHECK(run_frames(t, r, out));
+    trk_log_mute(1);
+    rc = run_frames(t, r, out);
+    trk_log_mute(0);
+    TRK_CHECK(rc);
     const trk_seat *seat = pool->idle_seats; /* the only one */
     out->scratch = seat->scratch.peak;
     trk_exec_workspace(&seat->net.exec, &out->workspace);
@@ -347,6 +355,10 @@ static void adopt(trk_pool *pool, const trk_plan_cache *found)
         const size_t fit = (pool->ledger.budget - plan->pinned) / (plan->total - plan->pinned);
         pool->most_busy = !pool->most_busy || fit < pool->most_busy ? fit : pool->most_busy;
     }
+    pthread_mutex_lock(&pool->ledger.mutex);
+    if (plan->pinned > pool->ledger.under_at_least)
+        pool->ledger.under_at_least = plan->pinned;
+    pthread_mutex_unlock(&pool->ledger.mutex);
     pthread_mutex_unlock(&pool->mutex);
 }
 

@@ -96,9 +96,18 @@ static void clear_bank(trk_tracker *t)
     trk_drop_features(t);
 }
 
+/* Locked features are to stay as they are, which the compact form does not do. */
+static int holds_locked(const trk_tracker *t)
+{
+    int locked = 0;
+    for (size_t i = 0; i < t->sweeper.n_holdings; i++)
+        locked |= t->sweeper.holdings[i]->n_locks > 0;
+    return locked;
+}
+
 static trk_status evict(trk_pool *pool, trk_tracker *t)
 {
-    int compact = pool->params.evict == TRK_EVICT_COMPACT && t->params.source;
+    int compact = pool->params.evict == TRK_EVICT_COMPACT && t->params.source && !holds_locked(t);
     trk_blob_init(&t->evicted, &pool->host, "evicted tracker");
     trk_status rc = trk_state_put_memories(t, &t->evicted, compact);
     if (rc < 0) {

@@ -50,7 +50,8 @@ static void add_account(trk_device_bytes *out, trk_account *account)
     out->total_peak += copy.total_peak;
 }
 
-/* What lies on the host heap, without what is the CPU's device memory there. */
+/* What lies on the host heap, without what is the CPU's device memory there. Its peak is what the two peaks leave, since
+ * they need not have come at the same time. */
 static trk_device_bytes host_bytes(const trk_device_bytes *device)
 {
     trk_device_bytes out = {.device = trk_host_memory.name};
@@ -60,11 +61,11 @@ static trk_device_bytes host_bytes(const trk_device_bytes *device)
     for (int c = 0; c < TRK_MEM_CLASSES; c++) {
         const size_t now = on_heap ? device->now[c] : 0, peak = on_heap ? device->peak[c] : 0;
         out.now[c] = heap.now[c] > now ? heap.now[c] - now : 0;
-        out.peak[c] = heap.peak[c] > peak ? heap.peak[c] - peak : 0;
+        out.peak[c] = heap.peak[c] > peak + out.now[c] ? heap.peak[c] - peak : out.now[c];
         out.total_now += out.now[c];
     }
     const size_t of_device = on_heap ? device->total_peak : 0;
-    out.total_peak = heap.total_peak > of_device ? heap.total_peak - of_device : 0;
+    out.total_peak = heap.total_peak > of_device + out.total_now ? heap.total_peak - of_device : out.total_now;
     return out;
 }
 

@@ -93,11 +93,7 @@ static int reaches(const trk_tracker *t, const trk_object *o, int64_t frame)
 
 static int64_t first_in_reach(const trk_tracker *t, const trk_object *o)
 {
-    const int64_t start = start_of(t, o);
-    int64_t frame = t->index;
-    while (before(t, start, frame) && reaches(t, o, frame - trk_direction(t)))
-        frame -= trk_direction(t);
-    return frame;
+    return trk_sequence_reach(&o->memories, start_of(t, o), trk_direction(t));
 }
 
 trk_status trk_tracker_reach(trk_tracker *t, int id, int64_t *first, int64_t *last)
