@@ -81,14 +81,25 @@ static size_t total_of(trk_ledger *ledger)
     return total;
 }
 
-static size_t left_locked(trk_ledger *ledger)
+static size_t used_locked(trk_ledger *ledger)
 {
-    if (!ledger->budget)
-        return SIZE_MAX;
     size_t under = ledger->under ? total_of(ledger->under) : 0;
     under = under > ledger->under_at_least ? under : ledger->under_at_least;
-    size_t used = total_of(ledger) + ledger->in_transit + under;
-    return used < ledger->budget ? ledger->budget - used : 0;
+    return total_of(ledger) + ledger->in_transit + under;
+}
+
+static size_t left_locked(trk_ledger *ledger)
+{
+    size_t used = ledger->budget ? used_locked(ledger) : 0;
+    return !ledger->budget ? SIZE_MAX : used < ledger->budget ? ledger->budget - used : 0;
+}
+
+size_t trk_ledger_excess(trk_ledger *ledger)
+{
+    pthread_mutex_lock(&ledger->mutex);
+    size_t used = ledger->budget ? used_locked(ledger) : 0;
+    pthread_mutex_unlock(&ledger->mutex);
+    return used > ledger->budget ? used - ledger->budget : 0;
 }
 
 size_t trk_ledger_left(trk_ledger *ledger)

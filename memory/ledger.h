@@ -3,8 +3,9 @@
  * counted now and at its peak. A model has one (pinned), a pool of trackers one for its device and one for the host.
  *
  * Invariants
- * - Bytes of the ledger and of the one under it never exceed the budget: an allocation that would is refused, after the
- *   reclaim function was asked for what can be spared.
+ * - An allocation never takes the bytes of the ledger and of the one under it above the budget: it is refused, after the
+ *   reclaim function was asked for what can be spared. What the ledger under it takes later (operators of shapes that
+ *   come up) is within under_at_least as planned; beyond, it is an excess that the pool makes up for after each call.
  * - Every allocation is in the table of live ones, with class, owner and size; releasing what is not there aborts in
  *   Debug builds and is ignored with an error line otherwise.
  * Thread safe, but for init and destroy. The reclaim function is called without the ledger's mutex held; who calls
@@ -47,6 +48,7 @@ void *trk_ledger_try(trk_ledger *ledger, trk_mem_class mem_class, const char *ow
 int trk_ledger_reclaim(trk_ledger *ledger, size_t bytes); /* 0: nothing (more) could be freed */
 /* Bytes that could still be allocated: what the budget leaves; SIZE_MAX without a budget. */
 size_t trk_ledger_left(trk_ledger *ledger);
+size_t trk_ledger_excess(trk_ledger *ledger); /* bytes above the budget; 0 without one */
 /* Records TRK_E_MEMORY: "no memory for N bytes of WHAT: U of B bytes in use (pinned P, bank K, frame F, scratch S)" */
 trk_status trk_ledger_fail(trk_ledger *ledger, size_t bytes, const char *what);
 

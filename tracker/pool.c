@@ -254,6 +254,13 @@ trk_status trk_pool_enter(trk_tracker *t, trk_residence residence)
     return rc;
 }
 
+/* What the model gained meanwhile (operators of new shapes) is made up for by what can be spared. */
+static void keep_budget(trk_pool *pool)
+{
+    while (trk_ledger_excess(&pool->ledger) > 0 && trk_ledger_reclaim(&pool->ledger, 1))
+        ;
+}
+
 void trk_pool_exit(trk_tracker *t)
 {
     trk_pool *pool = t->pool;
@@ -270,6 +277,7 @@ void trk_pool_exit(trk_tracker *t)
     pool->n_busy--;
     in_call = t->caller;
     t->caller = NULL;
+    keep_budget(pool);
     pthread_cond_broadcast(&pool->changed);
     pthread_mutex_unlock(&pool->mutex);
 }

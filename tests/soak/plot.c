@@ -6,7 +6,8 @@
 #include "soak.h"
 #include "whole_file.h"
 
-enum { WIDTH = 900, LEFT = 76, RIGHT = 812, MAX_LINES = 2, POINTS = 240 /* of a line of speed, at most */ };
+enum { WIDTH = 900, LEFT = 76, RIGHT = 812, LABEL = 17 /* height */, MAX_LINES = 2 };
+enum { POINTS = 240 /* of a line of speed, at most */ };
 
 typedef struct line {
     const char *name, *colour;
@@ -139,14 +140,16 @@ static void draw_point(void *user, double x, double y)
 static void draw_lines(FILE *f, const panel *p, const soak_log *log)
 {
     int x = RIGHT;
+    double label = -100; /* where the last value stands */
     for (int i = MAX_LINES - 1; i >= 0; i--) { /* legend from the right, above the panel */
         const line *l = &p->lines[i];
         pen at = {f, p, 0};
-        fprintf(f, "<polyline stroke=\"%s\" points=\"", l->colour);
+        fprintf(f, "<polyline style=\"stroke-width:%s\" stroke=\"%s\" points=\"", i ? "3" : "1.6", l->colour);
         each_point(log, l, draw_point, &at);
         fputs("\"/>\n", f);
-        fprintf(f, "<text x=\"%d\" y=\"%.1f\" style=\"fill:%s\">%.1f</text>\n", RIGHT + 8,
-                place_y(p, at.last) + 4.5, l->colour, at.last);
+        double y = place_y(p, at.last) + 4.5;
+        label = fabs(y - label) >= LABEL ? y : y < label ? label - LABEL : label + LABEL;
+        fprintf(f, "<text x=\"%d\" y=\"%.1f\" style=\"fill:%s\">%.1f</text>\n", RIGHT + 8, label, l->colour, at.last);
         fprintf(f, "<text class=\"e\" x=\"%d\" y=\"%d\">%s</text>\n", x, p->top - 12, l->name);
         x -= 8 * (int)strlen(l->name) + 8;
         fprintf(f, "<polyline stroke=\"%s\" points=\"%d,%d %d,%d\"/>\n", l->colour, x - 24, p->top - 17, x,
