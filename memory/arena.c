@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "heap.h"
+#include "log.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -156,8 +157,10 @@ static trk_chunk *obtain_chunk(trk_chunk_pool *pool, trk_mem_class mem_class, co
         idle = take_idle(pool, size, most);
     }
     trk_heap_release(fresh);
-    if (idle)
-        trk_ledger_move(pool->ledger, idle->data, mem_class, owner);
+    if (!idle)
+        return NULL;
+    trk_ledger_move(pool->ledger, idle->data, mem_class, owner);
+    trk_log(TRK_LOG_DEBUG, "memory: idle chunk of %zu bytes reused for %s", idle->size, owner);
     return idle;
 }
 

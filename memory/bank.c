@@ -321,8 +321,11 @@ trk_status trk_slot_take(trk_bank *bank, trk_slot_kind kind, trk_slot *out)
     trk_status rc = check_kind(bank, kind);
     while (rc >= 0 && !pop_free(bank, kind, &slot))
         rc = grow_or_reclaim(bank, kind);
-    if (rc >= 0)
-        *out = slot;
+    if (rc < 0)
+        return rc;
+    *out = slot;
+    trk_log(TRK_LOG_DEBUG, "bank: slot %u taken for %s, generation %u", slot.index & NUMBER_MASK, owner_of(kind),
+            slot.generation);
     return rc;
 }
 
@@ -369,14 +372,17 @@ void trk_slot_drop(trk_bank *bank, trk_slot slot)
         return;
     pthread_mutex_lock(&bank->mutex);
     found_slot f = locate(bank, slot.index);
-    int valid = is_valid(&f, slot);
+    int valid = is_valid(&f, slot), freed = valid && --f.state->references == 0;
     if (!valid)
         fail_stale(slot, &f);
-    else if (--f.state->references == 0)
+    else if (freed)
         push_free(bank, &f, slot.index);
     pthread_mutex_unlock(&bank->mutex);
     if (!valid)
         trk_log(TRK_LOG_ERROR, "dropped: %s", trk_error_text());
+    else if (freed)
+        trk_log(TRK_LOG_DEBUG, "bank: slot %u of %s is free", slot.index & NUMBER_MASK,
+                owner_of(trk_slot_kind_of(slot)));
 }
 
 trk_status trk_slot_data(trk_bank *bank, trk_slot slot, void **out)
