@@ -21,7 +21,7 @@
  * can only be destroyed or reset).
  * In every params struct zero means the default; set struct_size through the _INIT macro.
  *
- * Coordinates are pixels of the pushed frames, x to the right, y down, (0, 0) the top left corner of the top left pixel.
+ * Coordinates are pixels of the pushed frames: x to the right, y down, (0, 0) the top left corner of the first pixel.
  */
 #ifndef TRK_INCLUDE_TRACK_H
 #define TRK_INCLUDE_TRACK_H
@@ -118,8 +118,8 @@ typedef enum trk_memory_type {
     TRK_MEMORY_Q8        /* blocks of 32 bytes with a scale */
 } trk_memory_type;
 
-/* Gives a frame that was pushed before once more: fills *out, whose planes stay valid until the call that asked returns.
- * Anything but TRK_OK fails that call. */
+/* Gives a frame that was pushed before once more: fills *out, whose planes stay valid until the call that asked
+ * returns. Anything but TRK_OK fails that call. It must not use trackers of the same pool. */
 typedef trk_status (*trk_frame_source)(void *user, int64_t index, trk_frame *out);
 
 typedef struct trk_tracker_params {
@@ -131,7 +131,7 @@ typedef struct trk_tracker_params {
     trk_switch stability;     /* single-mask output falls back by stability; default on (as upstream's builder) */
     int fill_holes;           /* holes up to this area (low-resolution pixels) are filled; 0 = 8, negative = none */
     trk_switch non_overlap;   /* each pixel belongs to one object at most in masks and logits; default off */
-    trk_switch correct_as_condition; /* a prompt on an already tracked frame makes it a conditioning frame; default off */
+    trk_switch correct_as_condition; /* a prompt on a tracked frame makes it a conditioning frame; default off */
     /* memory */
     trk_pool *pool;           /* shared with other trackers; NULL: one of its own, without a budget */
     trk_sweep sweep;
@@ -242,7 +242,8 @@ TRK_API trk_status trk_tracker_reach(trk_tracker *tracker, int object, int64_t *
 /* Goes back to `frame`: what was remembered of it and of every frame tracked after it is forgotten, for every object,
  * conditioning frames included, and prompts that were applied there are gone. If its features are still held (sweep
  * policy, lock or keep_frame), it is the current frame again, tracked anew from them, and *next is the frame after it;
- * otherwise it is to be pushed again, and *next is `frame`. Objects that start on a later frame are removed.
+ * otherwise it is to be pushed again, and *next is `frame` (next may be NULL). Objects that started there or later are
+ * removed, unless a prompt waits for them.
  * TRK_E_STATE, nothing changed: what the frame reads was dropped already; the text names the first frame in reach. */
 TRK_API trk_status trk_tracker_rewind(trk_tracker *tracker, int64_t frame, int64_t *next);
 /* Forgets what the object remembers of the frames first .. last; returns TRK_OK also when that was nothing.
@@ -265,8 +266,8 @@ TRK_API trk_status trk_tracker_rebase(trk_tracker *tracker, int64_t index);
  * it to `path`. Tracking goes on. */
 TRK_API trk_status trk_tracker_save(trk_tracker *tracker, const char *path);
 /* A tracker that goes on exactly where the saved one was: the same masks, bit for bit, on the same kind of backend with
- * the same precision. What decides results (reverse, binarize ... older_after) comes from the file; pool, sweep, reserve
- * and source from params. TRK_E_FORMAT: truncated, altered, or of another version. TRK_E_MODEL: of another model or
+ * the same precision. What decides results (reverse, binarize ... older_after) comes from the file; pool, sweep,
+ * reserve and source from params. TRK_E_FORMAT: truncated, altered, or of another version. TRK_E_MODEL: of another model or
  * image size. */
 TRK_API trk_status trk_tracker_resume(trk_tracker **out, const trk_model *model, const trk_tracker_params *params,
                                       const char *path);
@@ -291,8 +292,8 @@ TRK_API size_t trk_tracker_all_objects(const trk_tracker *tracker, int *ids, siz
 
 typedef enum trk_evict {
     TRK_EVICT_HOST = 0, /* to host memory, bit for bit */
-    TRK_EVICT_COMPACT,  /* trackers with a source: prompts, pointers and low-resolution masks; memories are made again from
-                           the frames when the tracker is used again. Others: to host memory */
+    TRK_EVICT_COMPACT,  /* trackers with a source and nothing locked: prompts, pointers and low-resolution masks; memories
+                           are made again from the frames with the next use. Others: to host memory */
     TRK_EVICT_OFF       /* a full pool is TRK_E_MEMORY */
 } trk_evict;
 
@@ -305,8 +306,8 @@ typedef struct trk_pool_params {
 } trk_pool_params;
 #define TRK_POOL_PARAMS_INIT {sizeof(trk_pool_params), 0, 0.0, TRK_EVICT_HOST, 0}
 
-/* The pool must outlive its trackers, the model the pool. Its trackers may be used from different threads, each from one
- * at a time. TRK_E_MEMORY: the budget is less than the model has already. */
+/* The pool must outlive its trackers, the model the pool. Its trackers may be used from different threads, each from
+ * one at a time. TRK_E_MEMORY: the budget is less than the model has already. */
 TRK_API trk_status trk_pool_create(trk_pool **out, const trk_model *model, const trk_pool_params *params);
 TRK_API void trk_pool_destroy(trk_pool **pool); /* NULL-safe; clears the handle */
 

@@ -5,7 +5,7 @@
  * Invariants
  * - A tracker is changed by its own call only, or, while no call runs (busy == 0), by eviction under the pool's mutex.
  * - A tracker that is not resident has no slot of the bank and no features: they are in `evicted`, bit for bit or in
- *   the compact form. Objects, prompts and results stay where they are, so that results can be read without coming back.
+ *   the compact form. Objects, prompts and results stay where they are: results can be read without coming back.
  * - Nobody holds the pool's mutex while computing or waiting for the source of frames. */
 #include <string.h>
 

@@ -50,8 +50,8 @@ static void add_account(trk_device_bytes *out, trk_account *account)
     out->total_peak += copy.total_peak;
 }
 
-/* What lies on the host heap, without what is the CPU's device memory there. Its peak is what the two peaks leave, since
- * they need not have come at the same time. */
+/* What lies on the host heap, without what is the CPU's device memory there. Its peak is what the two peaks leave: they
+ * need not have come at the same time. */
 static trk_device_bytes host_bytes(const trk_device_bytes *device)
 {
     trk_device_bytes out = {.device = trk_host_memory.name};

@@ -139,7 +139,8 @@ trk_status trk_pool_enter(trk_tracker *t, trk_residence residence);
 void trk_pool_exit(trk_tracker *t);
 
 /* --- plan.c --- */
-/* Before the first push of a video, or after a resume: sizes the pool's arenas for the tracker's frames, refuses what can not fit, reserves if wanted. */
+/* Before the first push of a video, or after a resume: sizes the pool's arenas for the tracker's frames, refuses what can
+ * not fit, reserves if wanted. */
 trk_status trk_plan_first_push(trk_tracker *t, const trk_frame *frame);
 
 /* --- rebuild.c: from the compact form --- */
@@ -191,8 +192,8 @@ trk_status trk_tracker_open(trk_tracker **out, const trk_model *model, const trk
 /* library.c: a caller's params, of any age, or NULL, with every field present, checked and defaults filled in */
 trk_status trk_tracker_params_read(trk_tracker_params *out, const trk_tracker_params *params);
 trk_features *trk_current_features(trk_tracker *t); /* NULL when they are not held */
-/* Locks the held features of the current frame and lets the stages' frame arena be theirs; finish undoes the lock unless
- * the frame is kept. */
+/* Locks the held features of the current frame and lets the stages' frame arena be theirs; finish undoes the lock
+ * unless the frame is kept. */
 void trk_use_current(trk_tracker *t);
 void trk_finish_current(trk_tracker *t);
 void trk_unlock_current(trk_tracker *t); /* the tracker's own lock; features may go */
