@@ -5,12 +5,13 @@
  * The clip is decoded once and pushed forwards and backwards, so that motion is continuous, under ever increasing
  * numbers; every mask is asked for. Memory and speed are sampled on the way; at the end one line per claim says whether
  * memory stayed flat, the tables what they were and the speed what it was, and the exit status is 1 if one does not
- * hold (speed with --strict only: machines are shared). The tool allocates and touches what it needs before the first
+ * hold (speed with --strict only: machines are shared). For speed the old tracker and a fresh one push 1,000 frames each
+ * in turns of 50, since over the length of a run the machine changes more than the tracker. The tool allocates and touches what it needs before the first
  * push and writes nothing until the last, so that it does not move what it measures.
  *
  * The long run, from the source folder:
  *     build/tests/soak/soak samples/models/demo-m.safetensors samples/clips/plain-1.mp4 --frames 100000 \
- *         --image-size 128 --box 169,118,191,219 --box 305,249,175,150 --csv soak.csv --svg soak.svg --strict */
+ *         --image-size 64 --threads 1 --box 169,118,191,219 --box 305,249,175,150 --csv soak.csv --svg soak.svg --strict */
 #include "soak.h"
 
 #include <fcntl.h>
@@ -20,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVERY = 100, EVERY_EARLY = 10, EARLY = 200 };
+enum { EVERY = 100, EVERY_EARLY = 10, EARLY = 200, TURN = 50, TURNS = 20 };
 
 typedef struct options {
     const char *model, *clip, *csv, *svg;
@@ -97,6 +98,14 @@ static int read_masks(run *r, size_t *area)
     return 0;
 }
 
+static int push_one(run *r, int64_t i, size_t *area)
+{
+    trk_frame frame = clip_frame(&r->video, ping_pong(i, &r->log, r->video.n_frames), i);
+    if (trk_tracker_push(r->tracker, &frame) < 0)
+        return complain("push");
+    return read_masks(r, area);
+}
+
 static int push_all(run *r)
 {
     size_t area[CLIP_OBJECTS] = {0};
@@ -104,10 +113,7 @@ static int push_all(run *r)
     r->cpu_start = seconds(CLOCK_PROCESS_CPUTIME_ID);
     for (int64_t i = 0; i < r->log.n_frames; i++) {
         int64_t done = i + 1;
-        trk_frame frame = clip_frame(&r->video, ping_pong(i, &r->log, r->video.n_frames), i);
-        if (trk_tracker_push(r->tracker, &frame) < 0)
-            return complain("push");
-        if (read_masks(r, area) < 0)
+        if (push_one(r, i, area) < 0)
             return -1;
         if (done % (done <= EARLY ? EVERY_EARLY : EVERY) && done != r->log.n_frames)
             continue;
@@ -115,6 +121,43 @@ static int push_all(run *r)
             return -1;
     }
     return 0;
+}
+
+/* CPU seconds of a turn of r's tracker that starts with frame i */
+static int time_turn(run *r, int64_t i, double *total)
+{
+    size_t area[CLIP_OBJECTS];
+    double start = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    for (int k = 0; k < TURN; k++)
+        if (push_one(r, i + k, area) < 0)
+            return -1;
+    *total += seconds(CLOCK_PROCESS_CPUTIME_ID) - start;
+    return 0;
+}
+
+static int add_boxes(trk_tracker *tracker, const options *o)
+{
+    for (int k = 0; k < o->n_boxes; k++)
+        if (trk_tracker_prompt_box(tracker, k + 1, 0, &o->boxes[k]) < 0)
+            return complain("box");
+    return 0;
+}
+
+/* The old tracker and a fresh one in turns; the fresh one's first turn, which fills its bank, does not count. */
+static int race(run *r, const options *o)
+{
+    run fresh = *r;
+    double warm_up = 0;
+    fresh.tracker = NULL;
+    if (trk_tracker_create(&fresh.tracker, r->model, NULL) < 0)
+        return complain("tracker");
+    int failed = add_boxes(fresh.tracker, o) < 0 || time_turn(&fresh, 0, &warm_up) < 0;
+    for (int turn = 0; !failed && turn < TURNS; turn++)
+        failed = time_turn(r, r->log.n_frames + (int64_t)turn * TURN, &r->log.cpu_old) < 0 ||
+                 time_turn(&fresh, (int64_t)(turn + 1) * TURN, &r->log.cpu_fresh) < 0;
+    r->log.n_raced = TURNS * TURN;
+    trk_tracker_destroy(&fresh.tracker);
+    return failed ? -1 : 0;
 }
 
 static int prepare(run *r, const options *o)
@@ -140,10 +183,7 @@ static int prepare(run *r, const options *o)
         trk_tracker_create(&r->tracker, r->model, NULL) < 0)
         return complain(o->model);
     log->image_size = info.image_size;
-    for (int k = 0; k < o->n_boxes; k++)
-        if (trk_tracker_prompt_box(r->tracker, k + 1, 0, &o->boxes[k]) < 0)
-            return complain("box");
-    return 0;
+    return add_boxes(r->tracker, o);
 }
 
 static int parse_box(options *o, const char *text)
@@ -202,7 +242,7 @@ int main(int argc, char **argv)
                         "[--dtype f32|bf16] [--threads N] [--csv FILE] [--svg FILE] [--strict]\n");
         return 2;
     }
-    int failed = prepare(&r, &o) < 0 || push_all(&r) < 0;
+    int failed = prepare(&r, &o) < 0 || push_all(&r) < 0 || race(&r, &o) < 0;
     if (!failed) {
         failed = soak_judge(&r.log, o.strict) > 0;
         failed |= o.csv && soak_write_csv(&r.log, o.csv) < 0;

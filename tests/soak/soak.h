@@ -18,6 +18,8 @@ typedef struct soak_log {
     size_t n, capacity;
     int64_t n_frames, period; /* frames until the loop is in the same phase again */
     int n_objects, image_size;
+    double cpu_old, cpu_fresh; /* CPU seconds of n_raced frames of the old tracker and of a fresh one, in turns */
+    int n_raced;
     const char *clip; /* for the title */
 } soak_log;
 
