@@ -474,6 +474,23 @@ static void videos_of_other_sizes_follow_each_other(void **state)
     trk_tracker_destroy(&fresh);
 }
 
+/* the last test: after all these videos, trackers and objects */
+static void tables_were_built_once(void **state)
+{
+    trk_memory_use use = {.struct_size = sizeof use};
+    trk_tracker *t = new_tracker(NULL);
+    assert_ok(trk_tracker_memory(t, &use));
+    const uint64_t checksum = use.tables_checksum;
+    for (int k = 0; k < 5; k++)
+        assert_ok(prompt(t, k + 1, k));
+    for (int i = 0; i < 5; i++)
+        assert_ok(push(t, 0, i));
+    assert_ok(trk_tracker_memory(t, &use));
+    assert_int_equal(use.rope_builds, 1);
+    assert_int_equal(use.tables_checksum, checksum);
+    trk_tracker_destroy(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -487,6 +504,7 @@ int main(void)
         cmocka_unit_test(a_budget_below_the_model_is_refused),
         cmocka_unit_test(reserving_leaves_nothing_to_allocate),
         cmocka_unit_test(videos_of_other_sizes_follow_each_other),
+        cmocka_unit_test(tables_were_built_once),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
