@@ -17,8 +17,8 @@
  *
  * Every call that can fail returns a trk_status; trk_last_error() then holds one line that names what was found and
  * what was expected. A call that fails leaves its outputs untouched and the object usable, except after
- * TRK_E_BACKEND and TRK_E_MEMORY from trk_tracker_push or from a prompt on the current frame, which end the tracker (it
- * can only be destroyed or reset).
+ * TRK_E_BACKEND and TRK_E_MEMORY from trk_tracker_push, from trk_tracker_rewind, or from giving or clearing a prompt on
+ * the current frame, which end the tracker (it can only be destroyed or reset).
  * In every params struct zero means the default; set struct_size through the _INIT macro.
  *
  * Coordinates are pixels of the pushed frames: x to the right, y down, (0, 0) the top left corner of the first pixel.
@@ -54,7 +54,8 @@ TRK_API const char *trk_build_info(void);
 /* The line recorded by this thread's last failed call; "" if none. Valid until this thread's next failing call. */
 TRK_API const char *trk_last_error(void);
 /* Sends log lines (0 error, 1 warning, 2 info, 3 debug) up to `level` to `function`; NULL silences (the default).
- * Call before other threads use the library. The environment variable TRK_LOG=error|warning|info|debug raises the
+ * Call before other threads use the library; `function` may be called from several threads at once, and must not wait
+ * for anyone who uses the library. The environment variable TRK_LOG=error|warning|info|debug raises the
  * level, and without a function sends the lines to standard error. */
 TRK_API void trk_set_log(void (*function)(void *user, int level, const char *line), void *user, int level);
 
@@ -140,7 +141,7 @@ typedef struct trk_tracker_params {
     int max_prompts_in_memory;/* prompted frames an object reads at most, nearest first; 0 = 8, negative = all */
     int64_t history;          /* frames remembered beyond what tracking reads, for trk_tracker_rewind; negative = all */
     trk_memory_type memory_type;       /* of memories */
-    trk_memory_type older_memory_type; /* of tracked frames' memories from `older_after` frames back on */
+    trk_memory_type older_memory_type; /* of tracked frames' memories from `older_after` frames back on (and the history) */
     int older_after;          /* 0 = older_memory_type is not used */
     int reserve;              /* 1: the first push allocates all that the plan says, so that later ones can not fail */
     trk_frame_source source;  /* or NULL: with it the tracker can be evicted to the compact form */
@@ -236,8 +237,9 @@ TRK_API trk_status trk_tracker_lock_frame(trk_tracker *tracker, int64_t frame);
 /* The last unlock lets them go. TRK_E_STATE: the frame is not locked. */
 TRK_API trk_status trk_tracker_unlock_frame(trk_tracker *tracker, int64_t frame);
 /* The frames first .. last (in order of tracking) on which this object can be prompted again after trk_tracker_rewind,
- * with everything they read at first still there; last is the current frame. With history 0 that is the current frame
- * alone. TRK_E_NOT_FOUND: no such object, or it has not started. */
+ * with everything they read at first still there, but for what trk_tracker_forget took, and, with a history of all
+ * frames, as the older_memory_type has rounded it since; last is the current frame. With history 0 that is the current
+ * frame alone. TRK_E_NOT_FOUND: no such object, or it has not started. */
 TRK_API trk_status trk_tracker_reach(trk_tracker *tracker, int object, int64_t *first, int64_t *last);
 /* Goes back to `frame`: what was remembered of it and of every frame tracked after it is forgotten, for every object,
  * conditioning frames included, and prompts that were applied there are gone. If its features are still held (sweep
@@ -281,7 +283,7 @@ typedef struct trk_tracker_info {
     size_t n_objects;       /* started or waiting for their first frame */
     size_t n_waiting;       /* prompts for frames to come */
     uint64_t n_sweeps;      /* frames whose features were returned */
-    uint64_t n_prompts_left_out; /* conditioning frames not read because of max_prompts_in_memory, summed over frames */
+    uint64_t n_prompts_left_out; /* conditioning frames not read because of max_prompts_in_memory, over all reads */
     int resident;           /* 0: evicted, comes back by itself with the next call that needs it */
 } trk_tracker_info;
 TRK_API trk_status trk_tracker_get_info(const trk_tracker *tracker, trk_tracker_info *out);
@@ -328,7 +330,7 @@ typedef struct trk_plan_params {
     int objects;         /* per tracker; 0 = 1 */
     int prompts;         /* conditioning frames per object; 0 = 1 */
     int prompt_points;   /* most clicks of a prompt, beside its box */
-    int mask_prompts;    /* 1: some prompts are masks */
+    int mask_prompts;    /* 1: some prompts are masks, of the size of the frames */
     int trackers;        /* resident at once; 0 = 1 */
     int busy;            /* inside a call at once; 0 = 1 */
     const trk_tracker_params *tracker; /* policies; NULL: defaults */

@@ -119,6 +119,8 @@ trk_status trk_sequence_put(trk_sequence *sequence, int64_t frame, int condition
                             trk_memory_entry **out);
 /* Drops the entries of frames first .. last from both lists; returns how many. */
 int trk_sequence_remove(trk_sequence *sequence, int64_t first, int64_t last);
+/* Drops everything; the sequence is as it was after init. */
+void trk_sequence_clear(trk_sequence *sequence);
 /* Entry of `frame`, or NULL. */
 const trk_memory_entry *trk_sequence_find(const trk_sequence *sequence, int64_t frame);
 /* The next frame to be tracked is `frame`: drops what no frame from there on, nor `history` frames back, can read. */
@@ -134,7 +136,7 @@ int trk_sequence_reaches(const trk_sequence *sequence, int64_t t, int direction)
 int64_t trk_sequence_reach(const trk_sequence *sequence, int64_t start, int direction);
 /* Recent entries at least `age` frames before t whose memory is not of `storage` yet: the caller recodes each into a
  * slot of its own. Returns the next one or NULL. */
-trk_memory_entry *trk_sequence_next_to_recode(trk_sequence *sequence, int64_t t, int direction, int age,
+trk_memory_entry *trk_sequence_next_to_recode(trk_sequence *sequence, int64_t t, int direction, int64_t age,
                                               trk_storage storage);
 
 /* What a tracked frame reads, in the order the keys are concatenated. */

@@ -35,6 +35,19 @@ static trk_status grow(trk_blob *blob, size_t bytes)
     return TRK_OK;
 }
 
+void trk_blob_trim(trk_blob *blob)
+{
+    if (blob->bytes == 0 || blob->bytes == blob->capacity)
+        return;
+    unsigned char *data = trk_ledger_allocate(blob->ledger, TRK_MEM_BANK, blob->owner, blob->bytes);
+    if (!data)
+        return;
+    memcpy(data, blob->data, blob->bytes);
+    trk_ledger_release(blob->ledger, TRK_MEM_BANK, blob->data, blob->capacity);
+    blob->data = data;
+    blob->capacity = blob->bytes;
+}
+
 void *trk_blob_extend(trk_blob *blob, size_t bytes)
 {
     if (blob->status < 0)

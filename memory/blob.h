@@ -19,6 +19,7 @@ typedef struct trk_blob {
 void trk_blob_init(trk_blob *blob, trk_ledger *host, const char *owner);
 void trk_blob_release(trk_blob *blob); /* accepts a zeroed struct */
 void trk_blob_put(trk_blob *blob, const void *data, size_t bytes);
+void trk_blob_trim(trk_blob *blob); /* gives back what is not used, if that can be done */
 void *trk_blob_extend(trk_blob *blob, size_t bytes); /* room to be filled by the caller at once; NULL on failure */
 void trk_blob_put_i64(trk_blob *blob, int64_t value);
 void trk_blob_put_f32(trk_blob *blob, float value);

@@ -5,7 +5,7 @@
  * Invariants
  * - An allocation never takes the bytes of the ledger and of the one under it above the budget: it is refused, after the
  *   reclaim function was asked for what can be spared. What the ledger under it takes later (operators of shapes that
- *   come up) is within under_at_least as planned; beyond, it is an excess that the pool makes up for after each call.
+ *   come up) is within under_at_least as planned; beyond, it is an excess that the pool makes up for with the next call.
  * - Every allocation is in the table of live ones, with class, owner and size; releasing what is not there aborts in
  *   Debug builds and is ignored with an error line otherwise.
  * Thread safe, but for init and destroy. The reclaim function is called without the ledger's mutex held; who calls

@@ -138,6 +138,12 @@ int trk_sequence_remove(trk_sequence *sequence, int64_t first, int64_t last)
            list_remove(sequence->bank, sequence->recent, &sequence->n_recent, first, last);
 }
 
+void trk_sequence_clear(trk_sequence *sequence)
+{
+    trk_sequence_remove(sequence, INT64_MIN, INT64_MAX);
+    sequence->lost_memory = sequence->lost_pointer = INT64_MIN;
+}
+
 const trk_memory_entry *trk_sequence_find(const trk_sequence *sequence, int64_t frame)
 {
     int i = list_index(sequence->conditioning, sequence->n_conditioning, frame);
@@ -254,7 +260,7 @@ int trk_sequence_reaches(const trk_sequence *sequence, int64_t t, int direction)
            window_is_whole(sequence->lost_pointer, t, sequence->n_pointers, direction);
 }
 
-trk_memory_entry *trk_sequence_next_to_recode(trk_sequence *sequence, int64_t t, int direction, int age,
+trk_memory_entry *trk_sequence_next_to_recode(trk_sequence *sequence, int64_t t, int direction, int64_t age,
                                               trk_storage storage)
 {
     for (int i = 0; i < sequence->n_recent; i++) {

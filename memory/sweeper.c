@@ -109,6 +109,7 @@ static trk_status grow(trk_sweeper *sweeper)
 trk_status trk_sweeper_begin(trk_sweeper *sweeper, int64_t frame, trk_holding **out)
 {
     size_t same = index_of(sweeper, frame);
+    int n_locks = same < sweeper->n_holdings ? sweeper->holdings[same]->n_locks : 0;
     if (same < sweeper->n_holdings)
         sweep(sweeper, same);
     if (grow(sweeper) < 0)
@@ -119,7 +120,7 @@ trk_status trk_sweeper_begin(trk_sweeper *sweeper, int64_t frame, trk_holding **
         return trk_ledger_fail(sweeper->host, bytes, "a " HELD_OWNER);
     memset(holding, 0, bytes);
     holding->frame = frame;
-    holding->n_locks = 1;
+    holding->n_locks = n_locks + 1;
     holding->payload = (unsigned char *)holding + payload_offset();
     trk_arena_init(&holding->arena, sweeper->pool, TRK_MEM_FRAME, "features of a frame", sweeper->frame_bytes);
     sweeper->holdings[sweeper->n_holdings++] = holding;

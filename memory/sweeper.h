@@ -54,7 +54,7 @@ trk_status trk_sweeper_init(trk_sweeper *sweeper, trk_chunk_pool *pool, trk_ledg
                             size_t payload_bytes, size_t frame_bytes);
 void trk_sweeper_release(trk_sweeper *sweeper); /* sweeps everything, locked or not; accepts a zeroed struct */
 
-/* A new holding for `frame`, with one lock; a holding of that frame that is still there goes first. */
+/* A new holding for `frame`, with one lock; one of that frame that is still there goes first and leaves it its locks. */
 trk_status trk_sweeper_begin(trk_sweeper *sweeper, int64_t frame, trk_holding **out);
 trk_holding *trk_sweeper_find(const trk_sweeper *sweeper, int64_t frame); /* or NULL */
 void trk_sweeper_lock(trk_holding *holding);

@@ -39,7 +39,7 @@ void trk_set_log(void (*function)(void *user, int level, const char *line), void
 }
 
 /* A params struct of any age: fields the caller's version lacks are zero, fields this version lacks must be. */
-static trk_status read_params(void *out, size_t size, const void *params, const char *name)
+trk_status trk_params_read(void *out, size_t size, const void *params, const char *name)
 {
     memset(out, 0, size);
     if (!params)
@@ -97,7 +97,7 @@ trk_status trk_model_load(trk_model **out, const char *path, const trk_model_par
     trk_status rc;
     if (!out || !path)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_model_load: out and path must not be NULL");
-    TRK_CHECK(read_params(&p, sizeof p, params, "trk_model_params"));
+    TRK_CHECK(trk_params_read(&p, sizeof p, params, "trk_model_params"));
     TRK_CHECK(choose_backend(&p, &np));
     if (p.threads < 0 || p.threads > 1024) {
         rc = TRK_FAIL(TRK_E_ARGUMENT, "threads %d: expected 0 (all cores) to 1024", p.threads);
@@ -190,7 +190,7 @@ static void fill_defaults(trk_tracker_params *p)
 
 trk_status trk_tracker_params_read(trk_tracker_params *out, const trk_tracker_params *params)
 {
-    trk_status rc = read_params(out, sizeof *out, params, "trk_tracker_params");
+    trk_status rc = trk_params_read(out, sizeof *out, params, "trk_tracker_params");
     if (rc < 0 || (rc = check_params(out)) < 0)
         return rc;
     out->struct_size = sizeof *out;
@@ -212,7 +212,7 @@ trk_status trk_pool_create(trk_pool **out, const trk_model *model, const trk_poo
     trk_pool_params p;
     if (!out || !model)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_pool_create: out and model must not be NULL");
-    trk_status rc = read_params(&p, sizeof p, params, "trk_pool_params");
+    trk_status rc = trk_params_read(&p, sizeof p, params, "trk_pool_params");
     return rc < 0 ? rc : trk_pool_open(out, model, &p, &trk_cpu_memory);
 }
 

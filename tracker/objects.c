@@ -301,11 +301,12 @@ static trk_status recode(trk_tracker *t, trk_memory_entry *entry, trk_storage st
 trk_status trk_object_recode(trk_tracker *t, trk_object *o)
 {
     const trk_storage storage = (trk_storage)t->params.older_memory_type;
+    const int64_t history = t->params.history > 0 ? t->params.history : 0; /* frames back there read it as it was */
+    const int64_t age = t->params.older_after + history;
     trk_memory_entry *entry;
     trk_status rc = TRK_OK;
     while (t->params.older_after && rc >= 0 &&
-           (entry = trk_sequence_next_to_recode(&o->memories, t->index, trk_direction(t), t->params.older_after,
-                                                storage)))
+           (entry = trk_sequence_next_to_recode(&o->memories, t->index, trk_direction(t), age, storage)))
         rc = recode(t, entry, storage);
     return rc;
 }

@@ -18,7 +18,7 @@ typedef struct request {
     trk_pixel_format format;
     size_t objects, prompts; /* prompts: conditioning frames per object */
     int points;              /* clicks of a prompt */
-    int masks;               /* 1: some prompts are masks */
+    int mask_width, mask_height; /* of the largest mask prompt; 0: there is none */
     size_t trackers, busy;
     trk_tracker_params params; /* defaults filled in */
     int keeps_masks;           /* slots of the compact form */
@@ -36,9 +36,22 @@ struct trk_plan_cache {
     rehearsal arenas;
 };
 
+/* Sums and products that would not fit are SIZE_MAX: more than any budget. */
+static size_t plus(size_t a, size_t b)
+{
+    size_t out;
+    return __builtin_add_overflow(a, b, &out) ? SIZE_MAX : out;
+}
+
+static size_t times(size_t a, size_t b)
+{
+    size_t out;
+    return __builtin_mul_overflow(a, b, &out) ? SIZE_MAX : out;
+}
+
 static size_t round_up(size_t n, size_t to)
 {
-    return (n + to - 1) / to * to;
+    return n > SIZE_MAX - to ? SIZE_MAX : (n + to - 1) / to * to;
 }
 
 /* --- rehearsing ----------------------------------------------------------------------------------------------- */
@@ -47,12 +60,13 @@ static size_t round_up(size_t n, size_t to)
  * read do not count. */
 static int64_t frames_to_rehearse(const request *r, const trk_arch *a, size_t *prompts)
 {
+    enum { ENOUGH = 1024 }; /* prompts nobody gives; keeps the rehearsal short */
     const int most = r->params.max_prompts_in_memory;
-    const int window = a->num_maskmem > a->max_pointers ? a->num_maskmem : a->max_pointers;
-    *prompts = r->prompts;
-    if (most > 0 && *prompts > (size_t)(most + window))
-        *prompts = (size_t)(most + window);
-    return (int64_t)*prompts + window + 1;
+    const size_t window = (size_t)(a->num_maskmem > a->max_pointers ? a->num_maskmem : a->max_pointers);
+    *prompts = r->prompts < ENOUGH ? r->prompts : ENOUGH;
+    if (most > 0 && *prompts > (size_t)most + window)
+        *prompts = (size_t)most + window;
+    return (int64_t)(*prompts + window + 1);
 }
 
 static trk_status give_prompts(trk_tracker *t, const request *r, int id, int64_t frame)
@@ -60,7 +74,7 @@ static trk_status give_prompts(trk_tracker *t, const request *r, int id, int64_t
     static const trk_box box = {0, 0, 1, 1};
     trk_point *points = NULL;
     trk_status rc = TRK_OK;
-    if (r->masks && frame == 0) {
+    if (r->mask_width && frame == 0) {
         trk_prompt *prompt = trk_prompt_new(t, frame);
         trk_object *object;
         if (!prompt)
@@ -68,7 +82,7 @@ static trk_status give_prompts(trk_tracker *t, const request *r, int id, int64_t
         TRK_CHECK(trk_object_get(t, id, &object));
         prompt->next = object->waiting;
         object->waiting = prompt;
-        TRK_CHECK(trk_prompt_add_mask(t, prompt, r->width, r->height));
+        TRK_CHECK(trk_prompt_add_mask(t, prompt, r->mask_width, r->mask_height));
     }
     TRK_CHECK(trk_tracker_prompt_box(t, id, frame, &box));
     if (r->points) {
@@ -163,14 +177,14 @@ static slot_counts slots_of_object(const request *r, const trk_arch *a)
 {
     slot_counts out = {{0}};
     const size_t history = r->params.history > 0 ? (size_t)r->params.history : 0;
-    const size_t recent = (size_t)a->num_maskmem + history, conditioning = r->prompts;
-    const size_t older_after = (size_t)r->params.older_after;
+    const size_t recent = plus((size_t)a->num_maskmem, history), conditioning = r->prompts;
+    const size_t older_after = r->params.older_after ? plus((size_t)r->params.older_after, history) : 0;
     const trk_slot_kind own = (trk_slot_kind)r->params.memory_type, old = (trk_slot_kind)r->params.older_memory_type;
     const size_t young = older_after && older_after < recent ? older_after : recent;
-    out.n[own] += conditioning + young;
-    out.n[old] += recent - young;
-    out.n[TRK_SLOT_POINTER] = conditioning + (size_t)a->max_pointers + history;
-    out.n[TRK_SLOT_MASK] = r->keeps_masks ? conditioning + recent : 0;
+    out.n[own] = plus(conditioning, young);
+    out.n[old] = plus(out.n[old], recent - young);
+    out.n[TRK_SLOT_POINTER] = plus(plus(conditioning, (size_t)a->max_pointers), history);
+    out.n[TRK_SLOT_MASK] = r->keeps_masks ? plus(conditioning, recent) : 0;
     return out;
 }
 
@@ -192,14 +206,17 @@ static void plan_bank(const trk_model *model, const request *r, trk_plan *out)
     const slot_counts object = slots_of_object(r, &model->network->arch);
     for (trk_slot_kind kind = 0; kind < TRK_SLOT_KINDS; kind++) {
         const size_t bytes = slot_bytes(&bank, kind);
-        out->bank_per_object += object.n[kind] * bytes;
-        out->bank += round_up(object.n[kind] * r->objects * r->trackers, SLAB) * bytes;
+        const size_t n = times(times(object.n[kind], r->objects), r->trackers);
+        out->bank_per_object = plus(out->bank_per_object, times(object.n[kind], bytes));
+        out->bank = plus(out->bank, times(round_up(n, SLAB), bytes));
     }
     const size_t mask_bytes = r->keeps_masks ? slot_bytes(&bank, TRK_SLOT_MASK) : 0;
     out->bank_per_prompt =
         slot_bytes(&bank, (trk_slot_kind)r->params.memory_type) + slot_bytes(&bank, TRK_SLOT_POINTER) + mask_bytes;
-    out->bank_per_object -= (r->prompts - 1) * out->bank_per_prompt;
-    out->bank_per_frame = r->params.history < 0 ? out->bank_per_prompt * r->objects * r->trackers : 0;
+    if (out->bank_per_object < SIZE_MAX)
+        out->bank_per_object -= (r->prompts - 1) * out->bank_per_prompt;
+    if (r->params.history < 0)
+        out->bank_per_frame = times(times(out->bank_per_prompt, r->objects), r->trackers);
 }
 
 /* --- the plan ------------------------------------------------------------------------------------------------- */
@@ -217,41 +234,48 @@ static trk_status make_plan(const trk_model *model, const request *r, trk_plan *
     *out = (trk_plan){.struct_size = sizeof *out, .frames_held = frames_held(&r->params)};
     plan_bank(model, r, out);
     out->frame_each = round_up(arenas->frame, TRK_ALIGNMENT);
-    out->frame = out->frame_each * (size_t)(out->frames_held ? out->frames_held : 1) *
-                 (r->params.keep_frame || out->frames_held != 1 ? r->trackers : r->busy);
+    out->frame = times(times(out->frame_each, (size_t)(out->frames_held ? out->frames_held : 1)),
+                       r->params.keep_frame || out->frames_held != 1 ? r->trackers : r->busy);
     out->scratch_each = round_up(arenas->scratch, TRK_ALIGNMENT) + arenas->workspace.total;
-    out->scratch = out->scratch_each * r->busy;
+    out->scratch = times(out->scratch_each, r->busy);
     out->pinned = model->network->ledger.account.total_now + PRIMITIVES_TO_COME;
-    out->total = out->pinned + out->bank + out->frame + out->scratch;
+    out->total = plus(plus(out->pinned, out->bank), plus(out->frame, out->scratch));
     return TRK_OK;
+}
+
+static trk_status check_counts(const trk_plan_params *p)
+{
+    if (p->objects < 0 || p->prompts < 0 || p->prompt_points < 0 || p->trackers < 0 || p->busy < 0)
+        return TRK_FAIL(TRK_E_ARGUMENT,
+                        "trk_plan_make: a negative count (objects %d, prompts %d, points %d, trackers %d, busy %d)",
+                        p->objects, p->prompts, p->prompt_points, p->trackers, p->busy);
+    if (p->prompt_points > TRK_PROMPT_POINTS)
+        return TRK_FAIL(TRK_E_ARGUMENT, "trk_plan_make: %d clicks in a prompt, expected at most %d", p->prompt_points,
+                        TRK_PROMPT_POINTS);
+    const trk_frame frame = {.width = p->width, .height = p->height, .planes = {(const uint8_t *)""},
+                             .strides = {3 * (ptrdiff_t)p->width}};
+    return trk_frame_check(&frame);
+}
+
+static size_t or_one(int n)
+{
+    return n ? (size_t)n : 1;
 }
 
 trk_status trk_plan_make(trk_plan *out, const trk_model *model, const trk_plan_params *params)
 {
-    request r = {.trackers = 1, .busy = 1, .objects = 1, .prompts = 1};
+    trk_plan_params p;
     rehearsal arenas;
     trk_plan plan;
-    if (!out || !model || !params || out->struct_size < sizeof *out || params->struct_size < sizeof *params)
-        return TRK_FAIL(TRK_E_ARGUMENT, "trk_plan_make: expected a plan and params with struct_size set, and a model");
-    if (params->objects < 0 || params->prompts < 0 || params->prompt_points < 0 || params->trackers < 0 ||
-        params->busy < 0)
-        return TRK_FAIL(TRK_E_ARGUMENT,
-                        "trk_plan_make: a negative count (objects %d, prompts %d, points %d, trackers %d, busy %d)",
-                        params->objects, params->prompts, params->prompt_points, params->trackers, params->busy);
-    const trk_frame frame = {.width = params->width, .height = params->height, .planes = {(const uint8_t *)""},
-                             .strides = {3 * (ptrdiff_t)params->width}};
-    trk_status rc = trk_frame_check(&frame);
-    if (rc < 0)
+    if (!out || !model || !params || out->struct_size < sizeof *out)
+        return TRK_FAIL(TRK_E_ARGUMENT, "trk_plan_make: expected a plan with struct_size set, a model and params");
+    trk_status rc = trk_params_read(&p, sizeof p, params, "trk_plan_params");
+    if (rc < 0 || (rc = check_counts(&p)) < 0)
         return rc;
-    r.width = params->width;
-    r.height = params->height;
-    r.objects = params->objects ? (size_t)params->objects : r.objects;
-    r.prompts = params->prompts ? (size_t)params->prompts : r.prompts;
-    r.points = params->prompt_points;
-    r.trackers = params->trackers ? (size_t)params->trackers : r.trackers;
-    r.busy = params->busy ? (size_t)params->busy : r.busy;
-    r.masks = params->mask_prompts;
-    if ((rc = trk_tracker_params_read(&r.params, params->tracker)) < 0)
+    request r = {.width = p.width, .height = p.height, .objects = or_one(p.objects), .prompts = or_one(p.prompts),
+                 .trackers = or_one(p.trackers), .busy = or_one(p.busy), .points = p.prompt_points,
+                 .mask_width = p.mask_prompts ? p.width : 0, .mask_height = p.mask_prompts ? p.height : 0};
+    if ((rc = trk_tracker_params_read(&r.params, p.tracker)) < 0)
         return rc;
     r.keeps_masks = r.params.source && r.params.pool && r.params.pool->bank.params.mask_elements > 0;
     if ((rc = make_plan(model, &r, &plan, &arenas)) < 0)
@@ -262,6 +286,14 @@ trk_status trk_plan_make(trk_plan *out, const trk_model *model, const trk_plan_p
 }
 
 /* --- the first push ------------------------------------------------------------------------------------------- */
+
+static void note_mask(request *r, const trk_prompt *p)
+{
+    if (!p->mask || (int64_t)p->mask_width * p->mask_height <= (int64_t)r->mask_width * r->mask_height)
+        return;
+    r->mask_width = p->mask_width;
+    r->mask_height = p->mask_height;
+}
 
 /* Every byte is set, so that requests can be compared as bytes. */
 static request request_of(const trk_tracker *t, const trk_frame *frame)
@@ -274,16 +306,18 @@ static request request_of(const trk_tracker *t, const trk_frame *frame)
     r.format = frame->format;
     r.trackers = r.busy = r.prompts = 1;
     r.objects = t->n_objects ? t->n_objects : 1;
+    pthread_mutex_lock(&t->pool->mutex); /* nobody evicts it meanwhile */
     for (size_t i = 0; i < t->n_objects; i++) {
-        size_t n = (size_t)t->objects[i]->memories.n_conditioning;
+        size_t n = (size_t)(t->evicted.bytes ? t->objects[i]->n_evicted : t->objects[i]->memories.n_conditioning);
         for (const trk_prompt *p = t->objects[i]->waiting; p; p = p->next, n++) {
             r.points = (int)p->n_points > r.points ? (int)p->n_points : r.points;
-            r.masks |= p->mask != NULL;
+            note_mask(&r, p);
         }
         if (t->params.correct_as_condition != TRK_ON && n > 1)
             n = 1;
         r.prompts = n > r.prompts ? n : r.prompts;
     }
+    pthread_mutex_unlock(&t->pool->mutex);
     r.keeps_masks = t->params.source && t->pool->bank.params.mask_elements > 0;
     r.params.pool = NULL;
     r.params.source = NULL;
@@ -314,14 +348,13 @@ static trk_status look_up_plan(trk_pool *pool, const request *r, trk_plan_cache 
     return TRK_OK;
 }
 
-static trk_status refuse(const trk_plan *plan, size_t budget)
+static trk_status refuse(const trk_plan *plan, const char *limit, size_t bytes)
 {
     const double mb = 1e6;
     return TRK_FAIL(TRK_E_MEMORY,
-                    "the plan needs %.1f MB (pinned %.1f, bank %.1f, frame %.1f, scratch %.1f); the memory budget is "
-                    "%.1f MB",
+                    "the plan needs %.1f MB (pinned %.1f, bank %.1f, frame %.1f, scratch %.1f); %s %.1f MB",
                     (double)plan->total / mb, (double)plan->pinned / mb, (double)plan->bank / mb,
-                    (double)plan->frame / mb, (double)plan->scratch / mb, (double)budget / mb);
+                    (double)plan->frame / mb, (double)plan->scratch / mb, limit, (double)bytes / mb);
 }
 
 static trk_status reserve(trk_tracker *t, const request *r, const trk_plan *plan)
@@ -374,8 +407,11 @@ trk_status trk_plan_first_push(trk_tracker *t, const trk_frame *frame)
         return rc;
     const trk_plan *plan = &found.plan;
     if (pool->ledger.budget && plan->total > pool->ledger.budget)
-        return refuse(plan, pool->ledger.budget);
+        return refuse(plan, "the memory budget is", pool->ledger.budget);
     adopt(pool, &found);
+    const trk_device_memory *device = pool->ledger.device;
+    if (t->params.reserve && plan->total > plus(device->available(device), plan->pinned))
+        return refuse(plan, "there are", device->available(device));
     t->sweeper.frame_bytes = found.arenas.frame;
     t->planned = 1;
     trk_log(TRK_LOG_INFO, "plan: %zu bytes: pinned %zu, bank %zu, frame %zu, scratch %zu", plan->total, plan->pinned,

@@ -114,6 +114,9 @@ static trk_status evict(trk_pool *pool, trk_tracker *t)
         trk_blob_release(&t->evicted);
         return rc;
     }
+    for (size_t i = 0; i < t->n_objects; i++)
+        t->objects[i]->n_evicted = t->objects[i]->memories.n_conditioning;
+    trk_blob_trim(&t->evicted);
     clear_bank(t);
     t->resident = 0;
     pool->n_resident--;
@@ -176,7 +179,9 @@ static int reclaim(void *user, size_t bytes)
 static trk_status take_place(trk_pool *pool, trk_tracker *t, trk_residence residence)
 {
     size_t most = (size_t)pool->params.most_resident;
-    while (residence == TRK_RESIDENT && most && pool->n_resident >= most && !evict_one(pool)) {
+    while (residence == TRK_RESIDENT && most && pool->n_resident >= most) {
+        if (evict_one(pool))
+            continue;
         if (pool->params.evict == TRK_EVICT_OFF || least_recent_idle(pool))
             return TRK_FAIL(TRK_E_MEMORY, "the pool has its %zu resident trackers, and none %s be evicted", most,
                             pool->params.evict == TRK_EVICT_OFF ? "is to" : "could");
@@ -202,8 +207,8 @@ static trk_status come_back(trk_pool *pool, trk_tracker *t)
     trk_blob_reader in = {.data = t->evicted.data, .bytes = t->evicted.bytes};
     TRK_CHECK(trk_state_take_memories(t, &in));
     TRK_CHECK(trk_rebuild_memories(t));
-    trk_blob_release(&t->evicted);
     pthread_mutex_lock(&pool->mutex);
+    trk_blob_release(&t->evicted);
     pool->n_returns++;
     pthread_mutex_unlock(&pool->mutex);
     trk_log(TRK_LOG_DEBUG, "pool: tracker at frame %lld is back", (long long)t->index);
@@ -213,19 +218,30 @@ done:
     return rc;
 }
 
-/* The seat as the plan wants it, and what was evicted. */
-static trk_status settle(trk_pool *pool, trk_tracker *t, int returning)
+/* What the model gained meanwhile (operators of new shapes) is made up for by what can be spared. */
+static void keep_budget(trk_pool *pool)
 {
-    t->seat->scratch.first_bytes = pool->scratch_bytes;
-    trk_status rc = trk_exec_reserve(&t->seat->net.exec, &pool->workspace);
-    return rc >= 0 && returning ? come_back(pool, t) : rc;
+    while (trk_ledger_excess(&pool->ledger) > 0 && trk_ledger_reclaim(&pool->ledger, 1))
+        ;
+}
+
+/* 1 if a call of this tracker runs in this thread already: its source of frames has called it. */
+static int is_inside(const trk_tracker *t)
+{
+    const trk_tracker *caller = in_call;
+    while (caller && caller != t)
+        caller = caller->caller;
+    return caller != NULL;
 }
 
 trk_status trk_pool_enter(trk_tracker *t, trk_residence residence)
 {
     trk_pool *pool = t->pool;
     trk_status rc = TRK_OK;
+    if (is_inside(t))
+        return TRK_FAIL(TRK_E_STATE, "the tracker is inside a call of its own");
     pthread_mutex_lock(&pool->mutex);
+    keep_budget(pool);
     take_turn(pool);
     t->busy = 1;
     t->last_used = ++pool->clock;
@@ -234,14 +250,19 @@ trk_status trk_pool_enter(trk_tracker *t, trk_residence residence)
     in_call = t;
     int returning = residence != TRK_ANYWHERE && !t->resident;
     if (returning) {
-        rc = take_place(pool, t, residence);
+        rc = take_place(pool, t, t->caller ? TRK_RESIDENT_ALSO : residence);
         returning = rc >= 0;
     }
     if (rc >= 0)
         rc = take_seat(pool, &t->seat);
+    const trk_workspace_sizes workspace = pool->workspace; /* as planned so far */
+    if (rc >= 0)
+        t->seat->scratch.first_bytes = pool->scratch_bytes;
     pthread_mutex_unlock(&pool->mutex);
     if (rc >= 0)
-        rc = settle(pool, t, returning);
+        rc = trk_exec_reserve(&t->seat->net.exec, &workspace);
+    if (rc >= 0 && returning)
+        rc = come_back(pool, t);
     if (rc >= 0)
         return rc;
     pthread_mutex_lock(&pool->mutex);
@@ -252,13 +273,6 @@ trk_status trk_pool_enter(trk_tracker *t, trk_residence residence)
     pthread_mutex_unlock(&pool->mutex);
     trk_pool_exit(t);
     return rc;
-}
-
-/* What the model gained meanwhile (operators of new shapes) is made up for by what can be spared. */
-static void keep_budget(trk_pool *pool)
-{
-    while (trk_ledger_excess(&pool->ledger) > 0 && trk_ledger_reclaim(&pool->ledger, 1))
-        ;
 }
 
 void trk_pool_exit(trk_tracker *t)
@@ -277,7 +291,6 @@ void trk_pool_exit(trk_tracker *t)
     pool->n_busy--;
     in_call = t->caller;
     t->caller = NULL;
-    keep_budget(pool);
     pthread_cond_broadcast(&pool->changed);
     pthread_mutex_unlock(&pool->mutex);
 }
@@ -287,7 +300,6 @@ void trk_pool_exit(trk_tracker *t)
 void trk_pool_add(trk_pool *pool, trk_tracker *t)
 {
     pthread_mutex_lock(&pool->mutex);
-    t->pool = pool;
     t->next_in_pool = pool->trackers;
     pool->trackers = t;
     pool->n_trackers++;
@@ -304,8 +316,10 @@ void trk_pool_remove(trk_tracker *t)
         link = &(*link)->next_in_pool;
     *link = t->next_in_pool;
     pool->n_trackers--;
+    pool->n_busy -= t->busy != 0;
     if (t->resident)
         pool->n_resident--;
+    pthread_cond_broadcast(&pool->changed);
     pthread_mutex_unlock(&pool->mutex);
 }
 

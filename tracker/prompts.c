@@ -64,6 +64,9 @@ trk_prompt *trk_prompt_take(trk_prompt **list, int64_t frame)
 trk_status trk_prompt_add_points(trk_tracker *t, trk_prompt *into, const trk_point *more, size_t n_more)
 {
     size_t n = into->n_points + n_more;
+    if (n > TRK_PROMPT_POINTS)
+        return TRK_FAIL(TRK_E_ARGUMENT, "%zu points on frame %lld: expected at most %d for one object", n,
+                        (long long)into->frame, TRK_PROMPT_POINTS);
     trk_point *points = take_bytes(t, n * sizeof *points);
     if (!points)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for %zu prompt points", n);
@@ -79,6 +82,8 @@ trk_status trk_prompt_add_points(trk_tracker *t, trk_prompt *into, const trk_poi
 trk_status trk_prompt_merge(trk_tracker *t, trk_prompt *into, trk_prompt *from)
 {
     trk_status rc = TRK_OK;
+    if (from->n_points)
+        TRK_CHECK(trk_prompt_add_points(t, into, from->points, from->n_points));
     if (from->mask) {
         give_points(t, into);
         give_mask(t, into);
@@ -92,8 +97,7 @@ trk_status trk_prompt_merge(trk_tracker *t, trk_prompt *into, trk_prompt *from)
         into->has_box = 1;
         into->box = from->box;
     }
-    if (from->n_points)
-        rc = trk_prompt_add_points(t, into, from->points, from->n_points);
+done:
     trk_prompt_free(t, from);
     return rc;
 }
@@ -265,8 +269,9 @@ trk_status trk_tracker_prompt_points(trk_tracker *t, int object, int64_t frame, 
 {
     if (!t || !points)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_prompt_points: tracker and points must not be NULL");
-    if (n == 0 || n > 65536)
-        return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_prompt_points: expected 1 to 65536 points, got %zu", n);
+    if (n == 0 || n > TRK_PROMPT_POINTS)
+        return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_prompt_points: expected 1 to %d points, got %zu", TRK_PROMPT_POINTS,
+                        n);
     for (size_t i = 0; i < n; i++)
         if (!isfinite(points[i].x) || !isfinite(points[i].y))
             return TRK_FAIL(TRK_E_ARGUMENT, "point %zu of object %d is not finite", i, object);

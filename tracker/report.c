@@ -17,12 +17,12 @@ trk_status trk_tracker_get_info(const trk_tracker *t, trk_tracker_info *out)
                               .height = t->height,
                               .reverse = t->params.reverse != 0,
                               .n_objects = t->n_objects,
-                              .n_sweeps = t->sweeper.n_sweeps,
                               .n_prompts_left_out = t->n_prompts_left_out};
     for (size_t i = 0; i < t->n_objects; i++)
         for (const trk_prompt *p = t->objects[i]->waiting; p; p = p->next)
             out->n_waiting++;
     pthread_mutex_lock(&t->pool->mutex);
+    out->n_sweeps = t->sweeper.n_sweeps;
     out->resident = t->resident || !t->evicted.bytes;
     pthread_mutex_unlock(&t->pool->mutex);
     return TRK_OK;
@@ -76,10 +76,12 @@ trk_status trk_tracker_memory(const trk_tracker *t, trk_memory_use *out)
     trk_network_model *m = t->model->network;
     *out = (trk_memory_use){.struct_size = out->struct_size,
                             .n_devices = 2,
-                            .n_sweeps = t->sweeper.n_sweeps,
                             .rope_builds = m->rope_builds,
                             .rope_bytes = (size_t)m->grid * m->grid * m->arch.d_model * sizeof(float),
                             .tables_checksum = trk_network_model_tables_checksum(m)};
+    pthread_mutex_lock(&t->pool->mutex); /* others may be sweeping it */
+    out->n_sweeps = t->sweeper.n_sweeps;
+    pthread_mutex_unlock(&t->pool->mutex);
     trk_device_bytes *device = &out->devices[0];
     device->device = t->pool->ledger.device->name;
     device->budget = t->pool->ledger.budget;

@@ -105,6 +105,7 @@ static trk_status take_timeline(trk_tracker *t, trk_blob_reader *in)
     t->width = (int)trk_blob_take_within(in, low, high, "width of the frames");
     t->height = (int)trk_blob_take_within(in, low, high, "height of the frames");
     t->n_prompts_left_out = (uint64_t)trk_blob_take_within(in, 0, INT64_MAX, "number of prompts left out");
+    t->first = t->index; /* until the objects tell of earlier frames */
     return in->status;
 }
 
@@ -354,6 +355,17 @@ static trk_status check_object(const trk_object *o)
     return TRK_OK;
 }
 
+/* The earliest frame that is known to have been pushed: where the first object started. */
+static void find_first_frame(trk_tracker *t)
+{
+    for (size_t i = 0; i < t->n_objects; i++)
+        for (int k = 0; k < t->objects[i]->memories.n_conditioning; k++) {
+            const int64_t frame = t->objects[i]->memories.conditioning[k].frame;
+            if ((t->first - frame) * trk_direction(t) > 0)
+                t->first = frame;
+        }
+}
+
 trk_status trk_state_take(trk_tracker *t, trk_blob_reader *in)
 {
     trk_status rc;
@@ -364,6 +376,7 @@ trk_status trk_state_take(trk_tracker *t, trk_blob_reader *in)
     TRK_CHECK(trk_state_take_memories(t, in));
     for (size_t i = 0; i < t->n_objects; i++)
         TRK_CHECK(check_object(t->objects[i]));
+    find_first_frame(t);
 done:
     return rc;
 }

@@ -124,10 +124,13 @@ static ssize_t read_all(int fd, unsigned char *data, size_t bytes)
     return (ssize_t)done;
 }
 
+/* TRK_END: there is a file of that name. */
 static trk_status write_file(const char *path, const trk_blob *blob)
 {
     trk_status rc = TRK_OK;
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0 && errno == EEXIST)
+        return TRK_END; /* of a process that is gone: another name will do */
     if (fd < 0)
         return io_failure("cannot be created", path);
     if (write_all(fd, blob->data, blob->bytes) < 0)
@@ -159,15 +162,24 @@ static trk_status sync_folder(char *path)
     return rc;
 }
 
-static trk_status write_in_place(const char *path, const trk_blob *blob)
+/* Under a name beside `path` that nobody has; *part: that name, the caller's. */
+static trk_status write_beside(const char *path, const trk_blob *blob, char **part)
 {
     static atomic_uint n_written;
-    unsigned n = atomic_fetch_add(&n_written, 1);
-    char *part = trk_heap_format("path of a state", "%s.part-%ld-%u", path, (long)getpid(), n);
+    trk_status rc;
+    do {
+        trk_heap_release(*part);
+        *part = trk_heap_format("path of a state", "%s.part-%ld-%u", path, (long)getpid(), atomic_fetch_add(&n_written, 1));
+        rc = *part ? write_file(*part, blob) : TRK_FAIL(TRK_E_MEMORY, "no memory for the path of a state");
+    } while (rc == TRK_END);
+    return rc;
+}
+
+static trk_status write_in_place(const char *path, const trk_blob *blob)
+{
+    char *part = NULL;
     trk_status rc = TRK_OK;
-    if (!part)
-        return TRK_FAIL(TRK_E_MEMORY, "no memory for the path of a state");
-    TRK_CHECK(write_file(part, blob));
+    TRK_CHECK(write_beside(path, blob, &part));
     if (rename(part, path) < 0) {
         rc = io_failure("cannot be replaced", path);
         unlink(part);

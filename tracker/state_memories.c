@@ -283,6 +283,17 @@ static trk_status take_mats(trk_tracker *t, trk_holding *h, trk_blob_reader *in)
     return rc < 0 ? rc : in->status;
 }
 
+/* So that a tracker that has no plan yet takes no more for a frame than one that has. */
+static size_t held_bytes(const trk_tracker *t)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < N_MATS; i++) {
+        const trk_mat mat = expected_mat(t, i);
+        bytes += (mat_bytes(mat, mat.dtype) + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
+    }
+    return bytes;
+}
+
 static trk_status take_held(trk_tracker *t, trk_blob_reader *in)
 {
     trk_holding *h;
@@ -293,6 +304,8 @@ static trk_status take_held(trk_tracker *t, trk_blob_reader *in)
         return in->status;
     if (trk_sweeper_find(&t->sweeper, frame))
         return TRK_FAIL(TRK_E_FORMAT, "state: frame %lld is held twice", (long long)frame);
+    if (!t->sweeper.frame_bytes)
+        t->sweeper.frame_bytes = held_bytes(t);
     trk_status rc = trk_sweeper_begin(&t->sweeper, frame, &h);
     if (rc < 0)
         return rc;

@@ -116,9 +116,9 @@ trk_status trk_tracker_reach(trk_tracker *t, int id, int64_t *first, int64_t *la
 
 static trk_status check_rewind(const trk_tracker *t, int64_t frame)
 {
-    if (!t->started || before(t, t->index, frame))
-        return TRK_FAIL(TRK_E_STATE, "rewind to frame %lld: expected a frame that was tracked; the current one is %lld",
-                        (long long)frame, (long long)t->index);
+    if (!t->started || before(t, t->index, frame) || before(t, frame, t->first))
+        return TRK_FAIL(TRK_E_STATE, "rewind to frame %lld: expected one of the frames tracked, %lld to %lld",
+                        (long long)frame, (long long)t->first, (long long)t->index);
     for (size_t i = 0; i < t->n_objects; i++) {
         const trk_object *o = t->objects[i];
         if (has_started(o) && before(t, start_of(t, o), frame) && !reaches(t, o, frame))
@@ -130,7 +130,7 @@ static trk_status check_rewind(const trk_tracker *t, int64_t frame)
     return TRK_OK;
 }
 
-/* Forgets frame and what came after it; an object that starts there goes, unless it waits for a frame to come. */
+/* Forgets frame and what came after it. An object that starts there goes, or, if a prompt waits for it, begins anew. */
 static void forget_from(trk_tracker *t, int64_t frame)
 {
     for (size_t i = t->n_objects; i-- > 0;) {
@@ -145,6 +145,8 @@ static void forget_from(trk_tracker *t, int64_t frame)
             trk_sequence_remove(&o->memories, frame, INT64_MAX);
         if (!has_started(o) && !o->waiting)
             trk_object_remove(t, o);
+        else if (!has_started(o))
+            trk_sequence_clear(&o->memories);
     }
 }
 
@@ -270,6 +272,7 @@ static trk_status copy_tracker(trk_tracker *to, const trk_tracker *from)
     to->planned = from->planned;
     to->sweeper.frame_bytes = from->sweeper.frame_bytes;
     to->index = from->index;
+    to->first = from->first;
     to->n_prompts_left_out = from->n_prompts_left_out;
 done:
     return rc;
@@ -301,7 +304,7 @@ done:
 
 static trk_status check_rebase(const trk_tracker *t, int64_t delta)
 {
-    trk_status rc = TRK_OK;
+    trk_status rc = trk_check_index(t->first + delta);
     for (size_t i = 0; rc >= 0 && i < t->n_objects; i++)
         for (const trk_prompt *p = t->objects[i]->waiting; rc >= 0 && p; p = p->next)
             rc = trk_check_index(p->frame + delta);
@@ -334,6 +337,7 @@ trk_status trk_tracker_rebase(trk_tracker *t, int64_t index)
         o->result_frame += delta;
     }
     trk_sweeper_rebase(&t->sweeper, delta);
+    t->first += delta;
     t->index = index;
     trk_pool_exit(t);
     return TRK_OK;

@@ -56,13 +56,13 @@ trk_status trk_tracker_open(trk_tracker **out, const trk_model *model, const trk
         TRK_CHECK(TRK_FAIL(TRK_E_MEMORY, "no memory for a tracker"));
     t->model = model;
     t->params = *params;
-    trk_pool_add(params->pool ? params->pool : own, t);
-    t->params.pool = t->pool;
+    t->pool = t->params.pool = params->pool ? params->pool : own;
     TRK_CHECK(init_sweeper(t));
+    trk_pool_add(t->pool, t);
     *out = t;
     t = NULL;
 done:
-    trk_tracker_destroy(&t);
+    trk_heap_release(t);
     trk_pool_leave(own); /* the tracker has a reference of its own */
     return rc;
 }
@@ -71,14 +71,18 @@ static void forget_all(trk_tracker *t)
 {
     while (t->n_objects)
         trk_object_remove(t, t->objects[t->n_objects - 1]);
+    pthread_mutex_lock(&t->pool->mutex);
     trk_blob_release(&t->evicted);
+    pthread_mutex_unlock(&t->pool->mutex);
     trk_drop_features(t);
     t->broken = TRK_OK;
     t->started = t->planned = 0;
     t->width = t->height = 0;
     t->index = 0;
     t->sweeper.n_sweeps = 0;
+    t->sweeper.n_since = 0;
     t->n_prompts_left_out = 0;
+    t->told_left_out = 0;
 }
 
 /* Keeps the pool from evicting a tracker that is being taken apart; needs no seat and can not fail. */
@@ -112,8 +116,7 @@ void trk_tracker_destroy(trk_tracker **handle)
     forget_all(t);
     trk_ledger_release(&pool->host, TRK_MEM_BANK, t->objects, t->objects_capacity * sizeof *t->objects);
     trk_sweeper_release(&t->sweeper);
-    seclude(t, 0);
-    trk_pool_remove(t);
+    trk_pool_remove(t); /* without becoming idle in between */
     trk_heap_release(t);
     trk_pool_leave(pool);
 }
@@ -227,6 +230,7 @@ static trk_status push(trk_tracker *t, const trk_frame *frame)
     t->width = frame->width;
     t->height = frame->height;
     t->index = frame->index;
+    t->first = t->started ? t->first : frame->index;
     t->started = 1;
     TRK_CHECK(encode(t, frame));
     for (size_t i = 0; i < t->n_objects; i++) {

@@ -48,6 +48,7 @@ typedef struct trk_object {
     int has_result;
     int prompted;             /* the result comes from a prompt */
     int initial;              /* ... without memory: the object's first frame */
+    int n_evicted;            /* conditioning entries, while evicted */
     trk_head_output result;   /* logits [4g, 4g] and pointer [d], owned, class BANK */
 } trk_object;
 
@@ -82,6 +83,7 @@ struct trk_tracker {
     int started;
     int planned;               /* the plan for frames of this size was made and fits */
     int64_t index;             /* current frame */
+    int64_t first;             /* the earliest one (in order of tracking) that was pushed, as far as known */
     trk_sweeper sweeper;
     int current_locked;        /* the tracker's own lock on the features of the current frame */
     uint64_t n_prompts_left_out;
@@ -131,7 +133,7 @@ trk_status trk_pool_open(trk_pool **out, const trk_model *model, const trk_pool_
                          const trk_device_memory *device);
 void trk_pool_leave(trk_pool *pool); /* one reference less; the last one frees it; NULL-safe */
 void trk_pool_add(trk_pool *pool, trk_tracker *t); /* a member, with a reference, not resident */
-void trk_pool_remove(trk_tracker *t);              /* the reference stays, for trk_pool_leave */
+void trk_pool_remove(trk_tracker *t); /* idle or secluded; the reference stays, for trk_pool_leave */
 /* Room for n reads in the seat's lists. */
 trk_status trk_seat_lists(trk_tracker *t, size_t n);
 /* Between enter and exit the tracker has a seat and can not be evicted. After a failed enter there is no exit. */
@@ -146,6 +148,8 @@ trk_status trk_plan_first_push(trk_tracker *t, const trk_frame *frame);
 /* --- rebuild.c: from the compact form --- */
 /* Encodes again, from frames of params.source, every memory that is null while its mask is there and it can be read. */
 trk_status trk_rebuild_memories(trk_tracker *t);
+
+#define TRK_PROMPT_POINTS 65536 /* of one object on one frame, at most */
 
 /* --- prompts.c: the queue --- */
 trk_prompt *trk_prompt_find(trk_prompt *list, int64_t frame);
@@ -189,6 +193,8 @@ trk_status trk_frame_rgb(trk_tracker *t, const trk_frame *frame, const uint8_t *
 /* --- tracker.c --- */
 /* params with every field present; zeros mean defaults */
 trk_status trk_tracker_open(trk_tracker **out, const trk_model *model, const trk_tracker_params *params);
+/* library.c: a params struct of a caller of any version, which starts with its size; `name` for messages */
+trk_status trk_params_read(void *out, size_t size, const void *params, const char *name);
 /* library.c: a caller's params, of any age, or NULL, with every field present, checked and defaults filled in */
 trk_status trk_tracker_params_read(trk_tracker_params *out, const trk_tracker_params *params);
 trk_features *trk_current_features(trk_tracker *t); /* NULL when they are not held */
