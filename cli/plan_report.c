@@ -8,8 +8,6 @@
 #include "heap.h"
 #include "report.h"
 
-enum { POINTS_OF_A_BOX = 2 };
-
 /* --- counting the prompts --------------------------------------------------------------------------------------- */
 
 static int compare_prompts(const void *a, const void *b)
@@ -20,7 +18,7 @@ static int compare_prompts(const void *a, const void *b)
     return (p->frame > q->frame) - (p->frame < q->frame);
 }
 
-/* The most frames on which one object is prompted, and the most points on one of them. */
+/* The most frames on which one object is prompted, the most clicks on one of them, and whether there are masks. */
 static trk_status count_prompts(trk_plan_params *out, const prompt_list *list)
 {
     int n_frames = 0, n_points = 0;
@@ -37,7 +35,8 @@ static trk_status count_prompts(trk_plan_params *out, const prompt_list *list)
         const int same_frame = same_object && sorted[i]->frame == sorted[i - 1]->frame;
         n_frames = same_object ? n_frames + !same_frame : 1;
         n_points = same_frame ? n_points : 0;
-        n_points += sorted[i]->kind == PROMPT_BOX ? POINTS_OF_A_BOX : sorted[i]->kind == PROMPT_POINT;
+        n_points += sorted[i]->kind == PROMPT_POINT;
+        out->mask_prompts |= sorted[i]->kind == PROMPT_MASK;
         out->prompts = n_frames > out->prompts ? n_frames : out->prompts;
         out->prompt_points = n_points > out->prompt_points ? n_points : out->prompt_points;
     }
@@ -53,7 +52,6 @@ trk_status plan_report_make(plan_report *out, const trk_model *model, const trk_
     out->asked.height = height;
     out->asked.objects = (int)n_objects;
     out->asked.prompts = 1;
-    out->asked.prompt_points = 1;
     out->asked.trackers = out->asked.busy = 1;
     out->asked.tracker = tracker;
     trk_status rc = count_prompts(&out->asked, prompts);
