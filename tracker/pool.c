@@ -218,10 +218,13 @@ done:
     return rc;
 }
 
-/* What the model gained meanwhile (operators of new shapes) is made up for by what can be spared. */
-static void keep_budget(trk_pool *pool)
+/* Makes up for what went beyond a limit since: the model's operators of new shapes, and forks. */
+static void keep_limits(trk_pool *pool)
 {
+    const size_t most = (size_t)pool->params.most_resident;
     while (trk_ledger_excess(&pool->ledger) > 0 && trk_ledger_reclaim(&pool->ledger, 1))
+        ;
+    while (most && pool->n_resident > most && evict_one(pool))
         ;
 }
 
@@ -241,11 +244,11 @@ trk_status trk_pool_enter(trk_tracker *t, trk_residence residence)
     if (is_inside(t))
         return TRK_FAIL(TRK_E_STATE, "the tracker is inside a call of its own");
     pthread_mutex_lock(&pool->mutex);
-    keep_budget(pool);
     take_turn(pool);
     t->busy = 1;
     t->last_used = ++pool->clock;
     pool->n_busy++;
+    keep_limits(pool);
     t->caller = in_call;
     in_call = t;
     int returning = residence != TRK_ANYWHERE && !t->resident;

@@ -555,10 +555,11 @@ static void count_verify(void *user)
 
 static trk_holding *begin(trk_sweeper *s, int64_t frame)
 {
-    trk_holding *h = NULL;
+    trk_holding *h = trk_sweeper_find(s, frame);
+    const int n_locks = h ? h->n_locks : 0; /* which stay */
     assert_int_equal(trk_sweeper_begin(s, frame, &h), TRK_OK);
     assert_int_equal(h->frame, frame);
-    assert_int_equal(h->n_locks, 1);
+    assert_int_equal(h->n_locks, n_locks + 1);
     for (size_t i = 0; i < s->payload_bytes; i++)
         assert_int_equal(((unsigned char *)h->payload)[i], 0);
     memset(h->payload, 0xab, s->payload_bytes);
@@ -642,7 +643,8 @@ static void sweeper_keeps_locked_frames_until_unlocked(void **state)
     assert_null(trk_sweeper_find(&s, 0));
     assert_int_equal(f.ledger.account.now[TRK_MEM_FRAME], 0);
     begin(&s, 7);
-    begin(&s, 7); /* computed anew, locked or not */
+    h = begin(&s, 7); /* computed anew, locked or not */
+    assert_int_equal(h->n_locks, 2);
     assert_int_equal(s.n_holdings, 1);
     trk_sweeper_rebase(&s, -10);
     assert_non_null(trk_sweeper_find(&s, -3));

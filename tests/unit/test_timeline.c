@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Corners of a tracker's time and place: going back past where things began, moving out of a pool and into it again,
+ * plans of extreme sizes, and files left over. */
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "heap.h"
+#include "track.h"
+
+enum { WIDTH = 96, HEIGHT = 72, IMAGE_SIZE = 64, SIDE = IMAGE_SIZE / 4, RADIUS = 15, MOST_POINTS = 65536 };
+
+typedef float logits[SIDE * SIDE];
+
+static trk_model *model;
+
+#define assert_ok(call)                                                                                                \
+    do {                                                                                                               \
+        if ((call) < 0)                                                                                                \
+            fail_msg("%s: %s", #call, trk_last_error());                                                               \
+    } while (0)
+
+static int set_up(void **state)
+{
+    (void)state;
+    trk_model_params p = TRK_MODEL_PARAMS_INIT;
+    p.image_size = IMAGE_SIZE;
+    p.threads = 1;
+    return trk_model_load(&model, TRK_SAMPLES_DIR "/models/demo-m.safetensors", &p) < 0 ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    trk_model_destroy(&model);
+    return 0;
+}
+
+/* --- a disc that goes back and forth ------------------------------------------------------------------------------ */
+
+static int place(int64_t index)
+{
+    int step = (int)(index % 40);
+    return 25 + (step < 20 ? step : 40 - step);
+}
+
+static trk_frame draw(uint8_t *rgb, int64_t index)
+{
+    for (int y = 0; y < HEIGHT; y++)
+        for (int x = 0; x < WIDTH; x++) {
+            int dx = x - place(index), dy = y - HEIGHT / 2, inside = dx * dx + dy * dy < RADIUS * RADIUS;
+            uint8_t *p = rgb + 3 * (y * WIDTH + x);
+            p[0] = (uint8_t)(inside ? 230 : 60 + (x * 5 + y * 3) % 40);
+            p[1] = (uint8_t)(inside ? 120 + (x + y) % 30 : 90 + (x * 2 + y * 7) % 50);
+            p[2] = (uint8_t)(inside ? 40 : 120);
+        }
+    return (trk_frame){.width = WIDTH, .height = HEIGHT, .planes = {rgb}, .strides = {WIDTH * 3}, .index = index};
+}
+
+static trk_status push(trk_tracker *t, int64_t index)
+{
+    static _Thread_local uint8_t rgb[WIDTH * HEIGHT * 3];
+    trk_frame frame = draw(rgb, index);
+    return trk_tracker_push(t, &frame);
+}
+
+static void push_all(trk_tracker *t, int64_t first, int64_t last)
+{
+    for (int64_t i = first; i <= last; i++)
+        assert_ok(push(t, i));
+}
+
+static trk_status prompt(trk_tracker *t, int object, int64_t frame)
+{
+    trk_box box = {(float)(place(frame) - RADIUS), (float)(HEIGHT / 2 - RADIUS), 2 * RADIUS, 2 * RADIUS};
+    return trk_tracker_prompt_box(t, object, frame, &box);
+}
+
+static trk_tracker *new_tracker(const trk_tracker_params *params)
+{
+    trk_tracker *t = NULL;
+    assert_ok(trk_tracker_create(&t, model, params));
+    return t;
+}
+
+static trk_tracker *in_pool(trk_pool *pool)
+{
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    p.pool = pool;
+    return new_tracker(&p);
+}
+
+static trk_pool *new_pool(const trk_pool_params *params)
+{
+    trk_pool *pool = NULL;
+    assert_ok(trk_pool_create(&pool, model, params));
+    return pool;
+}
+
+static void keep(const trk_tracker *t, int object, float *out)
+{
+    trk_result r = {.struct_size = sizeof r};
+    assert_ok(trk_tracker_result(t, object, &r));
+    memcpy(out, r.logits, sizeof(logits));
+}
+
+static void push_and_keep(trk_tracker *t, int64_t first, int64_t last, logits *out)
+{
+    for (int64_t i = first; i <= last; i++) {
+        assert_ok(push(t, i));
+        keep(t, 1, out[i - first]);
+    }
+}
+
+static int64_t rewind_to(trk_tracker *t, int64_t frame)
+{
+    int64_t next = -1;
+    assert_ok(trk_tracker_rewind(t, frame, &next));
+    return next;
+}
+
+static size_t device_peak(const trk_tracker *t)
+{
+    trk_memory_use use = {.struct_size = sizeof use};
+    assert_ok(trk_tracker_memory(t, &use));
+    return use.devices[0].total_peak;
+}
+
+/* --- going back --------------------------------------------------------------------------------------------------- */
+
+static void an_object_that_begins_anew_has_no_past(void **state)
+{
+    (void)state;
+    logits expected[2], got[2];
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    p.history = -1;
+    p.correct_as_condition = TRK_ON;
+    trk_tracker *t = new_tracker(&p), *fresh = new_tracker(&p);
+    assert_ok(prompt(t, 1, 0));
+    assert_ok(prompt(t, 1, 10));
+    push_all(t, 0, 13);
+    assert_ok(trk_tracker_forget(t, 1, 0, 0));
+    assert_ok(prompt(t, 1, 40)); /* it stays */
+    assert_int_equal(rewind_to(t, 8), 8);
+    assert_ok(prompt(t, 1, 8));
+    push_and_keep(t, 8, 9, got);
+    assert_ok(prompt(fresh, 1, 8));
+    push_and_keep(fresh, 8, 9, expected);
+    assert_memory_equal(got, expected, sizeof got);
+    trk_tracker_destroy(&t);
+    trk_tracker_destroy(&fresh);
+}
+
+static void its_reach_starts_anew_too(void **state)
+{
+    (void)state;
+    int64_t first = -1, last = -1;
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    p.history = 2;
+    trk_tracker *t = new_tracker(&p);
+    assert_ok(prompt(t, 1, 10));
+    push_all(t, 0, 59);
+    assert_ok(prompt(t, 1, 100));
+    assert_int_equal(rewind_to(t, 5), 5);
+    assert_ok(prompt(t, 1, 6));
+    push_all(t, 5, 11);
+    assert_ok(trk_tracker_reach(t, 1, &first, &last));
+    assert_int_equal(first, 6);
+    assert_int_equal(last, 11);
+    assert_int_equal(rewind_to(t, 10), 10);
+    push_all(t, 10, 11);
+    trk_tracker_destroy(&t);
+}
+
+static void going_back_reads_older_memories_as_they_were(void **state)
+{
+    (void)state;
+    enum { FIRST = 15, LAST = 20 };
+    logits expected[LAST - FIRST + 1], got[LAST - FIRST + 1];
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    p.history = 10;
+    p.older_memory_type = TRK_MEMORY_Q8;
+    p.older_after = 3;
+    trk_tracker *t = new_tracker(&p);
+    assert_ok(prompt(t, 1, 0));
+    push_all(t, 0, FIRST - 1);
+    push_and_keep(t, FIRST, LAST, expected);
+    assert_int_equal(rewind_to(t, FIRST), FIRST);
+    push_and_keep(t, FIRST, LAST, got);
+    assert_memory_equal(got, expected, sizeof got);
+    trk_tracker_destroy(&t);
+}
+
+static void a_frame_pushed_again_keeps_its_locks(void **state)
+{
+    (void)state;
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    p.history = -1;
+    p.sweep = TRK_SWEEP_NEVER;
+    trk_tracker *t = new_tracker(&p);
+    assert_ok(prompt(t, 1, 0));
+    push_all(t, 0, 9);
+    assert_ok(trk_tracker_lock_frame(t, 8));
+    assert_int_equal(rewind_to(t, 5), 6); /* its features are there */
+    push_all(t, 6, 9);
+    assert_int_equal(trk_tracker_unlock_frame(t, 8), TRK_OK);
+    assert_int_equal(trk_tracker_unlock_frame(t, 8), TRK_E_STATE);
+    trk_tracker_destroy(&t);
+}
+
+static void nothing_lies_before_the_first_push(void **state)
+{
+    (void)state;
+    logits expected[3], got[3];
+    int64_t next = -1;
+    trk_tracker *t = new_tracker(NULL);
+    assert_ok(prompt(t, 1, 100));
+    push_and_keep(t, 100, 102, expected);
+    assert_int_equal(trk_tracker_rewind(t, 5, &next), TRK_E_STATE);
+    assert_non_null(strstr(trk_last_error(), "100"));
+    assert_int_equal(next, -1);
+    assert_int_equal(rewind_to(t, 100), 100);
+    assert_ok(prompt(t, 1, 100));
+    push_and_keep(t, 100, 102, got);
+    assert_memory_equal(got, expected, sizeof got);
+    trk_tracker_destroy(&t);
+}
+
+/* --- pools -------------------------------------------------------------------------------------------------------- */
+
+enum { FORKS = 4, MOST = 2 };
+
+/* A pool for MOST in which a tracker has made FORKS of itself, after `first` was evicted. */
+typedef struct family {
+    trk_pool *pool;
+    trk_tracker *first, *parent, *forks[FORKS];
+} family;
+
+static void open_family(family *f)
+{
+    trk_pool_params q = TRK_POOL_PARAMS_INIT;
+    q.most_resident = MOST;
+    f->pool = new_pool(&q);
+    trk_tracker *second = NULL, **list[] = {&f->first, &second, &f->parent};
+    for (int i = 0; i < 3; i++) {
+        *list[i] = in_pool(f->pool);
+        assert_ok(prompt(*list[i], 1, 0));
+        assert_ok(push(*list[i], 0));
+    }
+    trk_tracker_destroy(&second);
+    for (int i = 0; i < FORKS; i++)
+        assert_ok(trk_tracker_fork(&f->forks[i], f->parent));
+}
+
+static void close_family(family *f)
+{
+    for (int i = 0; i < FORKS; i++)
+        trk_tracker_destroy(&f->forks[i]);
+    trk_tracker_destroy(&f->first);
+    trk_tracker_destroy(&f->parent);
+    trk_pool_destroy(&f->pool);
+}
+
+static size_t n_resident(trk_pool *pool)
+{
+    trk_pool_info info = {.struct_size = sizeof info};
+    assert_ok(trk_pool_get_info(pool, &info));
+    return info.n_resident;
+}
+
+static void who_comes_back_after_forks_makes_room(void **state)
+{
+    (void)state;
+    family f;
+    open_family(&f);
+    assert_ok(push(f.first, 1));
+    size_t n = n_resident(f.pool);
+    close_family(&f);
+    assert_in_range(n, 1, MOST);
+}
+
+static void forks_make_room_when_they_go_on(void **state)
+{
+    (void)state;
+    family f;
+    open_family(&f);
+    for (int i = 0; i < FORKS; i++)
+        assert_ok(push(f.forks[i], 1));
+    size_t n = n_resident(f.pool);
+    close_family(&f);
+    assert_in_range(n, 1, MOST);
+}
+
+typedef struct churner {
+    trk_pool *pool;
+    int rounds;
+    char text[256]; /* what went wrong; cmocka's assertions are for the main thread only */
+} churner;
+
+/* Pushes are rare, so that many trackers leave while others wait for their place. */
+static void *churn(void *user)
+{
+    enum { PUSH_EVERY = 200 };
+    churner *c = user;
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    p.pool = c->pool;
+    for (int i = 0; i < c->rounds && !c->text[0]; i++) {
+        trk_tracker *t = NULL;
+        if (trk_tracker_create(&t, model, &p) < 0 || prompt(t, 1, 0) < 0 ||
+            (i % PUSH_EVERY == 0 && push(t, 0) < 0))
+            snprintf(c->text, sizeof c->text, "round %d: %s", i, trk_last_error());
+        trk_tracker_destroy(&t);
+    }
+    return NULL;
+}
+
+/* Bytes on the host heap after `threads` of them have made and destroyed trackers, and the pool is gone; without the
+ * model's, which has more operators after several calls at once. */
+static size_t heap_after_churning(int threads, int rounds)
+{
+    enum { MOST_THREADS = 3 };
+    churner churners[MOST_THREADS] = {{0}};
+    pthread_t ids[MOST_THREADS];
+    trk_account heap;
+    trk_pool_params q = TRK_POOL_PARAMS_INIT;
+    q.most_resident = 1;
+    trk_pool *pool = new_pool(&q);
+    for (int i = 0; i < threads; i++) {
+        churners[i] = (churner){.pool = pool, .rounds = rounds};
+        assert_int_equal(pthread_create(&ids[i], NULL, churn, &churners[i]), 0);
+    }
+    for (int i = 0; i < threads; i++)
+        pthread_join(ids[i], NULL);
+    for (int i = 0; i < threads; i++)
+        if (churners[i].text[0])
+            fail_msg("%s", churners[i].text);
+    trk_pool_destroy(&pool);
+    trk_heap_measure(&heap);
+    return heap.total_now - heap.now[TRK_MEM_PINNED];
+}
+
+static void destroyed_trackers_leave_nothing_in_the_pool(void **state)
+{
+    (void)state;
+    size_t before = heap_after_churning(1, 2);
+    assert_int_equal(heap_after_churning(3, 10000), before);
+}
+
+typedef struct nosy_source {
+    trk_tracker *tracker;
+    int n_calls, n_refused;
+} nosy_source;
+
+static trk_status give_frame(void *user, int64_t index, trk_frame *out)
+{
+    static uint8_t rgb[WIDTH * HEIGHT * 3], mask[WIDTH * HEIGHT];
+    nosy_source *s = user;
+    s->n_calls++;
+    s->n_refused += trk_tracker_mask(s->tracker, 1, mask, WIDTH) == TRK_E_STATE;
+    *out = draw(rgb, index);
+    return TRK_OK;
+}
+
+static void a_source_can_not_use_its_own_tracker(void **state)
+{
+    (void)state;
+    nosy_source source = {0};
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    trk_pool_params q = TRK_POOL_PARAMS_INIT;
+    q.evict = TRK_EVICT_COMPACT;
+    q.most_resident = 1;
+    trk_pool *pool = new_pool(&q);
+    trk_tracker *other = in_pool(pool);
+    p.pool = pool;
+    p.source = give_frame;
+    p.source_user = &source;
+    trk_tracker *t = source.tracker = new_tracker(&p);
+    assert_ok(prompt(t, 1, 0));
+    push_all(t, 0, 2);
+    assert_int_equal(source.n_calls, 0);
+    assert_ok(prompt(other, 1, 0));
+    assert_ok(push(other, 0)); /* evicts t */
+    assert_ok(push(t, 3));
+    assert_true(source.n_calls > 0);
+    assert_int_equal(source.n_refused, source.n_calls);
+    trk_tracker_destroy(&t);
+    trk_tracker_destroy(&other);
+    trk_pool_destroy(&pool);
+}
+
+/* --- plans and limits --------------------------------------------------------------------------------------------- */
+
+enum { MASK = 1024 }; /* its floats are 4 MiB */
+
+static trk_status push_with_mask(trk_tracker *t)
+{
+    static uint8_t mask[MASK * MASK];
+    for (int i = 0; i < MASK * MASK; i++)
+        mask[i] = abs(i % MASK - MASK / 3) < MASK / 6 && abs(i / MASK - MASK / 2) < MASK / 5;
+    assert_ok(trk_tracker_prompt_mask(t, 1, 0, mask, MASK, MASK, MASK));
+    return push(t, 0);
+}
+
+static void masks_larger_than_the_frame_are_planned(void **state)
+{
+    (void)state;
+    trk_pool_params q = TRK_POOL_PARAMS_INIT;
+    trk_tracker *t = new_tracker(NULL);
+    assert_ok(push_with_mask(t));
+    q.budget = device_peak(t) + ((size_t)128 << 10); /* the plan leaves 64 KiB for the model to grow */
+    trk_tracker_destroy(&t);
+    trk_pool *pool = new_pool(&q);
+    t = in_pool(pool);
+    assert_ok(push_with_mask(t));
+    assert_true(device_peak(t) <= q.budget);
+    trk_tracker_destroy(&t);
+    trk_pool_destroy(&pool);
+}
+
+static void masks_too_large_are_refused_before_the_push(void **state)
+{
+    (void)state;
+    trk_plan plan = {.struct_size = sizeof plan};
+    trk_plan_params p = TRK_PLAN_PARAMS_INIT;
+    trk_pool_params q = TRK_POOL_PARAMS_INIT;
+    p.width = WIDTH;
+    p.height = HEIGHT;
+    p.mask_prompts = 1;
+    assert_ok(trk_plan_make(&plan, model, &p));
+    q.budget = plan.total + ((size_t)1 << 20); /* enough for a mask of the frame's size */
+    trk_pool *pool = new_pool(&q);
+    trk_tracker *t = in_pool(pool);
+    assert_int_equal(push_with_mask(t), TRK_E_MEMORY);
+    assert_ok(trk_tracker_clear_prompts(t, 1, 0)); /* the tracker has not ended */
+    assert_ok(prompt(t, 1, 0));
+    push_all(t, 0, 1);
+    trk_tracker_destroy(&t);
+    trk_pool_destroy(&pool);
+}
+
+static void points_are_bounded_where_they_are_given(void **state)
+{
+    (void)state;
+    static trk_point points[MOST_POINTS];
+    char limit[16];
+    trk_tracker_info info = {.struct_size = sizeof info};
+    for (int i = 0; i < MOST_POINTS; i++)
+        points[i] = (trk_point){(float)place(0), HEIGHT / 2, 1};
+    snprintf(limit, sizeof limit, "%d", MOST_POINTS);
+    trk_tracker *t = new_tracker(NULL);
+    assert_ok(prompt(t, 1, 0));
+    assert_ok(trk_tracker_prompt_points(t, 1, 5, points, MOST_POINTS)); /* planned for, never tracked here */
+    assert_int_equal(trk_tracker_prompt_points(t, 1, 5, points, 1), TRK_E_ARGUMENT);
+    assert_non_null(strstr(trk_last_error(), limit));
+    assert_ok(trk_tracker_get_info(t, &info));
+    assert_int_equal(info.n_waiting, 2);
+    assert_ok(push(t, 0));
+    trk_tracker_destroy(&t);
+}
+
+static void plans_beyond_all_memory_are_refused(void **state)
+{
+    (void)state;
+    trk_plan plan = {.struct_size = sizeof plan};
+    trk_plan_params q = TRK_PLAN_PARAMS_INIT;
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    trk_pool_params pool_params = TRK_POOL_PARAMS_INIT;
+    p.history = INT64_MAX / 8;
+    q.width = WIDTH;
+    q.height = HEIGHT;
+    q.objects = 1 << 20;
+    q.tracker = &p;
+    assert_ok(trk_plan_make(&plan, model, &q));
+    assert_true(plan.total >= (size_t)1 << 60);
+    pool_params.budget = (size_t)1 << 30;
+    p.pool = new_pool(&pool_params);
+    trk_tracker *t = new_tracker(&p);
+    assert_ok(prompt(t, 1, 0));
+    assert_int_equal(push(t, 0), TRK_E_MEMORY);
+    trk_tracker_destroy(&t);
+    trk_pool_destroy(&p.pool);
+}
+
+static void all_prompts_may_be_asked_for_by_the_largest_number(void **state)
+{
+    (void)state;
+    trk_plan all = {.struct_size = sizeof all}, most = all;
+    trk_plan_params q = TRK_PLAN_PARAMS_INIT;
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    q.width = WIDTH;
+    q.height = HEIGHT;
+    q.prompts = 3;
+    q.tracker = &p;
+    p.max_prompts_in_memory = -1;
+    assert_ok(trk_plan_make(&all, model, &q));
+    p.max_prompts_in_memory = INT_MAX;
+    assert_ok(trk_plan_make(&most, model, &q));
+    assert_memory_equal(&most, &all, sizeof all);
+}
+
+/* --- files -------------------------------------------------------------------------------------------------------- */
+
+static void left_over_parts_do_not_stop_a_save(void **state)
+{
+    (void)state;
+    enum { LEFT_OVER = 8 };
+    char folder[] = "timeline-XXXXXX", path[32], parts[LEFT_OVER][96];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/a.state", folder);
+    for (int n = 0; n < LEFT_OVER; n++) {
+        snprintf(parts[n], sizeof parts[n], "%s.part-%ld-%d", path, (long)getpid(), n);
+        int fd = open(parts[n], O_CREAT | O_EXCL | O_WRONLY, 0600);
+        assert_true(fd >= 0);
+        close(fd);
+    }
+    trk_tracker *t = new_tracker(NULL), *resumed = NULL;
+    assert_ok(prompt(t, 1, 0));
+    assert_ok(push(t, 0));
+    assert_ok(trk_tracker_save(t, path));
+    assert_ok(trk_tracker_save(t, path));
+    assert_ok(trk_tracker_resume(&resumed, model, NULL, path));
+    assert_ok(push(resumed, 1));
+    trk_tracker_destroy(&t);
+    trk_tracker_destroy(&resumed);
+    for (int n = 0; n < LEFT_OVER; n++)
+        assert_int_equal(unlink(parts[n]), 0); /* they are somebody else's */
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_object_that_begins_anew_has_no_past),
+        cmocka_unit_test(its_reach_starts_anew_too),
+        cmocka_unit_test(going_back_reads_older_memories_as_they_were),
+        cmocka_unit_test(a_frame_pushed_again_keeps_its_locks),
+        cmocka_unit_test(nothing_lies_before_the_first_push),
+        cmocka_unit_test(who_comes_back_after_forks_makes_room),
+        cmocka_unit_test(forks_make_room_when_they_go_on),
+        cmocka_unit_test(destroyed_trackers_leave_nothing_in_the_pool),
+        cmocka_unit_test(a_source_can_not_use_its_own_tracker),
+        cmocka_unit_test(masks_larger_than_the_frame_are_planned),
+        cmocka_unit_test(masks_too_large_are_refused_before_the_push),
+        cmocka_unit_test(points_are_bounded_where_they_are_given),
+        cmocka_unit_test(plans_beyond_all_memory_are_refused),
+        cmocka_unit_test(all_prompts_may_be_asked_for_by_the_largest_number),
+        cmocka_unit_test(left_over_parts_do_not_stop_a_save),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
