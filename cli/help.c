@@ -4,13 +4,14 @@
 
 void options_print_help(FILE *stream)
 {
-    fprintf(stream, "usage: track VIDEO PROMPT... [OPTION...]      follow the prompted objects through a video\n"
-                    "       track info MODEL                       what a checkpoint is\n"
-                    "       track eval MASKS_DIR TRUTH_DIR         mean J (IoU) between two folders of palette PNGs\n"
-                    "Input\n"
-                    "  VIDEO                            video file, folder of numbered images, - for standard input\n"
-                    "  --start N, --frames N            first frame (0, with --reverse the last), at most so many\n"
-                    "  --reverse                        from the last frame, or --start, backwards\n");
+    fprintf(stream,
+            "usage: track VIDEO PROMPT... [OPTION...]      follow the prompted objects through a video\n"
+            "       track info MODEL                       what a checkpoint is\n"
+            "       track eval MASKS_DIR TRUTH_DIR         mean J (IoU) between two folders of palette PNGs\n"
+            "Input\n"
+            "  VIDEO                            video file, folder of numbered images, - for standard input\n"
+            "  --start N, --frames N, --reverse first frame (0, --reverse: the last), at most so many, backwards\n"
+            "  --decoder auto|cpu|cuda, --encoder auto|cpu|nvenc    auto: the GPU of the model, where it can\n");
     fprintf(stream,
             "Prompts (in pixels; ID@FRAME:, ID: or @FRAME: in front. Without ID a box or mask is a new object,\n"
             "  1, 2, ..., a point refines the prompt before it. Without FRAME: the first frame.)\n"

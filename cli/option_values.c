@@ -59,6 +59,18 @@ trk_status option_overlay(const char *name, const char *value, const char **out)
     return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected a file name ending in .mp4, .mkv or .mov, got \"%s\"", name, value);
 }
 
+trk_status option_hardware(const char *name, const char *value, const char *gpu, trk_hardware_use *out)
+{
+    const char *const words[] = {"auto", "cpu", gpu};
+    static const trk_hardware_use uses[] = {TRK_HARDWARE_TRY, TRK_HARDWARE_OFF, TRK_HARDWARE_MUST};
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(value, words[i])) {
+            *out = uses[i];
+            return TRK_OK;
+        }
+    return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected auto, cpu or %s, got \"%s\"", name, gpu, value);
+}
+
 /* --- of the model ----------------------------------------------------------------------------------------------- */
 
 trk_status option_device(options *out, const char *value)

@@ -11,6 +11,7 @@ typedef enum option_id {
     START,
     FRAMES,
     REVERSE,
+    DECODER,
     BOX,
     POINT,
     MASK,
@@ -37,6 +38,7 @@ typedef enum option_id {
     MEMORY_DTYPE,
     OLDER_MEMORY_DTYPE,
     OVERLAY,
+    ENCODER,
     MASKS,
     JSONL,
     BOXES,
@@ -71,6 +73,7 @@ static const struct option_entry {
     {"start", 0, START, VALUE_NEEDED, ONE_VIDEO, store_input},
     {"frames", 0, FRAMES, VALUE_NEEDED, ONE_VIDEO, store_input},
     {"reverse", 0, REVERSE, VALUE_NONE, ONE_VIDEO, store_switch},
+    {"decoder", 0, DECODER, VALUE_NEEDED, ONE_VIDEO, store_input},
     {"box", 0, BOX, VALUE_NEEDED, ONE_VIDEO, store_input},
     {"point", 0, POINT, VALUE_NEEDED, ONE_VIDEO, store_input},
     {"mask", 0, MASK, VALUE_NEEDED, ONE_VIDEO, store_input},
@@ -97,6 +100,7 @@ static const struct option_entry {
     {"memory-dtype", 0, MEMORY_DTYPE, VALUE_NEEDED, ONE_VIDEO, store_memory},
     {"older-memory-dtype", 0, OLDER_MEMORY_DTYPE, VALUE_NEEDED, ONE_VIDEO, store_memory},
     {"overlay", 'o', OVERLAY, VALUE_NEEDED, ONE_VIDEO, store_file},
+    {"encoder", 0, ENCODER, VALUE_NEEDED, ONE_VIDEO, store_file},
     {"masks", 0, MASKS, VALUE_NEEDED, ONE_VIDEO, store_file},
     {"jsonl", 0, JSONL, VALUE_NEEDED, ONE_VIDEO, store_file},
     {"boxes", 0, BOXES, VALUE_NEEDED, ONE_VIDEO, store_file},
@@ -181,6 +185,8 @@ static trk_status store_model(options *out, const struct option_entry *entry, co
 static trk_status store_file(options *out, const struct option_entry *entry, const char *value)
 {
     switch (entry->id) {
+    case ENCODER:
+        return option_hardware(entry->name, value, "nvenc", &out->encoder);
     case MASKS:
         return option_path(entry->name, value, &out->masks);
     case JSONL:
@@ -209,6 +215,8 @@ static trk_status store_input(options *out, const struct option_entry *entry, co
         return option_whole(entry->name, value, 0, INT64_MAX / 2, &out->start);
     case FRAMES:
         return option_whole(entry->name, value, 1, INT64_MAX / 2, &out->n_frames);
+    case DECODER:
+        return option_hardware(entry->name, value, "cuda", &out->decoder);
     case JOBS:
         return option_int(entry->name, value, 1, OPTIONS_MOST_JOBS, &out->jobs);
     case BOX:
@@ -368,6 +376,8 @@ static trk_status parse_command_line(options *out, word_list *words)
 {
     *out = (options){.start = -1,
                      .n_frames = -1,
+                     .decoder = TRK_HARDWARE_TRY,
+                     .encoder = TRK_HARDWARE_TRY,
                      .model = OPTIONS_DEFAULT_MODEL,
                      .fill_holes = OPTIONS_DEFAULT_FILL_HOLES,
                      .binarize = 1,

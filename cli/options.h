@@ -7,6 +7,7 @@
 
 #include "prompts.h"
 #include "track.h"
+#include "video.h"
 
 #define OPTIONS_DEFAULT_MODEL       "demo-m"
 #define OPTIONS_DEFAULT_FILL_HOLES  8
@@ -30,7 +31,8 @@ typedef struct options {
     /* input */
     int64_t start, n_frames; /* -1: not given */
     int reverse;
-    prompt_list prompts; /* owned */
+    trk_hardware_use decoder; /* TRY, auto: with a model on a GPU */
+    prompt_list prompts;      /* owned */
     /* model */
     const char *model, *model_config;
     trk_device device;
@@ -53,6 +55,7 @@ typedef struct options {
     int reserve, plan;
     /* output; NULL: not wanted */
     const char *overlay, *masks, *jsonl, *boxes, *logits, *sheet;
+    trk_hardware_use encoder;        /* of the overlay, as decoder */
     const char *save_state, *resume; /* the second is an input */
     /* many videos */
     const char *list; /* NULL: one video */

@@ -112,8 +112,9 @@ static trk_status open_pictures(outputs *self, const trk_video_info *info)
             return no_memory();
     }
     if (wanted->overlay) {
-        rc = trk_video_writer_open(&self->writer, wanted->overlay, self->width, self->height, info->rate_num,
-                                   info->rate_den);
+        const trk_video_hardware hardware = {wanted->encoder, wanted->device_index};
+        rc = trk_video_writer_open_on(&self->writer, wanted->overlay, self->width, self->height, info->rate_num,
+                                      info->rate_den, &hardware);
         if (rc)
             return trk_fail_prefix(rc, "--overlay");
     }
@@ -245,6 +246,11 @@ static trk_status write_indices(const outputs *self, int64_t frame)
                                             (const uint8_t(*)[3])self->palette);
     trk_heap_release(path);
     return rc;
+}
+
+int outputs_want_pixels(const outputs *self)
+{
+    return self->writer || (self->contact && sheet_wants_next(self->contact));
 }
 
 trk_status outputs_write(outputs *self, trk_tracker *tracker, const trk_picture *picture)

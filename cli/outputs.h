@@ -12,6 +12,8 @@ typedef struct outputs outputs;
 /* Opens what the options ask for. info: of the video; ids: [n_ids] all objects of the run, ascending, borrowed until
  * destroyed. */
 trk_status outputs_open(outputs **out, const options *wanted, const trk_video_info *info, const int *ids, size_t n_ids);
+/* 1: outputs_write is going to draw on the next picture, and needs its RGB. */
+int outputs_want_pixels(const outputs *self);
 /* Results of the tracker's current frame, drawn on the picture. tracker: NULL while no object has started. */
 trk_status outputs_write(outputs *self, trk_tracker *tracker, const trk_picture *picture);
 /* Brings every file under its name. */

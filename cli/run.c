@@ -19,14 +19,32 @@ static trk_status broken_off(run *self, trk_status rc)
     return rc;
 }
 
+/* From the device where it is there, so that the pixels need not come over. */
+static trk_frame frame_of(const trk_picture *picture)
+{
+    const trk_device_planes *device = &picture->device;
+    trk_frame frame = {.width = picture->width,
+                       .height = picture->height,
+                       .format = TRK_PIXEL_RGB24,
+                       .planes = {picture->rgb},
+                       .strides = {picture->stride},
+                       .index = picture->index};
+    if (!device->planes[0])
+        return frame;
+    frame.format = TRK_PIXEL_NV12;
+    frame.place = TRK_ON_DEVICE;
+    for (int i = 0; i < 2; i++) {
+        frame.planes[i] = device->planes[i];
+        frame.strides[i] = device->strides[i];
+    }
+    frame.matrix = device->matrix == 601 ? TRK_YUV_BT601 : device->matrix == 709 ? TRK_YUV_BT709 : TRK_YUV_BT2020;
+    frame.full_range = device->full_range;
+    return frame;
+}
+
 static trk_status push(run *self, const trk_picture *picture)
 {
-    const trk_frame frame = {.width = picture->width,
-                             .height = picture->height,
-                             .format = TRK_PIXEL_RGB24,
-                             .planes = {picture->rgb},
-                             .strides = {picture->stride},
-                             .index = picture->index};
+    const trk_frame frame = frame_of(picture);
     trk_status rc = trk_tracker_push(self->tracker, &frame);
     if (!rc)
         return TRK_OK;
@@ -34,7 +52,7 @@ static trk_status push(run *self, const trk_picture *picture)
     return broken_off(self, failure_of_library(rc));
 }
 
-static trk_status track_frame(run *self, const trk_picture *picture)
+static trk_status track_frame(run *self, trk_picture *picture)
 {
     trk_memory_use use = {.struct_size = sizeof use};
     trk_status rc = TRK_OK;
@@ -42,6 +60,8 @@ static trk_status track_frame(run *self, const trk_picture *picture)
         self->started = 1;
     if (self->started)
         TRK_CHECK(push(self, picture));
+    if (outputs_want_pixels(self->written))
+        TRK_CHECK(trk_video_pixels(self->reader, picture));
     TRK_CHECK(outputs_write(self->written, self->started ? self->tracker : NULL, picture));
     self->first_pts = self->shown.n_done ? self->first_pts : picture->pts;
     self->last_pts = picture->pts;

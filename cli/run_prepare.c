@@ -80,12 +80,33 @@ static trk_status check_size(const run *self)
 
 /* --- video and prompts ------------------------------------------------------------------------------------------ */
 
+/* Beside a model on the CPU a GPU is used only when asked for, and the pixels come over. */
+static trk_status settle_hardware(run *self, trk_video_delivery *delivery)
+{
+    options *wanted = self->wanted;
+    trk_model_info info = {.struct_size = sizeof info};
+    trk_status rc = trk_model_get_info(self->shared->model, &info);
+    if (rc)
+        return failure_of_library(rc);
+    if (info.device != TRK_DEVICE_CUDA) {
+        wanted->decoder = wanted->decoder == TRK_HARDWARE_TRY ? TRK_HARDWARE_OFF : wanted->decoder;
+        wanted->encoder = wanted->encoder == TRK_HARDWARE_TRY ? TRK_HARDWARE_OFF : wanted->encoder;
+        *delivery = TRK_DELIVER_RGB;
+    } else
+        *delivery = wanted->overlay ? TRK_DELIVER_BOTH : TRK_DELIVER_PLANES;
+    return TRK_OK;
+}
+
 static trk_status open_video(run *self)
 {
     const options *wanted = self->wanted;
-    const trk_video_params params = {
+    trk_video_params params = {
         .start = wanted->start, .n_frames = wanted->n_frames, .reverse = wanted->reverse, .queue = PICTURES_AHEAD};
-    trk_status rc = trk_video_open(&self->reader, wanted->operands[0], &params);
+    trk_status rc = settle_hardware(self, &params.delivery);
+    if (rc)
+        return rc;
+    params.hardware = (trk_video_hardware){wanted->decoder, wanted->device_index};
+    rc = trk_video_open(&self->reader, wanted->operands[0], &params);
     if (rc < 0)
         return rc;
     self->info = trk_video_get_info(self->reader);

@@ -55,7 +55,7 @@ static int is_yuv(const AVPixFmtDescriptor *format)
     return !(format->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL)) && format->nb_components >= 3;
 }
 
-static int matrix_of(const AVFrame *frame, int still_image)
+int trk_converter_matrix(const AVFrame *frame, int still_image)
 {
     switch (frame->colorspace) {
     case AVCOL_SPC_BT709:
@@ -130,7 +130,8 @@ static trk_status make_scaler(converter *convert, const AVFrame *frame, int form
 static trk_status prepare(converter *convert, const AVFrame *frame)
 {
     int full_range = frame->color_range == AVCOL_RANGE_JPEG;
-    int format = without_range(frame->format, &full_range), matrix = matrix_of(frame, convert->still_image);
+    int format = without_range(frame->format, &full_range);
+    int matrix = trk_converter_matrix(frame, convert->still_image);
     if (convert->scaler && convert->source_width == frame->width && convert->source_height == frame->height &&
         convert->source_format == format && convert->matrix == matrix && convert->full_range == full_range &&
         convert->chroma_location == (int)frame->chroma_location)
@@ -168,7 +169,7 @@ trk_status trk_converter_init(converter *convert, const AVFrame *first)
     convert->width = first->width;
     convert->height = first->height;
     convert->source_format = AV_PIX_FMT_NONE;
-    return prepare(convert, first);
+    return first->hw_frames_ctx ? TRK_OK : prepare(convert, first);
 }
 
 void trk_converter_free(converter *convert)

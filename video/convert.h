@@ -37,7 +37,11 @@ typedef struct converter {
     int warned;
 } converter;
 
-/* Takes the size from the first frame. Before: set turn and still_image in a zeroed struct. */
+/* SWS_CS_* of a YUV frame. */
+int trk_converter_matrix(const AVFrame *frame, int still_image);
+
+/* Takes the size from the first frame, which may lie on a device. Before: set turn and still_image in a zeroed struct.
+ */
 trk_status trk_converter_init(converter *convert, const AVFrame *first);
 void trk_converter_free(converter *convert);       /* accepts a zeroed struct */
 int trk_converter_width(const converter *convert); /* of the output */

@@ -8,10 +8,13 @@
 #include <libavutil/opt.h>
 #include <libswscale/swscale.h>
 
+#include "hardware.h"
 #include "heap.h"
 #include "log.h"
 
 #define QUALITY                 "18" /* constant rate factor: no visible loss */
+#define NVENC                   "h264_nvenc"
+#define NVENC_QUALITY           "19" /* its constant quality, on about the same scale */
 #define QUANTIZER               3    /* of encoders without a rate factor, 2 (best) .. 31 */
 #define FALLBACK_BITS_PER_PIXEL 0.2  /* of encoders that want a bit rate */
 #define THREADS                 2    /* leave the cores to the tracker */
@@ -26,7 +29,18 @@ static const char *container_of(const char *path)
     return NULL;
 }
 
-static trk_status try_codec(encoder *e, const AVCodec *candidate, int width, int height, AVRational rate)
+static void set_nvenc(AVCodecContext *codec)
+{
+    av_opt_set(codec->priv_data, "preset", "p4", 0);
+    av_opt_set(codec->priv_data, "tune", "hq", 0);
+    av_opt_set(codec->priv_data, "rc", "vbr", 0);
+    av_opt_set(codec->priv_data, "cq", NVENC_QUALITY, 0);
+    codec->bit_rate = 0; /* else the rate is kept and the quality follows */
+}
+
+/* device: of NVENC; NULL for the others. */
+static trk_status try_codec(encoder *e, const AVCodec *candidate, const video_device *device, int width, int height,
+                            AVRational rate)
 {
     AVCodecContext *codec = avcodec_alloc_context3(candidate);
     if (!codec)
@@ -44,7 +58,10 @@ static trk_status try_codec(encoder *e, const AVCodec *candidate, int width, int
     codec->chroma_sample_location = AVCHROMA_LOC_LEFT;
     if (e->format->oformat->flags & AVFMT_GLOBALHEADER)
         codec->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
-    if (candidate->id == AV_CODEC_ID_MPEG4) {
+    if (device) {
+        codec->hw_device_ctx = av_buffer_ref(device->device);
+        set_nvenc(codec);
+    } else if (candidate->id == AV_CODEC_ID_MPEG4) {
         codec->flags |= AV_CODEC_FLAG_QSCALE;
         codec->global_quality = QUANTIZER * FF_QP2LAMBDA;
         av_reduce(&codec->time_base.num, &codec->time_base.den, rate.den, rate.num, 65535); /* its syntax has 16 bits */
@@ -63,24 +80,60 @@ static trk_status try_codec(encoder *e, const AVCodec *candidate, int width, int
     return TRK_OK;
 }
 
-/* libx264, else any H.264 encoder that opens, else MPEG-4. */
-static trk_status open_codec(encoder *e, int width, int height, AVRational rate)
+/* Frames go in from host memory. The context of the device is that of the CUDA runtime: one of its own would cost some
+ * hundred MB of the device. */
+static trk_status open_nvenc(encoder *e, int index, int width, int height, AVRational rate)
+{
+    video_device device = {.device = NULL};
+    const AVCodec *nvenc = avcodec_find_encoder_by_name(NVENC);
+    if (!nvenc)
+        return TRK_FAIL(TRK_E_UNSUPPORTED, "this FFmpeg has no " NVENC);
+    trk_status rc = trk_hardware_open(&device, AV_HWDEVICE_TYPE_CUDA, index);
+    if (rc < 0)
+        return rc;
+    trk_libav_forget();
+    rc = try_codec(e, nvenc, &device, width, height, rate);
+    if (rc < 0 && *trk_libav_first_error())
+        rc = TRK_FAIL(TRK_E_UNSUPPORTED, NVENC ": %s", trk_libav_first_error());
+    trk_hardware_close(&device); /* the encoder has its own reference */
+    return rc;
+}
+
+/* libx264, else any H.264 encoder of the CPU that opens, else MPEG-4. */
+static trk_status open_on_cpu(encoder *e, int width, int height, AVRational rate)
 {
     const AVCodec *preferred = avcodec_find_encoder_by_name("libx264"), *candidate;
-    if (preferred && !try_codec(e, preferred, width, height, rate))
+    if (preferred && !try_codec(e, preferred, NULL, width, height, rate))
         return TRK_OK;
     void *position = NULL;
     while ((candidate = av_codec_iterate(&position)))
         if (candidate != preferred && candidate->id == AV_CODEC_ID_H264 && av_codec_is_encoder(candidate) &&
-            !try_codec(e, candidate, width, height, rate))
+            !(candidate->capabilities & AV_CODEC_CAP_HARDWARE) && !try_codec(e, candidate, NULL, width, height, rate))
             return TRK_OK;
     candidate = avcodec_find_encoder(AV_CODEC_ID_MPEG4);
     if (!candidate)
         return TRK_FAIL(TRK_E_UNSUPPORTED, "%s: this FFmpeg has no encoder for H.264 or MPEG-4", e->path);
-    trk_status rc = try_codec(e, candidate, width, height, rate);
+    trk_status rc = try_codec(e, candidate, NULL, width, height, rate);
     if (!rc)
         trk_log(TRK_LOG_WARNING, "%s: no H.264 encoder works here, written as MPEG-4", e->path);
     return rc;
+}
+
+static trk_status open_codec(encoder *e, int width, int height, AVRational rate, const trk_video_hardware *hardware)
+{
+    if (!hardware || hardware->use == TRK_HARDWARE_OFF)
+        return open_on_cpu(e, width, height, rate);
+    trk_status rc = open_nvenc(e, hardware->device, width, height, rate);
+    if (rc >= 0) {
+        trk_log(TRK_LOG_INFO, "%s: encoded by CUDA device %d", e->path, hardware->device);
+        return rc;
+    }
+    char reason[256];
+    snprintf(reason, sizeof reason, "%.255s", trk_error_text());
+    if (hardware->use == TRK_HARDWARE_MUST)
+        return TRK_FAIL(TRK_E_UNSUPPORTED, "%s: cannot be encoded by the GPU: %s", e->path, reason);
+    trk_log(TRK_LOG_INFO, "%s: encoded by the CPU: %s", e->path, reason);
+    return open_on_cpu(e, width, height, rate);
 }
 
 static trk_status make_frame(encoder *e)
@@ -120,7 +173,8 @@ static trk_status make_format(encoder *e, const char *container, const char *fil
     return TRK_OK;
 }
 
-trk_status trk_encoder_open(encoder *e, const char *path, const char *file, int width, int height, AVRational rate)
+trk_status trk_encoder_open(encoder *e, const char *path, const char *file, int width, int height, AVRational rate,
+                            const trk_video_hardware *hardware)
 {
     trk_status rc = TRK_OK;
     AVDictionary *options = NULL;
@@ -130,7 +184,7 @@ trk_status trk_encoder_open(encoder *e, const char *path, const char *file, int 
     if (!container)
         return TRK_FAIL(TRK_E_ARGUMENT, "%s: expected a name that ends in .mp4, .mov or .mkv", path);
     TRK_CHECK(make_format(e, container, file));
-    TRK_CHECK(open_codec(e, width, height, rate));
+    TRK_CHECK(open_codec(e, width, height, rate, hardware));
     TRK_CHECK(make_frame(e));
     e->stream = avformat_new_stream(e->format, NULL);
     if (!e->stream || avcodec_parameters_from_context(e->stream->codecpar, e->codec) < 0) {

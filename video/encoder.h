@@ -4,6 +4,7 @@
 #define TRK_VIDEO_ENCODER_H
 
 #include "libav.h"
+#include "video.h"
 
 struct SwsContext;
 
@@ -20,7 +21,8 @@ typedef struct encoder {
 } encoder;
 
 /* Opens `file` for the container that the suffix of `path` names. width and height are even. */
-trk_status trk_encoder_open(encoder *e, const char *path, const char *file, int width, int height, AVRational rate);
+trk_status trk_encoder_open(encoder *e, const char *path, const char *file, int width, int height, AVRational rate,
+                            const trk_video_hardware *hardware);
 trk_status trk_encoder_add(encoder *e, const uint8_t *rgb, ptrdiff_t stride);
 trk_status trk_encoder_finish(encoder *e); /* everything is in the file, and the file closed, on success */
 void trk_encoder_close(encoder *e);        /* accepts a zeroed struct */

@@ -84,12 +84,12 @@ static void close_source(frame_source *base)
 }
 
 trk_status trk_source_open_forward(frame_source **out, const char *path, const trk_video_params *params,
-                                   const atomic_int *stop)
+                                   video_device *device, const atomic_int *stop)
 {
     forward_source *s = trk_heap_zeroed(TRK_MEM_SCRATCH, "video", 1, sizeof *s);
     if (!s)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
-    trk_status rc = trk_stream_open(&s->stream, path, params->threads, stop);
+    trk_status rc = trk_stream_open(&s->stream, path, params->threads, device, stop);
     if (rc < 0) {
         trk_heap_release(s);
         return rc;

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "convert.h"
+#include "hardware.h"
 #include "video.h"
 
 typedef struct frame_source {
@@ -22,9 +23,10 @@ typedef struct frame_source {
     atomic_llong n_damaged;
 } frame_source;
 
-/* params: with start and n_frames as given. stop: borrowed for the life of the source; non-zero ends every wait. */
+/* params: with start and n_frames as given. device: that decodes where it can, borrowed for the life of the source, or
+ * NULL. stop: borrowed for the life of the source; non-zero ends every wait. */
 trk_status trk_source_open_forward(frame_source **out, const char *path, const trk_video_params *params,
-                                   const atomic_int *stop);
+                                   video_device *device, const atomic_int *stop);
 trk_status trk_source_open_reverse(frame_source **out, const char *path, const trk_video_params *params,
                                    const atomic_int *stop);
 trk_status trk_source_open_folder(frame_source **out, const char *path, const trk_video_params *params);

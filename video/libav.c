@@ -17,9 +17,33 @@
 static atomic_int verbose;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char versions[160];
+static _Thread_local char first_error[160];
+
+static void keep_first_error(const char *format, va_list args)
+{
+    if (!*first_error)
+        vsnprintf(first_error, sizeof first_error, format, args);
+    first_error[strcspn(first_error, "\r\n")] = 0;
+}
+
+const char *trk_libav_first_error(void)
+{
+    return first_error;
+}
+
+void trk_libav_forget(void)
+{
+    *first_error = 0;
+}
 
 static void take_message(void *context, int level, const char *format, va_list args)
 {
+    if (level <= AV_LOG_ERROR) {
+        va_list copy;
+        va_copy(copy, args);
+        keep_first_error(format, copy);
+        va_end(copy);
+    }
     if (!atomic_load_explicit(&verbose, memory_order_relaxed) || level > AV_LOG_VERBOSE)
         return;
     char line[512];

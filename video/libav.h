@@ -19,6 +19,11 @@ void trk_libav_init(void);
 /* "path: what: FFmpeg's text", with the status that fits the AVERROR code. */
 trk_status trk_libav_fail(int averror, const char *path, const char *what);
 
+/* FFmpeg's own first error line of this thread since trk_libav_forget: where an AVERROR code says too little. "": none;
+ * valid until the next trk_libav_forget. */
+const char *trk_libav_first_error(void);
+void trk_libav_forget(void);
+
 /* The 3x3 display matrix of a stream, or NULL. Borrowed from the stream. */
 const int32_t *trk_libav_display_matrix(const AVStream *stream);
 

@@ -13,31 +13,32 @@ static const char owner[] = "video pictures";
 static void release_pool(picture_queue *queue)
 {
     for (int i = 0; i < queue->n; i++)
-        trk_heap_release(queue->pictures[i].rgb);
+        trk_heap_release(queue->storage[i]);
     trk_heap_release(queue->pictures);
     trk_heap_release(queue->places);
+    trk_heap_release(queue->storage);
     trk_heap_release(queue->ready);
     memset(queue, 0, sizeof *queue);
 }
 
 trk_status trk_picture_queue_init(picture_queue *queue, int n, int width, int height, int storage_width,
-                                  int storage_height)
+                                  int storage_height, int late)
 {
     memset(queue, 0, sizeof *queue);
-    size_t stride = ((size_t)storage_width * 3 + ROW_ALIGNMENT - 1) / ROW_ALIGNMENT * ROW_ALIGNMENT, bytes;
-    if (__builtin_mul_overflow(stride, (size_t)storage_height, &bytes) || bytes > PTRDIFF_MAX - ROW_ALIGNMENT)
+    size_t stride = ((size_t)storage_width * 3 + ROW_ALIGNMENT - 1) / ROW_ALIGNMENT * ROW_ALIGNMENT;
+    if (__builtin_mul_overflow(stride, (size_t)storage_height, &queue->bytes) ||
+        queue->bytes > PTRDIFF_MAX - ROW_ALIGNMENT)
         return TRK_FAIL(TRK_E_MEMORY, "a picture of %dx%d does not fit in memory", storage_width, storage_height);
     queue->pictures = trk_heap_zeroed(TRK_MEM_FRAME, owner, (size_t)n, sizeof *queue->pictures);
     queue->places = trk_heap_zeroed(TRK_MEM_FRAME, owner, (size_t)n, sizeof *queue->places);
     queue->ready = trk_heap_zeroed(TRK_MEM_FRAME, owner, (size_t)n, sizeof *queue->ready);
-    if (!queue->pictures || !queue->places || !queue->ready)
+    queue->storage = trk_heap_zeroed(TRK_MEM_FRAME, owner, (size_t)n, sizeof *queue->storage);
+    if (!queue->pictures || !queue->places || !queue->ready || !queue->storage)
         goto failed;
+    queue->n = n;
     for (int i = 0; i < n; i++) {
-        trk_picture *picture = &queue->pictures[i];
-        *picture = (trk_picture){.width = width, .height = height, .stride = (ptrdiff_t)stride};
-        picture->rgb = trk_heap_zeroed(TRK_MEM_FRAME, owner, 1, bytes + ROW_ALIGNMENT);
-        queue->n = i + 1;
-        if (!picture->rgb)
+        queue->pictures[i] = (trk_picture){.width = width, .height = height, .stride = (ptrdiff_t)stride};
+        if (!late && trk_picture_queue_pixels(queue, &queue->pictures[i]) < 0)
             goto failed;
     }
     if (pthread_mutex_init(&queue->lock, NULL))
@@ -50,6 +51,16 @@ trk_status trk_picture_queue_init(picture_queue *queue, int n, int width, int he
 failed:
     release_pool(queue);
     return TRK_FAIL(TRK_E_MEMORY, "out of memory for %d pictures of %dx%d", n, storage_width, storage_height);
+}
+
+trk_status trk_picture_queue_pixels(picture_queue *queue, trk_picture *picture)
+{
+    uint8_t **storage = &queue->storage[picture - queue->pictures];
+    if (!*storage)
+        *storage = trk_heap_zeroed(TRK_MEM_FRAME, owner, 1, queue->bytes + ROW_ALIGNMENT);
+    picture->rgb = *storage;
+    return *storage ? TRK_OK
+                    : TRK_FAIL(TRK_E_MEMORY, "out of memory for a picture of %dx%d", picture->width, picture->height);
 }
 
 void trk_picture_queue_free(picture_queue *queue)

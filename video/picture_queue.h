@@ -25,15 +25,21 @@ typedef struct picture_queue {
     int n;                 /* pictures in the pool; 0 = not initialised */
     trk_picture *pictures; /* [n] owned */
     picture_place *places; /* [n] owned */
+    uint8_t **storage;     /* [n] of the pictures' pixels, NULL until needed; owned */
+    size_t bytes;          /* of each */
     int *ready;            /* [n] ring of ready pictures, owned */
     int ready_first, n_ready;
     picture_end ended, stopped;
 } picture_queue;
 
-/* n pictures of width x height, each with room for storage_width x storage_height (>= width, height). */
+/* n pictures of width x height, each with room for storage_width x storage_height (>= width, height) pixels: from the
+ * start, or with `late` when trk_picture_queue_pixels gives it to them. */
 trk_status trk_picture_queue_init(picture_queue *queue, int n, int width, int height, int storage_width,
-                                  int storage_height);
+                                  int storage_height, int late);
 void trk_picture_queue_free(picture_queue *queue); /* accepts a zeroed struct; no thread may still use it */
+
+/* By the side that has the picture: sets its rgb. */
+trk_status trk_picture_queue_pixels(picture_queue *queue, trk_picture *picture);
 
 /* Producer. Waits for a free picture; fails with the consumer's status once stopped, and with TRK_E_STATE when the
  * producer itself holds the whole pool. */

@@ -2,7 +2,7 @@
  * A stream from its end to its start. Frames are decoded forwards in chunks, each from the keyframe before it, and
  * handed out from the back; only one chunk is alive. A keyframe serves a frame when it comes before it in presentation
  * order, not only in decoding order: the leading frames of an open group of pictures are decoded from the keyframe
- * before theirs. */
+ * before theirs. The CPU decodes: a chunk would hold most of the few frames that a GPU's decoder has. */
 #include "frame_source.h"
 
 #include "heap.h"
@@ -275,7 +275,7 @@ trk_status trk_source_open_reverse(frame_source **out, const char *path, const t
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
     s->start = params->start;
     s->limit = params->n_frames;
-    TRK_CHECK(trk_stream_open(&s->stream, path, params->threads, stop));
+    TRK_CHECK(trk_stream_open(&s->stream, path, params->threads, NULL, stop));
     if (!trk_stream_can_seek(&s->stream)) {
         rc = TRK_FAIL(TRK_E_UNSUPPORTED, "%s: a pipe or stream cannot be read in reverse, expected a file", path);
         goto done;

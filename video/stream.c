@@ -2,6 +2,7 @@
 #include "stream.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "heap.h"
@@ -48,10 +49,29 @@ static trk_status fail_no_video(const stream *s)
                     s->format->nb_streams, covers ? ", one of them a cover picture" : "");
 }
 
+/* The decoder that uses the device, or NULL. One that only uses the device can not be tried on what comes once. */
+static const AVCodec *find_on_device(const stream *s, const AVCodec *usual)
+{
+    const enum AVCodecID id = s->video->codecpar->codec_id;
+    const AVCodec *decoder = trk_hardware_decoder(s->device, id);
+    s->device->once = !trk_stream_can_seek(s);
+    if (!decoder)
+        snprintf(s->device->why_not, sizeof s->device->why_not, "FFmpeg has no way to decode %s there",
+                 avcodec_get_name(id));
+    else if (decoder != usual && usual && s->device->once) {
+        snprintf(s->device->why_not, sizeof s->device->why_not, "%s from a pipe is decoded by the CPU",
+                 avcodec_get_name(id));
+        return NULL;
+    }
+    return decoder;
+}
+
 static trk_status open_decoder(stream *s)
 {
     const AVCodecParameters *parameters = s->video->codecpar;
-    const AVCodec *decoder = avcodec_find_decoder(parameters->codec_id);
+    const AVCodec *usual = avcodec_find_decoder(parameters->codec_id);
+    const AVCodec *on_device = s->device ? find_on_device(s, usual) : NULL;
+    const AVCodec *decoder = on_device ? on_device : usual;
     if (!decoder)
         return TRK_FAIL(TRK_E_UNSUPPORTED, "%s: no decoder for its video format %s", s->path,
                         avcodec_get_name(parameters->codec_id));
@@ -61,6 +81,9 @@ static trk_status open_decoder(stream *s)
     s->codec->thread_count = s->threads;
     s->codec->pkt_timebase = s->video->time_base;
     s->codec->max_pixels = TRK_MAX_PIXELS;
+    trk_status rc = on_device ? trk_hardware_attach(s->device, s->codec) : TRK_OK;
+    if (rc < 0)
+        return rc;
     int error = avcodec_open2(s->codec, decoder, NULL);
     return error < 0 ? trk_libav_fail(error, s->path, "cannot open its decoder") : TRK_OK;
 }
@@ -97,11 +120,11 @@ static trk_status open_format(stream *s)
     return TRK_OK;
 }
 
-trk_status trk_stream_open(stream *s, const char *path, int threads, const atomic_int *stop)
+trk_status trk_stream_open(stream *s, const char *path, int threads, video_device *device, const atomic_int *stop)
 {
     trk_status rc = TRK_OK;
     trk_libav_init();
-    *s = (stream){.stop = stop, .threads = threads > 0 ? threads : 1, .input = {.fd = -1}};
+    *s = (stream){.stop = stop, .threads = threads > 0 ? threads : 1, .device = device, .input = {.fd = -1}};
     s->path = trk_heap_text("path", path);
     s->packet = av_packet_alloc();
     if (!s->path || !s->packet) {

@@ -8,13 +8,14 @@
 
 #include "byte_input.h"
 #include "convert.h"
-#include "libav.h"
+#include "hardware.h"
 
 typedef struct stream {
     char *path;             /* owned */
     const atomic_int *stop; /* borrowed; non-zero ends every wait, as if the stream were at its end */
     int threads;
-    int local; /* input is in use */
+    video_device *device; /* that decodes where it can; borrowed; NULL: the CPU does */
+    int local;            /* input is in use */
     byte_input input;
     AVFormatContext *format;
     AVStream *video; /* borrowed from format */
@@ -30,7 +31,8 @@ typedef struct stream {
     void *tag_user;
 } stream;
 
-trk_status trk_stream_open(stream *s, const char *path, int threads, const atomic_int *stop);
+/* device: borrowed for the life of the stream, or NULL. */
+trk_status trk_stream_open(stream *s, const char *path, int threads, video_device *device, const atomic_int *stop);
 void trk_stream_close(stream *s);        /* accepts a zeroed struct */
 trk_status trk_stream_reopen(stream *s); /* again from the start */
 int trk_stream_can_seek(const stream *s);

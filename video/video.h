@@ -9,15 +9,46 @@
 
 #include "error.h"
 
+/* A decoded frame in the memory of the GPU that decoded it: NV12, a plane of luma and one of U V pairs. */
+typedef struct trk_device_planes {
+    const uint8_t *planes[2]; /* addresses in the device's primary CUDA context; both NULL: there are none. Ready, or
+                                 will be by work already given to the default stream */
+    ptrdiff_t strides[2];     /* bytes */
+    int matrix;               /* 601, 709 or 2020: of ITU-R BT. */
+    int full_range;           /* 0 = 16..235 */
+} trk_device_planes;
+
 typedef struct trk_picture {
     int width, height;   /* pixels, after rotation */
-    uint8_t *rgb;        /* [height][stride] R G B bytes; owned by the pool it came from */
+    uint8_t *rgb;        /* [height][stride] R G B bytes; owned by the pool it came from. NULL only with
+                            TRK_DELIVER_PLANES, until trk_video_pixels */
     ptrdiff_t stride;    /* bytes */
     int64_t index;       /* frame number in the video, 0-based, presentation order */
     double pts;          /* seconds from the video's first frame; by the frame rate where the file has none */
+    trk_device_planes device; /* valid until the picture is released */
 } trk_picture;
 
+/* Decoding or encoding by an NVIDIA GPU. */
+typedef enum trk_hardware_use {
+    TRK_HARDWARE_OFF = 0,
+    TRK_HARDWARE_TRY, /* else the CPU, told in the log at info level */
+    TRK_HARDWARE_MUST /* else TRK_E_UNSUPPORTED */
+} trk_hardware_use;
+typedef struct trk_video_hardware {
+    trk_hardware_use use;
+    int device; /* CUDA device number */
+} trk_video_hardware;
+
 /* --- reading --------------------------------------------------------------------------------------------------- */
+
+/* What pictures hold where a GPU decodes. Frames that a tracker cannot take from there (turned by the file's rotation,
+ * not 8-bit 4:2:0, of another size than the first, cropped at the left or top, or of a rare colour matrix) come as RGB
+ * alone, brought over from the device, and so does everything that the CPU decodes. */
+typedef enum trk_video_delivery {
+    TRK_DELIVER_RGB = 0,
+    TRK_DELIVER_BOTH,  /* RGB, and the planes on the device */
+    TRK_DELIVER_PLANES /* the planes; RGB only by trk_video_pixels */
+} trk_video_delivery;
 
 typedef struct trk_video_params {
     int64_t start;     /* first frame to deliver; with reverse: the highest; -1 = 0, or the last with reverse */
@@ -25,6 +56,8 @@ typedef struct trk_video_params {
     int reverse;       /* deliver in descending order; needs a seekable source */
     int queue;         /* pictures decoded ahead; 0 = 3 */
     int threads;       /* decoder threads; 0 = 1 */
+    trk_video_hardware hardware; /* of files and streams read forwards: the rest is decoded by the CPU */
+    trk_video_delivery delivery;
 } trk_video_params;
 
 typedef struct trk_video_info {
@@ -33,6 +66,7 @@ typedef struct trk_video_info {
     int64_t n_frames;         /* that will be delivered, if known before decoding; else -1 */
     int n_frames_exact;       /* 1: counted; 0: an estimate */
     const char *description;  /* "h264 yuv420p 854x480 24 fps" */
+    int by_hardware;          /* 1: the first frame was decoded by the GPU */
 } trk_video_info;
 
 typedef struct trk_video_reader trk_video_reader;
@@ -47,6 +81,8 @@ const trk_video_info *trk_video_get_info(const trk_video_reader *reader);
  * counts; an error that ends the stream early is returned once after the pictures before it. */
 trk_status trk_video_read(trk_video_reader *reader, trk_picture **out);
 void trk_video_release(trk_video_reader *reader, trk_picture *picture);
+/* Fills in the RGB of a picture that came without: brings the frame over from the device and converts it. */
+trk_status trk_video_pixels(trk_video_reader *reader, trk_picture *picture);
 /* Packets or frames that could not be decoded so far. */
 int64_t trk_video_damaged(const trk_video_reader *reader);
 
@@ -58,6 +94,10 @@ typedef struct trk_video_writer trk_video_writer;
  * repeating the edge. Written beside the target under a temporary name, renamed by trk_video_writer_finish. */
 trk_status trk_video_writer_open(trk_video_writer **out, const char *path, int width, int height, int rate_num,
                                  int rate_den);
+/* The same with the H.264 encoder of a GPU (NVENC), at about the same quality; hardware may be NULL. It also fails to
+ * open for sides that it does not take, and for more streams at once than it has. */
+trk_status trk_video_writer_open_on(trk_video_writer **out, const char *path, int width, int height, int rate_num,
+                                    int rate_den, const trk_video_hardware *hardware);
 /* Borrows a picture to draw into; blocks while all are in the queue. */
 trk_status trk_video_writer_begin(trk_video_writer *writer, trk_picture **out);
 /* Hands it over for encoding. An error of the encoder thread surfaces here or in finish. */

@@ -61,8 +61,8 @@ static void *run(void *user)
     return NULL;
 }
 
-trk_status trk_video_writer_open(trk_video_writer **out, const char *path, int width, int height, int rate_num,
-                                 int rate_den)
+trk_status trk_video_writer_open_on(trk_video_writer **out, const char *path, int width, int height, int rate_num,
+                                    int rate_den, const trk_video_hardware *hardware)
 {
     trk_status rc = TRK_OK;
     trk_libav_init();
@@ -80,8 +80,8 @@ trk_status trk_video_writer_open(trk_video_writer **out, const char *path, int w
     TRK_CHECK(trk_temporary_name(&writer->temporary, path));
     int padded_width = width + (width & 1), padded_height = height + (height & 1);
     TRK_CHECK(trk_encoder_open(&writer->encoder, writer->path, writer->temporary, padded_width, padded_height,
-                               (AVRational){rate_num, rate_den}));
-    TRK_CHECK(trk_picture_queue_init(&writer->queue, PICTURES, width, height, padded_width, padded_height));
+                               (AVRational){rate_num, rate_den}, hardware));
+    TRK_CHECK(trk_picture_queue_init(&writer->queue, PICTURES, width, height, padded_width, padded_height, 0));
     if (pthread_create(&writer->thread, NULL, run, writer)) {
         rc = TRK_FAIL(TRK_E_MEMORY, "%s: cannot start the encoding thread", path);
         goto done;
@@ -93,6 +93,12 @@ trk_status trk_video_writer_open(trk_video_writer **out, const char *path, int w
 done:
     trk_video_writer_destroy(&writer);
     return rc;
+}
+
+trk_status trk_video_writer_open(trk_video_writer **out, const char *path, int width, int height, int rate_num,
+                                 int rate_den)
+{
+    return trk_video_writer_open_on(out, path, width, height, rate_num, rate_den, NULL);
 }
 
 trk_status trk_video_writer_begin(trk_video_writer *writer, trk_picture **out)

@@ -56,6 +56,7 @@ static void test_defaults(void **state)
     assert_true(o.binarize && o.stability && !o.reverse && !o.quiet && !o.memory_report);
     assert_int_equal(o.device, TRK_DEVICE_AUTO);
     assert_int_equal(o.precision, TRK_PRECISION_AUTO);
+    assert_true(o.decoder == TRK_HARDWARE_TRY && o.encoder == TRK_HARDWARE_TRY);
     assert_true(!o.threads && !o.image_size);
     assert_true(!o.overlay && !o.masks && !o.jsonl && !o.boxes && !o.logits && !o.sheet && !o.model_config);
     assert_true(!o.memory_budget && o.memory_share == 0 && o.sweep == TRK_SWEEP_EVERY && !o.sweep_every);
@@ -222,6 +223,8 @@ static void test_misuse(void **state)
         {"v --frames 0", "--frames: expected 1 or more"},
         {"v --image-size 8", "--image-size: expected 16 or more"},
         {"v --fill-holes -2", "--fill-holes: expected 0 or more"},
+        {"v --decoder nvenc", "--decoder: expected auto, cpu or cuda, got \"nvenc\""},
+        {"v --encoder gpu", "--encoder: expected auto, cpu or nvenc"},
         {"v --device gpu", "--device: expected auto, cpu, cuda"},
         {"v --device cuda:", "--device: expected"},
         {"v --device cuda:x", "--device: expected"},

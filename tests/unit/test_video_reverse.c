@@ -186,7 +186,7 @@ static void both_ways_of_indexing_agree(void **state)
     atomic_int stop = 0;
     stream s;
     packet_index by_time = {0}, by_decode = {0};
-    assert_works(trk_stream_open(&s, make_video("index.mp4", &f), 1, &stop));
+    assert_works(trk_stream_open(&s, make_video("index.mp4", &f), 1, NULL, &stop));
     assert_works(trk_packet_index_by_time(&by_time, &s));
     assert_works(trk_stream_reopen(&s));
     assert_works(trk_packet_index_by_time(&by_decode, &s));

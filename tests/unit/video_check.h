@@ -166,6 +166,7 @@ static inline clip read_clip(const char *path, const trk_video_params *params)
     while ((c.end = trk_video_read(reader, &picture)) == TRK_OK) {
         assert_int_equal(picture->width, c.width);
         assert_int_equal(picture->height, c.height);
+        assert_non_null(picture->rgb);
         c.rgb = realloc(c.rgb, bytes * (size_t)(c.n + 1));
         c.index = realloc(c.index, sizeof *c.index * (size_t)(c.n + 1));
         c.pts = realloc(c.pts, sizeof *c.pts * (size_t)(c.n + 1));
