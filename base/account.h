@@ -9,6 +9,10 @@
 
 #include "allocator.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define TRK_ACCOUNT_OWNERS 96 /* further ones are counted under "other" */
 
 typedef struct trk_owner_use {
@@ -37,5 +41,9 @@ void trk_account_move(trk_account *account, trk_mem_class from, const char *from
 /* A consistent copy; the copy's mutex is not to be used. */
 void trk_account_read(trk_account *account, trk_account *out);
 const char *trk_mem_class_name(trk_mem_class mem_class); /* "pinned" ... */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

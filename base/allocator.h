@@ -6,6 +6,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* How long bytes live. The sweeper returns FRAME after each frame and nothing else. */
 typedef enum trk_mem_class {
     TRK_MEM_PINNED,  /* weights, RoPE tables, positional constants: as long as the model or tracker */
@@ -24,5 +28,9 @@ typedef struct trk_allocator {
     /* Accepts NULL. class and bytes must be those of the allocation. Thread safe. */
     void (*release)(struct trk_allocator *self, trk_mem_class mem_class, void *data, size_t bytes);
 } trk_allocator;
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

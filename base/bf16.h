@@ -6,6 +6,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 static inline float trk_bf16_to_f32(uint16_t h)
 {
     uint32_t u = (uint32_t)h << 16;
@@ -39,5 +43,9 @@ static inline float trk_f16_to_f32(uint16_t h)
     memcpy(&f, &u, sizeof f);
     return f;
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

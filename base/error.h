@@ -5,6 +5,10 @@
 
 #include "track_status.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Records "text" (printf format; one line, no trailing newline) as this thread's last error and returns code. */
 trk_status trk_fail(trk_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -29,5 +33,9 @@ trk_status trk_fail_prefix(trk_status code, const char *prefix);
         if (rc < 0)                                                            \
             goto done;                                                         \
     } while (0)
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -22,7 +22,7 @@ _Static_assert(sizeof(block_header) <= HEADER_BYTES, "a header fits in front of 
 static trk_account heap_account = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 static uint64_t n_calls, fail_first, fail_last; /* atomic; fail_last 0: none fails */
 
-static int told_to_fail(void)
+int trk_heap_refuses(void)
 {
     uint64_t n = __atomic_add_fetch(&n_calls, 1, __ATOMIC_RELAXED);
     uint64_t last = __atomic_load_n(&fail_last, __ATOMIC_RELAXED);
@@ -54,7 +54,7 @@ static block_header *header_of(const void *data)
 void *trk_heap_allocate(trk_mem_class mem_class, const char *owner, size_t bytes)
 {
     void *block = NULL;
-    if (told_to_fail() || bytes == 0 || bytes > SIZE_MAX / 2 ||
+    if (trk_heap_refuses() || bytes == 0 || bytes > SIZE_MAX / 2 ||
         posix_memalign(&block, TRK_ALIGNMENT, HEADER_BYTES + bytes) != 0)
         return NULL;
     *(block_header *)block = (block_header){LIVE_MAGIC, mem_class, owner, bytes};
@@ -131,6 +131,14 @@ void trk_heap_release(void *data)
 size_t trk_heap_bytes(const void *data)
 {
     return header_of(data)->bytes;
+}
+
+void trk_heap_count(trk_mem_class mem_class, const char *owner, size_t bytes, int taken)
+{
+    if (taken)
+        trk_account_add(&heap_account, mem_class, owner, bytes);
+    else
+        trk_account_remove(&heap_account, mem_class, owner, bytes);
 }
 
 void trk_heap_measure(trk_account *out)

@@ -12,6 +12,10 @@
 
 #include "account.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* `bytes` (> 0), uninitialised; NULL when there is none (no error recorded). owner: static storage. */
 void *trk_heap_allocate(trk_mem_class mem_class, const char *owner, size_t bytes);
 /* n elements of `size` bytes, zeroed; NULL also when n * size overflows or is 0. */
@@ -26,11 +30,20 @@ void trk_heap_move(void *data, trk_mem_class mem_class, const char *owner);
 void trk_heap_release(void *data); /* accepts NULL */
 size_t trk_heap_bytes(const void *data); /* as asked for */
 
+/* For host memory that only a library can allocate (page-locked): told to the account; and whether a test wants the
+ * allocation that is about to be made to fail. */
+void trk_heap_count(trk_mem_class mem_class, const char *owner, size_t bytes, int taken);
+int trk_heap_refuses(void);
+
 /* The process-wide account, since the start. */
 void trk_heap_measure(trk_account *out);
 
 /* For tests. Lets the allocations numbered first .. first + count - 1 from now on fail (1 = the next one); count 0:
  * none fails. Returns how many there were since the last call. */
 uint64_t trk_heap_fail(uint64_t first, uint64_t count);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

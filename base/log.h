@@ -8,6 +8,10 @@
 #ifndef TRK_BASE_LOG_H
 #define TRK_BASE_LOG_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum trk_log_level {
     TRK_LOG_ERROR = 0,
     TRK_LOG_WARNING = 1,
@@ -23,5 +27,9 @@ void trk_log_set(trk_log_function function, void *user, trk_log_level level);
 /* Between mute(1) and mute(0) this thread's messages go nowhere: what is rehearsed did not happen. Nests. */
 void trk_log_mute(int on);
 void trk_log(trk_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -5,6 +5,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum trk_storage {
     TRK_STORE_BF16, /* as the reference rounds */
     TRK_STORE_F32,
@@ -29,5 +33,9 @@ static inline size_t trk_storage_bytes(trk_storage storage, size_t n)
 }
 
 const char *trk_storage_name(trk_storage storage); /* "bf16", ... */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -167,6 +167,9 @@ typedef enum trk_pixel_format {
     TRK_PIXEL_NV12       /* planes Y, UV interleaved */
 } trk_pixel_format;
 typedef enum trk_yuv_matrix { TRK_YUV_BT601 = 0, TRK_YUV_BT709, TRK_YUV_BT2020 } trk_yuv_matrix;
+/* Where planes lie. ON_DEVICE: memory of the model's GPU, whose contents are ready or will be by work that was given to
+ * its default stream; TRK_E_ARGUMENT for a model on the CPU. */
+typedef enum trk_place { TRK_ON_HOST = 0, TRK_ON_DEVICE } trk_place;
 
 struct trk_frame {
     int width, height;       /* pixels; fixed after a tracker's first frame */
@@ -177,6 +180,7 @@ struct trk_frame {
     int full_range;          /* of YUV formats: 0 = 16..235 */
     int64_t index;           /* frame number prompts refer to: the first push sets where the video starts, each
                                 further one must be one more than the last (one less when reverse) */
+    trk_place place;         /* of the planes */
 };
 
 typedef struct trk_box { float x, y, width, height; } trk_box;
@@ -226,6 +230,9 @@ TRK_API size_t trk_tracker_objects(const trk_tracker *tracker, int *ids, size_t 
 TRK_API trk_status trk_tracker_result(const trk_tracker *tracker, int object, trk_result *out);
 /* Mask of the current frame at the frame's size: bytes 0 or 1, `stride` bytes between rows. */
 TRK_API trk_status trk_tracker_mask(trk_tracker *tracker, int object, uint8_t *mask, ptrdiff_t stride);
+/* The same where the caller wants it: ON_DEVICE, mask is memory of the model's GPU, and is written when this returns. */
+TRK_API trk_status trk_tracker_mask_to(trk_tracker *tracker, int object, trk_place place, uint8_t *mask,
+                                       ptrdiff_t stride);
 /* Logits at the frame's size, rows of `width` floats; > 0 is foreground. */
 TRK_API trk_status trk_tracker_logits(trk_tracker *tracker, int object, float *logits);
 

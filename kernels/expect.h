@@ -5,6 +5,10 @@
 
 #include "ops.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Leaves the (void) operator after recording which condition of `op` (a string literal) did not hold. */
 #define TRK_EXPECT(x, op, condition)                                                                                   \
     do {                                                                                                               \
@@ -13,5 +17,9 @@
             return;                                                                                                    \
         }                                                                                                              \
     } while (0)
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

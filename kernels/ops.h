@@ -8,7 +8,9 @@
  * - Outputs never alias inputs unless the comment says so. Outputs are fully overwritten unless `accumulate`.
  * - dtypes: every mat is f32 or bf16, in any mix an operator's comment does not exclude. Products of a bf16 backend
  *   round both inputs to bf16 and accumulate in f32; everything else is f32 inside.
- * - Parameters (gamma, beta, bias, tables) are f32, 64-byte aligned, in the backend's memory.
+ * - Every pointer is into the backend's memory, but for structs, `mean` and `std`, which are read during the call, and
+ *   the host's side of upload and download. Parameters (gamma, beta, bias, tables) are f32, 64-byte aligned.
+ * - A backend may compute later than the call returns, in order: results are there after trk_exec_finish (backend.h).
  */
 #ifndef TRK_KERNELS_OPS_H
 #define TRK_KERNELS_OPS_H
@@ -19,6 +21,10 @@
 #include "allocator.h"
 #include "error.h"
 #include "storage.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 typedef enum trk_dtype { TRK_F32, TRK_BF16, TRK_F16 /* stored weights only */ } trk_dtype;
 
@@ -58,6 +64,24 @@ typedef struct trk_conv {
     void *prepared;
 } trk_conv;
 
+/* Planes of a frame that is not RGB, in the backend's memory; see frame_to_rgb. */
+typedef enum trk_image_format {
+    TRK_IMAGE_GRAY, /* planes[0] */
+    TRK_IMAGE_I420, /* 8 bit Y, U, V; chroma halved both ways, its side rounded up */
+    TRK_IMAGE_I422, /* halved across */
+    TRK_IMAGE_I444,
+    TRK_IMAGE_NV12  /* Y, then U and V interleaved, halved both ways */
+} trk_image_format;
+
+typedef struct trk_image {
+    int width, height;
+    trk_image_format format;
+    const uint8_t *planes[3];
+    ptrdiff_t strides[3]; /* bytes between rows; may be negative */
+    /* R = l + r_v V, G = l - g_u U - g_v V, B = l + b_u U; l = (Y - y_offset) * y_scale, U and V less 128 */
+    float y_scale, y_offset, r_v, g_u, g_v, b_u;
+} trk_image;
+
 /* What the mask decoder leaves for one object; see select_mask. */
 typedef struct trk_mask_choice {
     trk_mat masks;  /* [4, n] f32 logits of the four hypotheses */
@@ -69,6 +93,30 @@ typedef struct trk_mask_choice {
     float stability_delta, stability_threshold;
 } trk_mask_choice;
 
+/* What memory attention reads for one object: memories where they lie in the bank, then pointers. Keys are made of
+ * memory + position, values are the memories themselves. */
+typedef struct trk_token_source {
+    const void *memory; /* [n, width] in `storage` */
+    trk_storage storage;
+    const float *position; /* [n, width] */
+} trk_token_source;
+
+typedef struct trk_tokens {
+    const trk_token_source *memories; /* [n_memories], the host's, for gather_tokens and those after it */
+    int n_memories, n, width;
+    const float *const *pointers;     /* [n_pointers], likewise: each [split, width] */
+    int n_pointers, split;
+    trk_mat pointer_positions;        /* [n_pointers * split, width] f32 */
+    /* room for gather_tokens, of the activation type: [trk_tokens_rows, width] */
+    trk_mat with_positions, values;
+    trk_mat fetched; /* [n, width] f32, where a storage is not one that operators read in place; else data NULL */
+} trk_tokens;
+
+static inline int trk_tokens_rows(const trk_tokens *tokens)
+{
+    return tokens->n_memories * tokens->n + tokens->n_pointers * tokens->split;
+}
+
 typedef struct trk_backend trk_backend;
 struct trk_ops;
 
@@ -76,7 +124,8 @@ typedef struct trk_exec {
     const struct trk_ops *ops;
     trk_backend *backend;
     trk_allocator *allocator; /* for kernels' own buffers, class SCRATCH */
-    void *workspace;          /* the backend's grow-only buffers of this exec */
+    struct workspace *workspace; /* the backend's grow-only buffers of this exec; NULL in the reference backend */
+    void *device;             /* a GPU backend's own: stream and staging buffers */
     trk_dtype activation;     /* dtype stages give to activations that feed products: f32, or bf16 on a bf16 backend */
     int n_threads;
     int planning;             /* 1: operators obtain the buffers they would need and return; mats are not touched */
@@ -109,6 +158,13 @@ typedef struct trk_exec {
     /* per head softmax(scale q k^T) v; q [n, heads * dk], k [m, heads * dk], v [m, heads * dv], out [n, heads * dv];  \
      * never materialises the scores */                                                                                \
     X(attention, (trk_exec * x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, float scale))                 \
+    /* Makes the tokens ready for the next two: copies them into their room, or, where a backend can read them in the      \
+     * bank, only the pointers */                                                                                      \
+    X(gather_tokens, (trk_exec * x, const trk_tokens *tokens))                                                        \
+    /* keys [rows, d] = (memory or pointer + position) W^T + b, those of memories turned as by rope with n positions */ \
+    X(token_keys, (trk_exec * x, trk_mat keys, const trk_tokens *tokens, const trk_linear *layer, const float *table)) \
+    /* attention with these keys and the tokens as values; one head; out [q.rows, width] */                            \
+    X(attend_tokens, (trk_exec * x, trk_mat out, trk_mat q, trk_mat keys, const trk_tokens *tokens, float scale))      \
     /* Hiera attention on qkv [h * w, 3 c], columns q | k | v each [heads][c / heads], scale 1/sqrt(c / heads).        \
      * window 0: one window, the whole map. Otherwise window x window tiles from the top left; tokens beyond the       \
      * border take part as keys with k and v equal to the bias of the qkv layer (bias [3c]). pool: q is 2x2 max-pooled \
@@ -124,7 +180,7 @@ typedef struct trk_exec {
     X(fill_holes, (trk_exec * x, trk_mat mask, int max_area))                                                          \
     /* upstream's choice: index by choice->multimask / stability; mask [1, n] = that hypothesis, or all -1024 when     \
      * score <= 0; token [1, d]: with multimask the chosen one, else token 0 (also after a stability fallback);        \
-     * info[0] = score, info[1] = iou of the chosen, info[2] = its index, in memory the host reads after the stage */ \
+     * info[0] = score, info[1] = iou of the chosen, info[2] = its index, in the backend's memory */                   \
     X(select_mask, (trk_exec * x, trk_mat mask, trk_mat token, float *info, const trk_mask_choice *choice))            \
     /* slot <- in [rows, cols], rows * cols a multiple of TRK_Q8_BLOCK: rounds to nearest even into `storage`, dense   \
      * in raster order. Infinities saturate in f16 and q8; NaN stays NaN, in q8 with its whole block */                \
@@ -140,7 +196,25 @@ typedef struct trk_exec {
     /* RGB bytes [height, width, 3] -> out [size * size, 3] f32: Pillow's 8-bit antialiased bicubic resize (bit        \
      * exact), / 255 (double, rounded to f32), - mean, / std */                                                        \
     X(frame_to_input, (trk_exec * x, trk_mat out, const uint8_t *rgb, int width, int height, ptrdiff_t stride,         \
-                       int size, const float *mean, const float *std))
+                       int size, const float *mean, const float *std))                                                \
+    /* rgb [height, width, 3] dense <- planes: 8 bit, chroma from the nearest sample, f32 arithmetic in the order       \
+     * written at trk_image, rounded half up */                                                                       \
+    X(frame_to_rgb, (trk_exec * x, uint8_t *rgb, const trk_image *image))                                             \
+    /* f32: out = min(max(in, low), high); out may be in */                                                           \
+    X(clamp, (trk_exec * x, trk_mat out, trk_mat in, float low, float high))                                          \
+    /* f32: out = in >= level ? 1 : 0; out may be in */                                                               \
+    X(threshold, (trk_exec * x, trk_mat out, trk_mat in, float level))                                                \
+    /* score[0] = present if any element of the f32 `in` is above 0, else absent */                                   \
+    X(score_mask, (trk_exec * x, float *score, trk_mat in, float present, float absent))                              \
+    /* f32 logits of one size: where rival is above original, or equal to it with rival_first: io = min(original, -10);\
+     * elsewhere io stays */                                                                                          \
+    X(suppress, (trk_exec * x, trk_mat io, trk_mat original, trk_mat rival, int rival_first))                         \
+    /* bytes out = in > 0, f32 in [h, w], rows `stride` bytes apart */                                                \
+    X(mask_bytes, (trk_exec * x, uint8_t *out, ptrdiff_t stride, trk_mat in))                                         \
+    /* from the host: rows of row_bytes, `stride` bytes apart, to `to`, dense; `from` may change once this returns */ \
+    X(upload, (trk_exec * x, void *to, const void *from, size_t row_bytes, size_t rows, ptrdiff_t stride))            \
+    /* to the host: dense rows to rows `stride` bytes apart, which are there after trk_exec_finish */                 \
+    X(download, (trk_exec * x, void *to, ptrdiff_t stride, const void *from, size_t row_bytes, size_t rows))
 
 #define TRK_OP_MEMBER(name, args) void(*name) args;
 typedef struct trk_ops {
@@ -161,5 +235,9 @@ static inline void trk_exec_fail(trk_exec *x, trk_status status)
     if (x->status >= 0)
         x->status = status;
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -5,6 +5,10 @@
 
 #include "ops.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Whether the slot is a matrix as it lies, which operators read in place. */
 static inline int trk_stored_is_mat(trk_storage storage)
 {
@@ -30,5 +34,9 @@ static inline int trk_stored_fits(trk_storage storage, trk_mat m)
 }
 
 #define TRK_Q8_NAN_SCALE 0x7e00 /* f16: of a block with a NaN, which is fetched as 32 of them */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -2,40 +2,42 @@
  * Grow-only buffers: a slot is reallocated, without keeping its contents, when a larger one is asked for. */
 #include "workspace.h"
 
-struct cpu_workspace {
+#include "heap.h"
+
+struct workspace {
     trk_allocator *allocator; /* borrowed */
     struct {
         void *data; /* owned, NULL while bytes is 0 */
         size_t bytes;
-    } slots[CPU_WORKSPACE_SLOTS];
+    } slots[WORKSPACE_SLOTS];
 };
 
-trk_status cpu_workspace_create(struct cpu_workspace **out, trk_allocator *allocator)
+trk_status workspace_create(struct workspace **out, trk_allocator *allocator)
 {
     *out = NULL;
-    struct cpu_workspace *w = allocator->allocate(allocator, TRK_MEM_SCRATCH, "cpu workspace", sizeof *w);
+    struct workspace *w = trk_heap_zeroed(TRK_MEM_SCRATCH, "workspace", 1, sizeof *w);
     if (!w)
-        return TRK_FAIL(TRK_E_MEMORY, "cpu workspace: no memory for %zu bytes", sizeof *w);
-    *w = (struct cpu_workspace){.allocator = allocator};
+        return TRK_FAIL(TRK_E_MEMORY, "workspace: no memory for %zu bytes", sizeof *w);
+    w->allocator = allocator;
     *out = w;
     return TRK_OK;
 }
 
-static void release_slot(struct cpu_workspace *w, int slot)
+static void release_slot(struct workspace *w, int slot)
 {
     w->allocator->release(w->allocator, TRK_MEM_SCRATCH, w->slots[slot].data, w->slots[slot].bytes);
     w->slots[slot].data = NULL;
     w->slots[slot].bytes = 0;
 }
 
-void cpu_workspace_destroy(struct cpu_workspace **workspace)
+void workspace_destroy(struct workspace **workspace)
 {
-    struct cpu_workspace *w = *workspace;
+    struct workspace *w = *workspace;
     if (!w)
         return;
-    for (int slot = 0; slot < CPU_WORKSPACE_SLOTS; slot++)
+    for (int slot = 0; slot < WORKSPACE_SLOTS; slot++)
         release_slot(w, slot);
-    w->allocator->release(w->allocator, TRK_MEM_SCRATCH, w, sizeof *w);
+    trk_heap_release(w);
     *workspace = NULL;
 }
 
@@ -50,34 +52,34 @@ static size_t rounded_up(size_t bytes)
     return bytes < 4096 ? 4096 : bytes + (step - bytes % step) % step;
 }
 
-void *cpu_workspace_get(trk_exec *x, int slot, size_t bytes)
+void *workspace_get(trk_exec *x, int slot, size_t bytes)
 {
-    struct cpu_workspace *w = x->workspace;
+    struct workspace *w = x->workspace;
     if (w->slots[slot].bytes >= bytes && w->slots[slot].data)
         return w->slots[slot].data;
     const size_t rounded = rounded_up(bytes);
     release_slot(w, slot);
-    w->slots[slot].data = w->allocator->allocate(w->allocator, TRK_MEM_SCRATCH, "cpu workspace", rounded);
+    w->slots[slot].data = w->allocator->allocate(w->allocator, TRK_MEM_SCRATCH, "workspace", rounded);
     if (!w->slots[slot].data) {
-        trk_exec_fail(x, TRK_FAIL(TRK_E_MEMORY, "cpu workspace: no memory for %zu bytes", rounded));
+        trk_exec_fail(x, TRK_FAIL(TRK_E_MEMORY, "workspace: no memory for %zu bytes", rounded));
         return NULL;
     }
     w->slots[slot].bytes = rounded;
     return w->slots[slot].data;
 }
 
-void cpu_workspace_sizes(const struct cpu_workspace *w, size_t bytes[CPU_WORKSPACE_SLOTS], size_t *total)
+void workspace_sizes(const struct workspace *w, size_t bytes[WORKSPACE_SLOTS], size_t *total)
 {
-    *total = sizeof *w;
-    for (int slot = 0; slot < CPU_WORKSPACE_SLOTS; slot++) {
+    *total = 0;
+    for (int slot = 0; slot < WORKSPACE_SLOTS; slot++) {
         bytes[slot] = w->slots[slot].bytes;
         *total += bytes[slot];
     }
 }
 
-void cpu_workspace_reserve(trk_exec *x, const size_t bytes[CPU_WORKSPACE_SLOTS])
+void workspace_reserve(trk_exec *x, const size_t bytes[WORKSPACE_SLOTS])
 {
-    for (int slot = 0; slot < CPU_WORKSPACE_SLOTS; slot++)
+    for (int slot = 0; slot < WORKSPACE_SLOTS; slot++)
         if (bytes[slot])
-            cpu_workspace_get(x, slot, bytes[slot]);
+            workspace_get(x, slot, bytes[slot]);
 }

@@ -1,33 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The grow-only buffers of one exec of the CPU backend (trk_exec.workspace): operators borrow one per slot for the
- * length of a call, so that after the first frame no operator allocates. */
-#ifndef TRK_KERNELS_CPU_WORKSPACE_H
-#define TRK_KERNELS_CPU_WORKSPACE_H
+ * The grow-only buffers of one exec (trk_exec.workspace), in the backend's memory: operators borrow one per slot for
+ * the length of a call, so that after the first frame no operator allocates. On a GPU a call's work ends after the call;
+ * the next one follows it in the exec's stream, and the device waits before it takes memory back. */
+#ifndef TRK_KERNELS_WORKSPACE_H
+#define TRK_KERNELS_WORKSPACE_H
 
 #include "ops.h"
 
-/* One slot per buffer that may be in use at the same time inside one operator. */
-typedef enum cpu_workspace_slot {
-    CPU_WORKSPACE_ATTENTION, /* all threads' tiles */
-    CPU_WORKSPACE_INPUT,     /* a converted or unrolled input (im2col, bf16 copy) */
-    CPU_WORKSPACE_OUTPUT,    /* a result before it is converted or rearranged */
-    CPU_WORKSPACE_LIBRARY,   /* scratch of oneDNN primitives */
-    CPU_WORKSPACE_OTHER,     /* anything else, one use per operator */
-    CPU_WORKSPACE_SLOTS
-} cpu_workspace_slot;
+#ifdef __cplusplus
+extern "C" {
+#endif
 
-struct cpu_workspace;
+/* One slot per buffer that may be in use at the same time inside one operator. */
+typedef enum workspace_slot {
+    WORKSPACE_ATTENTION, /* all threads' tiles */
+    WORKSPACE_INPUT,     /* a converted or unrolled input (im2col, bf16 copy) */
+    WORKSPACE_OUTPUT,    /* a result before it is converted or rearranged */
+    WORKSPACE_LIBRARY,   /* scratch of oneDNN primitives, of cuBLASLt */
+    WORKSPACE_OTHER,     /* anything else, one use per operator */
+    WORKSPACE_TOKENS,    /* where the tokens of gather_tokens lie; stays until the next one */
+    WORKSPACE_SLOTS
+} workspace_slot;
+
+struct workspace;
 
 /* `allocator` is borrowed and must outlive the workspace; buffers are of class SCRATCH. */
-trk_status cpu_workspace_create(struct cpu_workspace **out, trk_allocator *allocator);
-void cpu_workspace_destroy(struct cpu_workspace **workspace); /* NULL-safe, clears the handle */
+trk_status workspace_create(struct workspace **out, trk_allocator *allocator);
+void workspace_destroy(struct workspace **workspace); /* NULL-safe, clears the handle */
 
 /* At least `bytes` aligned to TRK_ALIGNMENT, contents undefined, valid until the slot's next get. NULL after recording
  * TRK_E_MEMORY in `x` when there is no memory; the slot is then empty. One thread of the exec at a time. */
-void *cpu_workspace_get(trk_exec *x, int slot, size_t bytes);
+void *workspace_get(trk_exec *x, int slot, size_t bytes);
 
 /* Bytes of each buffer, and at least so many from now on. total: what the workspace takes in all. */
-void cpu_workspace_sizes(const struct cpu_workspace *workspace, size_t bytes[CPU_WORKSPACE_SLOTS], size_t *total);
-void cpu_workspace_reserve(trk_exec *x, const size_t bytes[CPU_WORKSPACE_SLOTS]);
+void workspace_sizes(const struct workspace *workspace, size_t bytes[WORKSPACE_SLOTS], size_t *total);
+void workspace_reserve(trk_exec *x, const size_t bytes[WORKSPACE_SLOTS]);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -34,19 +34,11 @@ static size_t round_up(size_t bytes, size_t to)
 
 /* --- poison --- */
 
-#if TRK_ASAN
-static int is_host(const trk_chunk_pool *pool)
-{
-    const char *name = pool->ledger->device->name;
-    return strcmp(name, "host") == 0 || strcmp(name, "cpu") == 0;
-}
-#endif
-
 /* Nobody may address these bytes. */
 static void close_bytes(const trk_chunk_pool *pool, const unsigned char *data, size_t bytes)
 {
 #if TRK_ASAN
-    if (is_host(pool))
+    if (pool->ledger->device->on_host)
         __asan_poison_memory_region(data, bytes);
 #endif
 }
@@ -54,7 +46,7 @@ static void close_bytes(const trk_chunk_pool *pool, const unsigned char *data, s
 static void open_bytes(const trk_chunk_pool *pool, const unsigned char *data, size_t bytes)
 {
 #if TRK_ASAN
-    if (is_host(pool))
+    if (pool->ledger->device->on_host)
         __asan_unpoison_memory_region(data, bytes);
 #endif
 }
@@ -191,6 +183,18 @@ void trk_arena_init(trk_arena *arena, trk_chunk_pool *pool, trk_mem_class mem_cl
     *arena = (trk_arena){.pool = pool, .mem_class = mem_class, .owner = owner, .first_bytes = first_bytes};
 }
 
+static trk_chunk *take_resting(trk_arena *arena, size_t size, size_t most)
+{
+    for (trk_chunk **link = &arena->resting; *link; link = &(*link)->next)
+        if ((*link)->size >= size && (*link)->size <= most) {
+            trk_chunk *chunk = *link;
+            *link = chunk->next;
+            chunk->used = 0;
+            return chunk;
+        }
+    return NULL;
+}
+
 /* The first chunk is what was planned, so that a reserved one fits and none is taken that was planned for another arena;
  * others are coarse, to be reused. */
 static int push_chunk(trk_arena *arena, size_t bytes)
@@ -198,7 +202,9 @@ static int push_chunk(trk_arena *arena, size_t bytes)
     int planned = !arena->top && arena->first_bytes >= bytes && arena->first_bytes > 0;
     size_t size = planned ? round_up(arena->first_bytes, TRK_ALIGNMENT) : round_up(bytes ? bytes : 1, MIN_CHUNK);
     size_t most = planned ? size + size / 8 : size > MIN_CHUNK ? 4 * size : 4 * MIN_CHUNK;
-    trk_chunk *chunk = obtain_chunk(arena->pool, arena->mem_class, arena->owner, size, most);
+    trk_chunk *chunk = take_resting(arena, size, most);
+    if (!chunk)
+        chunk = obtain_chunk(arena->pool, arena->mem_class, arena->owner, size, most);
     if (!chunk)
         return 0;
     chunk->next = arena->top;
@@ -226,18 +232,40 @@ trk_arena_mark trk_arena_here(const trk_arena *arena)
     return (trk_arena_mark){arena->top, arena->top ? arena->top->used : 0};
 }
 
+static void retire(trk_chunk_pool *pool, trk_chunk *chunk)
+{
+    trk_ledger_move(pool->ledger, chunk->data, TRK_MEM_SCRATCH, "idle chunks");
+    give_idle(pool, chunk);
+}
+
+void trk_arena_settle(trk_arena *arena)
+{
+    while (arena->resting) {
+        trk_chunk *chunk = arena->resting;
+        arena->resting = chunk->next;
+        poison(arena->pool, chunk->data, chunk->size);
+        retire(arena->pool, chunk);
+    }
+}
+
 void trk_arena_rewind(trk_arena *arena, trk_arena_mark mark)
 {
     trk_chunk_pool *pool = arena->pool;
+    const int works_later = pool->ledger->device->works_later;
     while (arena->top != mark.top) {
         trk_chunk *chunk = arena->top;
         arena->top = chunk->next;
-        poison(pool, chunk->data, chunk->used);
-        trk_ledger_move(pool->ledger, chunk->data, TRK_MEM_SCRATCH, "idle chunks");
-        give_idle(pool, chunk);
+        if (!works_later) {
+            poison(pool, chunk->data, chunk->used);
+            retire(pool, chunk);
+            continue;
+        }
+        chunk->next = arena->resting;
+        arena->resting = chunk;
     }
     if (arena->top) {
-        poison(pool, arena->top->data + mark.used, arena->top->used - mark.used);
+        if (!works_later) /* else work on it may still be under way */
+            poison(pool, arena->top->data + mark.used, arena->top->used - mark.used);
         arena->top->used = mark.used;
     }
 }
@@ -246,6 +274,7 @@ void trk_arena_sweep(trk_arena *arena)
 {
     if (arena->pool)
         trk_arena_rewind(arena, (trk_arena_mark){NULL, 0});
+    trk_arena_settle(arena);
 }
 
 size_t trk_arena_bytes(const trk_arena *arena)

@@ -11,6 +11,9 @@
  * - Sweeping an arena is rewinding it to empty; nothing outside it may still point into it. In Debug builds, and under
  *   AddressSanitizer, what was taken back is poisoned: filled with 0xff (NaN in every float format) and, under ASan,
  *   unaddressable until handed out again.
+ * - On a device that works later than it is told, a chunk that a rewind takes back rests with its
+ *   arena, for it alone, until trk_arena_settle says that all work given to the device is done: another arena's user
+ *   might be ahead of it. Sweeping settles.
  * - Descriptors of chunks lie on the host heap; a chunk's own bytes are the device's and are never read here.
  * The pool is thread safe; an arena belongs to one thread at a time. */
 #ifndef TRK_MEMORY_ARENA_H
@@ -41,6 +44,7 @@ typedef struct trk_arena {
     const char *owner;    /* of its chunks, for reports */
     size_t first_bytes;   /* size of the first chunk: what the plan says the arena needs; 0: not known */
     trk_chunk *top;       /* the stack of chunks in use */
+    trk_chunk *resting;   /* taken back, but perhaps still being worked on; owned */
     size_t peak;          /* most bytes in use at once, over its lifetime */
 } trk_arena;
 
@@ -55,7 +59,9 @@ void trk_arena_init(trk_arena *arena, trk_chunk_pool *pool, trk_mem_class mem_cl
 void *trk_arena_allocate(trk_arena *arena, size_t bytes);
 trk_arena_mark trk_arena_here(const trk_arena *arena);
 void trk_arena_rewind(trk_arena *arena, trk_arena_mark mark);
-void trk_arena_sweep(trk_arena *arena); /* rewinds to empty; accepts a zeroed struct */
+/* The device has done what it was given: resting chunks go to the pool. Accepts a zeroed struct. */
+void trk_arena_settle(trk_arena *arena);
+void trk_arena_sweep(trk_arena *arena); /* rewinds to empty and settles; accepts a zeroed struct */
 size_t trk_arena_bytes(const trk_arena *arena); /* in use now */
 
 #endif

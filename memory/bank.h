@@ -117,6 +117,8 @@ void trk_sequence_release(trk_sequence *sequence); /* accepts a zeroed struct */
  * the caller writes all of them. Borrowed until the next call. On failure the entry of the frame is gone. */
 trk_status trk_sequence_put(trk_sequence *sequence, int64_t frame, int conditioning, trk_storage storage, int with_mask,
                             trk_memory_entry **out);
+/* The object score that the memory of `frame` was encoded with, known when it has been computed. No entry: nothing. */
+void trk_sequence_set_score(trk_sequence *sequence, int64_t frame, float score);
 /* Drops the entries of frames first .. last from both lists; returns how many. */
 int trk_sequence_remove(trk_sequence *sequence, int64_t first, int64_t last);
 /* Drops everything; the sequence is as it was after init. */

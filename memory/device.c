@@ -127,10 +127,10 @@ static size_t host_available(const trk_device_memory *self)
 }
 
 const trk_device_memory trk_host_memory = {
-    "host", heap_allocate, heap_release, heap_move, host_copy, host_copy, host_copy, host_fill, host_available,
+    "host", 1, 0, 0, heap_allocate, heap_release, heap_move, host_copy, host_copy, host_copy, host_fill, host_available,
 };
 const trk_device_memory trk_cpu_memory = {
-    "cpu", heap_allocate, heap_release, heap_move, host_copy, host_copy, host_copy, host_fill, host_available,
+    "cpu", 1, 0, 0, heap_allocate, heap_release, heap_move, host_copy, host_copy, host_copy, host_fill, host_available,
 };
 
 /* --- plans: addresses only, whose pages nothing here may touch --- */
@@ -167,5 +167,5 @@ static size_t plan_available(const trk_device_memory *self)
 }
 
 const trk_device_memory trk_plan_memory = {
-    "plan", plan_allocate, plan_release, NULL, plan_read, plan_copy, plan_copy, plan_fill, plan_available,
+    "plan", 0, 0, 0, plan_allocate, plan_release, NULL, plan_read, plan_copy, plan_copy, plan_fill, plan_available,
 };

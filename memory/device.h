@@ -11,12 +11,16 @@
 
 typedef struct trk_device_memory {
     const char *name; /* "host", "cpu", "cuda:0"; for reports */
+    int on_host;      /* the host may read and write its bytes */
+    int works_later;  /* what it is told to compute is done later, in order, beside the host */
+    int index;        /* number of the GPU */
     /* bytes > 0 aligned to TRK_ALIGNMENT, or NULL; thread safe */
     void *(*allocate)(const struct trk_device_memory *self, trk_mem_class mem_class, const char *owner, size_t bytes);
     void (*release)(const struct trk_device_memory *self, void *data, size_t bytes);
     /* The block serves another class and owner, for a device that counts for itself; or NULL. */
     void (*move)(const struct trk_device_memory *self, void *data, trk_mem_class mem_class, const char *owner);
-    /* host <- device, device <- host, device <- device; done when they return */
+    /* host <- device, device <- host, device <- device; done when they return, after all work given to the device
+     * before */
     trk_status (*read)(const struct trk_device_memory *self, void *host, const void *data, size_t bytes);
     trk_status (*write)(const struct trk_device_memory *self, void *data, const void *host, size_t bytes);
     trk_status (*copy)(const struct trk_device_memory *self, void *to, const void *from, size_t bytes);
@@ -32,5 +36,7 @@ extern const trk_device_memory trk_cpu_memory;  /* "cpu" */
 /* Addresses without memory behind them until touched (mmap, not counted against the machine): what plans are made on.
  * Here nothing touches them: reading gives zeros, writing, copying and filling do nothing. */
 extern const trk_device_memory trk_plan_memory; /* "plan" */
+/* A GPU's memory ("cuda:0"), by way of kernels/cuda; NULL for an impossible number. device_cuda.c */
+const trk_device_memory *trk_cuda_memory(int index);
 
 #endif

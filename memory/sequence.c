@@ -132,6 +132,16 @@ static int list_remove(trk_bank *bank, trk_memory_entry *list, int *n, int64_t f
     return before - *n;
 }
 
+void trk_sequence_set_score(trk_sequence *s, int64_t frame, float score)
+{
+    const int kept = list_index(s->conditioning, s->n_conditioning, frame);
+    const int recent = list_index(s->recent, s->n_recent, frame);
+    if (kept >= 0)
+        s->conditioning[kept].score = score;
+    if (recent >= 0)
+        s->recent[recent].score = score;
+}
+
 int trk_sequence_remove(trk_sequence *sequence, int64_t first, int64_t last)
 {
     return list_remove(sequence->bank, sequence->conditioning, &sequence->n_conditioning, first, last) +

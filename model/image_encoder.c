@@ -32,7 +32,7 @@ static trk_mat run_block(trk_network *net, const trk_trunk_block *b, trk_mat x, 
         x = pooled_shortcut(net, b, y, side);
     TRK_RUN(e, linear, qkv, y, &b->qkv, plain);
     trk_mat o = trk_new_mat(net, net->scratch, e->activation, x.rows, b->dim_out);
-    TRK_RUN(e, window_attention, o, qkv, side, side, b->heads, b->window, b->pool, b->qkv.bias);
+    TRK_RUN(e, window_attention, o, qkv, side, side, b->heads, b->window, b->pool, b->qkv_bias);
     TRK_RUN(e, linear, x, o, &b->proj, add_to_out);
     trk_arena_rewind(net->scratch, mark);
     trk_run_feed_forward(net, x, &b->norm2, 1e-6f, &b->mlp0, TRK_ACT_GELU, &b->mlp1);
@@ -55,8 +55,17 @@ static trk_mat embed_patches(trk_network *net, const uint8_t *rgb, int width, in
     return x;
 }
 
-void trk_encode_image(trk_network *net, const uint8_t *rgb, int width, int height, ptrdiff_t stride, trk_features *out)
+typedef struct encoding {
+    const uint8_t *rgb;
+    int width, height;
+    ptrdiff_t stride;
+    trk_features *out;
+} encoding;
+
+static void encode(trk_network *net, void *context)
 {
+    const encoding *in = context;
+    trk_features *out = in->out;
     static const char *const stage_names[4] = {"trunk.stage0", "trunk.stage1", "trunk.stage2", "trunk.stage3"};
     const trk_network_model *m = net->model;
     trk_exec *e = &net->exec;
@@ -67,7 +76,7 @@ void trk_encode_image(trk_network *net, const uint8_t *rgb, int width, int heigh
         level[i] = trk_new_mat(net, net->frame, TRK_F32, (side >> i) * (side >> i), m->weights.lateral[i].n_out);
     /* the residual stream is frame memory only until the neck has read it */
     trk_arena_mark mark = trk_arena_here(net->frame);
-    trk_mat x = embed_patches(net, rgb, width, height, stride);
+    trk_mat x = embed_patches(net, in->rgb, in->width, in->height, in->stride);
     for (int i = 0; i < m->arch.n_blocks; i++) {
         const trk_trunk_block *b = &m->weights.blocks[i];
         x = run_block(net, b, x, side);
@@ -86,4 +95,10 @@ void trk_encode_image(trk_network *net, const uint8_t *rgb, int width, int heigh
     trk_trace(net, "fpn.0", level[0]);
     trk_trace(net, "fpn.1", level[1]);
     trk_trace(net, "fpn.2", level[2]);
+}
+
+void trk_encode_image(trk_network *net, const uint8_t *rgb, int width, int height, ptrdiff_t stride, trk_features *out)
+{
+    encoding call = {rgb, width, height, stride, out};
+    trk_run_stage(net, encode, &call);
 }

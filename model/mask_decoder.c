@@ -149,11 +149,11 @@ static trk_mat dense_of(trk_network *net, const float *mask_logits, int clamp)
     const trk_network_model *m = net->model;
     if (!mask_logits)
         return trk_wrap_mat(m->weights.no_mask, 1, m->arch.d_model);
-    int n = 16 * m->grid * m->grid;
+    trk_mat given = trk_wrap_mat(mask_logits, 4 * m->grid, 4 * m->grid);
+    if (!clamp)
+        return trk_dense_prompt(net, given);
     trk_mat logits = trk_new_mat(net, net->scratch, TRK_F32, 4 * m->grid, 4 * m->grid);
-    float *values = logits.data;
-    for (int i = 0; values && !net->exec.planning && i < n; i++)
-        values[i] = clamp ? fminf(fmaxf(mask_logits[i], -32.0f), 32.0f) : mask_logits[i];
+    TRK_RUN(&net->exec, clamp, logits, given, -32.0f, 32.0f);
     return trk_dense_prompt(net, logits);
 }
 
@@ -173,13 +173,9 @@ static void run_head(trk_network *net, const trk_features *f, const trk_head_inp
     trk_mat mask = {out->logits, TRK_F32, 1, side * side, side * side};
     trk_mat pointer = {out->pointer, TRK_F32, 1, d, d};
     trk_mat token = trk_new_mat(net, net->scratch, TRK_F32, 1, d);
-    float info[3] = {0};
-    TRK_RUN(e, select_mask, mask, token, info, &choice);
+    TRK_RUN(e, select_mask, mask, token, out->info, &choice);
     trk_run_mlp(net, pointer, token, &m->weights.pointer_proj, TRK_ACT_NONE);
     TRK_RUN(e, if_absent, pointer, m->weights.no_obj_ptr, o.score.data, 1);
-    out->score = info[0];
-    out->iou = info[1];
-    out->choice = (int)info[2];
     trk_trace(net, "head.lowres", (trk_mat){out->logits, TRK_F32, side, side, side});
     trk_trace(net, "head.pointer", pointer);
     trk_arena_rewind(net->scratch, mark);
@@ -192,31 +188,26 @@ void trk_run_head(trk_network *net, const trk_features *features, const trk_head
 
 void trk_run_mask_prompt(trk_network *net, const trk_features *features, const float *mask, trk_head_output *out)
 {
+    static const float certain[3] = {0.0f, 1.0f, 0.0f}; /* score below, iou, hypothesis */
     const trk_network_model *m = net->model;
     trk_exec *e = &net->exec;
-    int s = m->image_size, side = s / 4, present = 0;
+    int s = m->image_size, side = s / 4, d = m->arch.d_model;
     trk_arena_mark mark = trk_arena_here(net->scratch);
+    trk_mat given = trk_wrap_mat(mask, s, s);
     trk_mat logits = trk_new_mat(net, net->scratch, TRK_F32, s, s);
     trk_mat reduced = trk_new_mat(net, net->scratch, TRK_F32, side * side, 1);
-    float *values = logits.data;
-    for (int i = 0; values && !e->planning && i < s * s; i++) {
-        values[i] = mask[i] * 20.0f - 10.0f;
-        present |= mask[i] > 0.0f;
-    }
-    trk_mat pixels = {(void *)(uintptr_t)mask, TRK_F32, s * s, 1, 1};
-    TRK_RUN(e, conv2d, reduced, pixels, s, s, &m->weights.mask_downsample, TRK_ACT_NONE);
-    /* the head gives the pointer only; its mask goes to scratch */
+    TRK_RUN(e, mask_to_memory, logits, given, 1, 20.0f, -10.0f);
+    TRK_RUN(e, conv2d, reduced, trk_wrap_mat(mask, s * s, 1), s, s, &m->weights.mask_downsample, TRK_ACT_NONE);
+    /* the head gives the pointer only; its mask and scores go to scratch */
     trk_mat unused = trk_new_mat(net, net->scratch, TRK_F32, side, side);
-    trk_head_output head = {.logits = unused.data, .pointer = out->pointer};
+    trk_mat unused_info = trk_new_mat(net, net->scratch, TRK_F32, 1, 3);
+    trk_head_output head = {.logits = unused.data, .pointer = out->pointer, .info = unused_info.data};
     trk_head_input in = {.feature = features->level2, .mask_logits = reduced.data, .stability = 1};
     if (e->status >= 0)
         run_head(net, features, &in, 0, &head);
-    float score = present ? 10.0f : -10.0f;
-    int d = m->arch.d_model;
-    TRK_RUN(e, if_absent, ((trk_mat){out->pointer, TRK_F32, 1, d, d}), m->weights.no_obj_ptr, &score, 1);
+    trk_set_mat(net, (trk_mat){out->info, TRK_F32, 1, 3, 3}, certain);
+    TRK_RUN(e, score_mask, out->info, given, 10.0f, -10.0f);
+    TRK_RUN(e, if_absent, ((trk_mat){out->pointer, TRK_F32, 1, d, d}), m->weights.no_obj_ptr, out->info, 1);
     TRK_RUN(e, resize_bilinear, ((trk_mat){out->logits, TRK_F32, side, side, side}), logits, 1);
-    out->score = score;
-    out->iou = 1.0f;
-    out->choice = 0;
     trk_arena_rewind(net->scratch, mark);
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "heap.h"
 #include "positions.h"
 #include "stored.h"
 
@@ -73,98 +74,82 @@ static void attend_shared(trk_network *net, trk_features *f)
     f->queries = q;
 }
 
-/* What the keys and values of all layers are made of. */
-typedef struct bank_tokens {
-    trk_mat with_pos; /* [M, m] memory + position */
-    trk_mat values;   /* [M, m] memory */
-    int n_rotated;    /* leading tokens that RoPE turns */
-} bank_tokens;
-
-/* temporal codes of the pointers, [n, m]; zeros for SAM 2.0 */
-static trk_mat pointer_positions(trk_network *net, const trk_pointer_ref *pointers, int n)
+/* Temporal codes of the pointers, one row for each of a pointer's tokens: [n * split, m]; zeros for SAM 2.0. */
+static trk_mat pointer_positions(trk_network *net, const trk_pointer_ref *pointers, int n, int split)
 {
     const trk_arch *a = &net->model->arch;
-    trk_mat out = trk_new_mat(net, net->scratch, TRK_F32, n, a->mem_dim);
-    trk_mat sine = trk_new_mat(net, net->scratch, TRK_F32, n, a->d_model);
-    if (!out.data || !sine.data)
-        return out;
-    int n_written = net->exec.planning ? 0 : n;
-    if (!a->is_21) {
-        memset(out.data, 0, (size_t)n_written * a->mem_dim * sizeof(float));
-        return out;
-    }
+    const int width = a->is_21 ? a->d_model : a->mem_dim;
+    trk_mat out = trk_new_mat(net, net->scratch, TRK_F32, n * split, a->mem_dim);
+    trk_mat sine = a->is_21 ? trk_new_mat(net, net->scratch, TRK_F32, n * split, width) : out;
+    float *values = trk_network_host_floats(net, (size_t)(n * split) * (size_t)width, "ages of pointers");
     /* streaming: the distance is normalised as in a video of at least max_pointers frames */
-    for (int i = 0; i < n_written; i++)
-        trk_sine_1d((float *)sine.data + (size_t)i * a->d_model,
-                    (float)pointers[i].age / (float)(a->max_pointers - 1), a->d_model);
-    TRK_RUN(&net->exec, linear, out, sine, &net->model->weights.pointer_tpos, plain);
+    for (int i = 0; values && i < n * split; i++) {
+        if (a->is_21)
+            trk_sine_1d(values + (size_t)i * width, (float)pointers[i / split].age / (float)(a->max_pointers - 1), width);
+        else
+            memset(values + (size_t)i * width, 0, (size_t)width * sizeof *values);
+    }
+    trk_set_mat(net, sine, values);
+    trk_heap_release(values);
+    if (a->is_21)
+        TRK_RUN(&net->exec, linear, out, sine, &net->model->weights.pointer_tpos, plain);
     return out;
 }
 
-static void gather_pointers(trk_network *net, const trk_pointer_ref *pointers, int n, bank_tokens *tokens)
-{
-    const trk_arch *a = &net->model->arch;
-    int split = a->d_model / a->mem_dim;
-    trk_mat raw = trk_new_mat(net, net->scratch, TRK_F32, n * split, a->mem_dim);
-    trk_mat positions = pointer_positions(net, pointers, n);
-    for (int i = 0; raw.data && i < n; i++) {
-        if (!net->exec.planning)
-            memcpy((float *)raw.data + (size_t)i * a->d_model, pointers[i].pointer, (size_t)a->d_model * sizeof(float));
-        int row = tokens->n_rotated + i * split;
-        trk_mat part = trk_rows(raw, i * split, split);
-        TRK_RUN(&net->exec, add, trk_rows(tokens->with_pos, row, split), part, trk_rows(positions, i, 1));
-        TRK_RUN(&net->exec, convert, trk_rows(tokens->values, row, split), part);
-    }
-}
+typedef struct token_lists {
+    trk_token_source *memories; /* one block with the pointers; owned */
+    const float **pointers;
+} token_lists;
 
-/* Rows first .. first + g^2 of the tokens. What is not a matrix as it lies is fetched to scratch first. */
-static void gather_memory(trk_network *net, const trk_memory_ref *ref, int first, bank_tokens *tokens)
+/* What the keys and values of all layers are made of. The lists are filled, and used as long as the tokens are. */
+static trk_tokens gather(trk_network *net, const trk_memory_ref *memories, int n_memories,
+                         const trk_pointer_ref *pointers, int n_pointers, const token_lists *lists)
 {
     const trk_network_model *m = net->model;
-    trk_exec *e = &net->exec;
-    int n = m->grid * m->grid, width = m->arch.mem_dim;
-    trk_arena_mark mark = trk_arena_here(net->scratch);
-    trk_mat memory = trk_stored_mat(ref->memory, ref->storage, n, width);
-    trk_mat position = trk_wrap_mat(m->tables.memory_positions + (size_t)ref->age * n * width, n, width);
-    if (!trk_stored_is_mat(ref->storage)) {
-        memory = trk_new_mat(net, net->scratch, TRK_F32, n, width);
-        TRK_RUN(e, fetch, memory, ref->memory, ref->storage);
+    const int n = m->grid * m->grid, width = m->arch.mem_dim, split = m->arch.d_model / width;
+    const int rows = n_memories * n + n_pointers * split;
+    trk_tokens tokens = {.memories = lists->memories, .n_memories = n_memories, .n = n, .width = width,
+                         .pointers = lists->pointers, .n_pointers = n_pointers, .split = split};
+    tokens.with_positions = trk_new_mat(net, net->scratch, net->exec.activation, rows, width);
+    tokens.values = trk_new_mat(net, net->scratch, net->exec.activation, rows, width);
+    for (int i = 0; i < n_memories; i++) {
+        const float *position = m->tables.memory_positions + (size_t)memories[i].age * (size_t)n * (size_t)width;
+        lists->memories[i] = (trk_token_source){memories[i].memory, memories[i].storage, position};
+        if (!trk_stored_is_mat(memories[i].storage) && !tokens.fetched.data)
+            tokens.fetched = trk_new_mat(net, net->scratch, TRK_F32, n, width);
     }
-    TRK_RUN(e, add, trk_rows(tokens->with_pos, first, n), memory, position);
-    TRK_RUN(e, convert, trk_rows(tokens->values, first, n), memory);
-    trk_arena_rewind(net->scratch, mark);
-}
-
-static bank_tokens gather(trk_network *net, const trk_memory_ref *memories, int n_memories,
-                          const trk_pointer_ref *pointers, int n_pointers)
-{
-    const trk_network_model *m = net->model;
-    trk_exec *e = &net->exec;
-    int n = m->grid * m->grid, width = m->arch.mem_dim;
-    int total = n_memories * n + n_pointers * (m->arch.d_model / width);
-    bank_tokens tokens = {trk_new_mat(net, net->scratch, e->activation, total, width),
-                          trk_new_mat(net, net->scratch, e->activation, total, width), n_memories * n};
-    for (int i = 0; i < n_memories; i++)
-        gather_memory(net, &memories[i], i * n, &tokens);
+    for (int i = 0; i < n_pointers; i++)
+        lists->pointers[i] = pointers[i].pointer;
     if (n_pointers)
-        gather_pointers(net, pointers, n_pointers, &tokens);
+        tokens.pointer_positions = pointer_positions(net, pointers, n_pointers, split);
+    TRK_RUN(&net->exec, gather_tokens, &tokens);
     return tokens;
 }
 
 /* x += cross_out(softmax(q k^T / sqrt(d)) values) */
 static void cross_attention(trk_network *net, const trk_memory_layer *layer, trk_mat x, trk_mat q,
-                            const bank_tokens *tokens)
+                            const trk_tokens *tokens)
 {
     const trk_network_model *m = net->model;
     trk_exec *e = &net->exec;
     trk_arena_mark mark = trk_arena_here(net->scratch);
-    trk_mat k = trk_new_mat(net, net->scratch, e->activation, tokens->values.rows, x.cols);
+    trk_mat k = trk_new_mat(net, net->scratch, e->activation, trk_tokens_rows(tokens), x.cols);
     trk_mat o = trk_new_mat(net, net->scratch, e->activation, x.rows, m->arch.mem_dim);
-    TRK_RUN(e, linear, k, tokens->with_pos, &layer->cross_k, plain);
-    TRK_RUN(e, rope, trk_rows(k, 0, tokens->n_rotated), m->tables.rope, m->grid * m->grid);
-    TRK_RUN(e, attention, o, q, k, tokens->values, 1, 1.0f / sqrtf((float)x.cols));
+    TRK_RUN(e, token_keys, k, tokens, &layer->cross_k, m->tables.rope);
+    TRK_RUN(e, attend_tokens, o, q, k, tokens, 1.0f / sqrtf((float)x.cols));
     TRK_RUN(e, linear, x, o, &layer->cross_out, add_to_out);
     trk_arena_rewind(net->scratch, mark);
+}
+
+/* 0, with the failure recorded, without memory. */
+static int lists_new(trk_network *net, int n_memories, int n_pointers, token_lists *out)
+{
+    const size_t bytes = (size_t)n_memories * sizeof *out->memories + (size_t)n_pointers * sizeof *out->pointers;
+    out->memories = trk_heap_allocate(TRK_MEM_SCRATCH, "list of memories", bytes + 1);
+    out->pointers = (const float **)(void *)(out->memories + n_memories);
+    if (!out->memories)
+        trk_exec_fail(&net->exec, TRK_FAIL(TRK_E_MEMORY, "no memory for a list of %d memories", n_memories));
+    return out->memories != NULL;
 }
 
 void trk_attend_memory(trk_network *net, trk_features *f, const trk_memory_ref *memories, int n_memories,
@@ -174,7 +159,10 @@ void trk_attend_memory(trk_network *net, trk_features *f, const trk_memory_ref *
     trk_exec *e = &net->exec;
     attend_shared(net, f);
     trk_arena_mark mark = trk_arena_here(net->scratch);
-    bank_tokens tokens = gather(net, memories, n_memories, pointers, n_pointers);
+    token_lists lists;
+    if (!lists_new(net, n_memories, n_pointers, &lists))
+        return;
+    trk_tokens tokens = gather(net, memories, n_memories, pointers, n_pointers, &lists);
     trk_mat x = trk_new_mat(net, net->scratch, TRK_F32, out.rows, out.cols);
     trk_mat q = trk_new_mat(net, net->scratch, e->activation, out.rows, out.cols);
     TRK_RUN(e, convert, x, f->attended);
@@ -192,6 +180,7 @@ void trk_attend_memory(trk_network *net, trk_features *f, const trk_memory_ref *
     }
     TRK_RUN(e, layernorm, out, x, m->weights.memory_norm.gamma, m->weights.memory_norm.beta, 1e-5f, TRK_ACT_NONE);
     trk_trace(net, "memory_attention.out", out);
+    trk_heap_release(lists.memories);
     trk_arena_rewind(net->scratch, mark);
 }
 

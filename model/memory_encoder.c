@@ -42,9 +42,19 @@ static void fuse(trk_network *net, const trk_fuser_layer *f, trk_mat x)
     trk_arena_rewind(net->scratch, mark);
 }
 
-void trk_encode_memory(trk_network *net, trk_features *f, const float *logits, int binarize, float score,
-                       trk_storage storage, void *memory)
+typedef struct remembering {
+    trk_features before, *features;
+    const float *logits, *score;
+    int binarize;
+    trk_storage storage;
+    void *memory;
+} remembering;
+
+static void remember(trk_network *net, void *context)
 {
+    const remembering *in = context;
+    trk_features *f = in->features;
+    *f = in->before;
     const trk_network_model *m = net->model;
     const trk_weights *w = &m->weights;
     trk_exec *e = &net->exec;
@@ -57,8 +67,8 @@ void trk_encode_memory(trk_network *net, trk_features *f, const float *logits, i
     trk_arena_mark mark = trk_arena_here(net->scratch);
     trk_mat x = trk_new_mat(net, net->scratch, TRK_F32, n, d);
     trk_mat mask = trk_new_mat(net, net->scratch, TRK_F32, s, s);
-    TRK_RUN(e, resize_bilinear, mask, trk_wrap_mat(logits, s / 4, s / 4), 0);
-    TRK_RUN(e, mask_to_memory, mask, mask, binarize, 20.0f, -10.0f);
+    TRK_RUN(e, resize_bilinear, mask, trk_wrap_mat(in->logits, s / 4, s / 4), 0);
+    TRK_RUN(e, mask_to_memory, mask, mask, in->binarize, 20.0f, -10.0f);
     downsample_mask(net, (trk_mat){mask.data, TRK_F32, s * s, 1, 1}, x);
     TRK_RUN(e, add, x, x, f->projected);
     for (int i = 0; i < m->arch.n_fuser_layers; i++)
@@ -66,8 +76,15 @@ void trk_encode_memory(trk_network *net, trk_features *f, const float *logits, i
     trk_mat out = trk_new_mat(net, net->scratch, TRK_F32, n, width);
     TRK_RUN(e, linear, out, x, &w->memory_out, plain);
     if (w->no_obj_embed_spatial)
-        TRK_RUN(e, if_absent, out, w->no_obj_embed_spatial, &score, 0);
+        TRK_RUN(e, if_absent, out, w->no_obj_embed_spatial, in->score, 0);
     trk_trace(net, "memory_encoder.out", out);
-    TRK_RUN(e, store, memory, storage, out);
+    TRK_RUN(e, store, in->memory, in->storage, out);
     trk_arena_rewind(net->scratch, mark);
+}
+
+void trk_encode_memory(trk_network *net, trk_features *f, const float *logits, int binarize, const float *score,
+                       trk_storage storage, void *memory)
+{
+    remembering call = {*f, f, logits, score, binarize, storage, memory};
+    trk_run_stage(net, remember, &call);
 }

@@ -28,6 +28,7 @@ typedef struct trk_trunk_block {
     int stage, ends_stage;
     trk_norm norm1, norm2;
     trk_linear qkv, proj, mlp0, mlp1;
+    const float *qkv_bias; /* [3 dim_out] as qkv.bias, where operators read it */
     trk_linear shortcut; /* where dim_in != dim_out */
 } trk_trunk_block;
 
@@ -60,10 +61,11 @@ typedef struct trk_weights {
     trk_conv patch_embed;
     trk_trunk_block *blocks; /* [arch.n_blocks] */
     trk_linear lateral[4];   /* neck, by level; 0 and 1 with the mask decoder's conv_s0 / conv_s1 folded in */
-    /* prompt encoder */
+    /* prompt encoder; the first four on the host, always */
     const float *gaussian;          /* [2, d / 2] */
     const float *point_embed[4];    /* [d] by label */
-    const float *not_a_point, *no_mask; /* [d] */
+    const float *not_a_point;       /* [d] */
+    const float *no_mask;           /* [d] */
     trk_conv mask_conv[3];
     trk_norm mask_norm[2];
     trk_conv mask_downsample;       /* 1 -> 1, 4x4 stride 4 */
@@ -105,17 +107,21 @@ typedef struct trk_pinned {
     size_t bytes;
     const char *owner;
     int is_table;      /* made from the image size, not read from the checkpoint */
+    int on_host;       /* on the heap, though the model's memory is elsewhere */
+    int stays;         /* ... for good */
     uint64_t checksum; /* XXH3-64 of the data at the end of the load */
 } trk_pinned;
 
 typedef struct trk_network_model {
     trk_arch arch;
-    trk_ledger ledger;
+    const trk_device_memory *memory; /* the backend's */
+    trk_ledger ledger;               /* of that memory */
     trk_backend *backend; /* owned */
     int image_size, grid; /* side in pixels; image_size / 16 */
     int64_t n_parameters;
     trk_weights weights;
     trk_tables tables;
+    uint64_t checksum;    /* of everything that was loaded and made, the same on every device */
     uint64_t rope_builds; /* how often the RoPE table was built: once */
     trk_pinned *pinned; /* every constant of the loader */
     size_t n_pinned, pinned_capacity;
@@ -126,9 +132,7 @@ typedef struct trk_network_model {
 } trk_network_model;
 
 typedef struct trk_network_model_params {
-    trk_backend_kind backend;
-    trk_dtype activation;
-    int n_threads;
+    trk_backend_params backend;
     int image_size;          /* 0: the architecture's */
     const char *config_json; /* architecture text, or NULL */
 } trk_network_model_params;

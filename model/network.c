@@ -2,6 +2,8 @@
  * What all stages use. */
 #include "network.h"
 
+#include "heap.h"
+
 #define STRIP_ROWS 2048 /* of a feed-forward network: its hidden rows stay in the last-level cache */
 
 trk_status trk_network_init(trk_network *net, const trk_network_model *model, trk_allocator *allocator,
@@ -21,6 +23,47 @@ trk_status trk_network_status(trk_network *net)
     trk_status status = net->exec.status;
     net->exec.status = TRK_OK;
     return status;
+}
+
+trk_status trk_network_finish(trk_network *net)
+{
+    trk_exec_finish(&net->exec);
+    return trk_network_status(net);
+}
+
+float *trk_network_host_floats(trk_network *net, size_t n, const char *owner)
+{
+    if (net->exec.planning || net->exec.status < 0)
+        return NULL;
+    float *values = trk_heap_allocate(TRK_MEM_SCRATCH, owner, n * sizeof *values);
+    if (!values)
+        trk_exec_fail(&net->exec, TRK_FAIL(TRK_E_MEMORY, "no memory for %zu bytes of %s", n * sizeof *values, owner));
+    return values;
+}
+
+void trk_set_mat(trk_network *net, trk_mat mat, const float *values)
+{
+    const size_t bytes = (size_t)mat.rows * (size_t)mat.cols * sizeof *values;
+    TRK_RUN(&net->exec, upload, mat.data, values, bytes, 1, 0);
+}
+
+void trk_run_stage(trk_network *net, void (*run)(trk_network *net, void *context), void *context)
+{
+    if (net->trace) { /* somebody looks at intermediate results */
+        run(net, context);
+        return;
+    }
+    const trk_arena_mark frame = trk_arena_here(net->frame), scratch = trk_arena_here(net->scratch);
+    int done = 0;
+    for (int round = 0; !done && net->exec.status >= 0; round++) {
+        if (round) {
+            trk_arena_rewind(net->frame, frame);
+            trk_arena_rewind(net->scratch, scratch);
+        }
+        trk_exec_stage_begin(&net->exec);
+        run(net, context);
+        done = trk_exec_stage_end(&net->exec);
+    }
 }
 
 trk_mat trk_new_mat(trk_network *net, trk_arena *arena, trk_dtype dtype, int rows, int cols)

@@ -24,13 +24,25 @@ typedef struct trk_network {
 trk_status trk_network_init(trk_network *net, const trk_network_model *model, trk_allocator *allocator,
                             trk_arena *frame, trk_arena *scratch);
 void trk_network_release(trk_network *net); /* accepts a zeroed struct */
-/* First failure of the operators since the last call, with its text; clears it. */
+/* First failure of the operators since the last call, with its text; clears it. Does not wait: a GPU may still be at
+ * work, and may fail later. */
 trk_status trk_network_status(trk_network *net);
+/* The same after everything has been computed: what was downloaded is there, and memory may go to others. */
+trk_status trk_network_finish(trk_network *net);
+
+/* Runs a stage that recurs, in the terms of trk_exec_stage_begin: `run` may come twice, the second time with the arenas
+ * as they were the first time. It starts from `context` alone and changes nothing outside what it computes. */
+void trk_run_stage(trk_network *net, void (*run)(trk_network *net, void *context), void *context);
 
 /* --- helpers of the stages (network.c) --- */
 trk_mat trk_new_mat(trk_network *net, trk_arena *arena, trk_dtype dtype, int rows, int cols);
 trk_mat trk_wrap_mat(const float *data, int rows, int cols); /* read-only view of f32 parameters */
 trk_mat trk_rows(trk_mat mat, int first, int count);
+/* n floats on the host, to be filled and set; the caller's, for trk_heap_release. NULL when there is nothing to fill: in
+ * a network that plans or has failed, or, with the failure recorded, without memory. */
+float *trk_network_host_floats(trk_network *net, size_t n, const char *owner);
+/* mat (dense f32) <- values [rows, cols] of the host */
+void trk_set_mat(trk_network *net, trk_mat mat, const float *values);
 void trk_trace(trk_network *net, const char *name, trk_mat mat);
 /* out = layer2(relu(layer1(relu(layer0(in))))) with a last activation */
 void trk_run_mlp(trk_network *net, trk_mat out, trk_mat in, const trk_mlp *mlp, trk_act last);
@@ -49,7 +61,7 @@ typedef struct trk_features {
     trk_mat projected;      /* [g^2, d] pix_feat_proj(level2) of the memory encoder */
 } trk_features;
 
-/* rgb [height, width, 3] bytes, stride in bytes. Features live in the frame arena until the sweep. */
+/* rgb [height, width, 3] bytes in the backend's memory, stride in bytes. Features live in the frame arena until the sweep. */
 void trk_encode_image(trk_network *net, const uint8_t *rgb, int width, int height, ptrdiff_t stride,
                       trk_features *out);
 
@@ -63,21 +75,21 @@ typedef struct trk_head_input {
     trk_mat feature;                /* [g^2, d] conditioned image feature, f32 */
     const trk_prompt_point *points; /* [n_points], box corners first; may be NULL with n_points 0 */
     int n_points;
-    const float *mask_logits;       /* [4g, 4g] dense prompt (before the +-32 clamp), or NULL */
+    const float *mask_logits;       /* [4g, 4g] dense prompt (before the +-32 clamp), or NULL; backend's memory */
     int multimask;                  /* choose among hypotheses 1..3 */
     int stability;                  /* fallback of hypothesis 0 */
 } trk_head_input;
 
+/* In the backend's memory, the caller's. */
 typedef struct trk_head_output {
-    float *logits;  /* [4g, 4g]; caller's */
-    float *pointer; /* [d]; caller's */
-    float score, iou;
-    int choice;     /* index of the hypothesis, 0..3 */
+    float *logits;  /* [4g, 4g] */
+    float *pointer; /* [d] */
+    float *info;    /* [3] object score, predicted iou, index of the hypothesis (0..3) */
 } trk_head_output;
 
 void trk_run_head(trk_network *net, const trk_features *features, const trk_head_input *in, trk_head_output *out);
 
-/* The path of a mask prompt: mask [S, S] of 0/1 floats. logits: the mask's own +-10 map; pointer: from the head on the
+/* The path of a mask prompt: mask [S, S] of 0/1 floats, backend's memory. logits: the mask's own +-10 map; pointer: from the head on the
  * raw feature; score +-10; iou 1. */
 void trk_run_mask_prompt(trk_network *net, const trk_features *features, const float *mask, trk_head_output *out);
 
@@ -89,7 +101,7 @@ typedef struct trk_memory_ref {
 } trk_memory_ref;
 
 typedef struct trk_pointer_ref {
-    const float *pointer;   /* [d] */
+    const float *pointer;   /* [d], a slot of the bank */
     int age;
 } trk_pointer_ref;
 
@@ -100,8 +112,8 @@ void trk_attend_memory(trk_network *net, trk_features *features, const trk_memor
 void trk_without_memory(trk_network *net, const trk_features *features, trk_mat out);
 
 /* memory: a slot of the bank, [g^2, m] in `storage`. logits [4g, 4g]; binarize: prompted frame with that option; score:
- * object score. */
-void trk_encode_memory(trk_network *net, trk_features *features, const float *logits, int binarize, float score,
+ * [1] object score. All in the backend's memory. */
+void trk_encode_memory(trk_network *net, trk_features *features, const float *logits, int binarize, const float *score,
                        trk_storage storage, void *memory);
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Sheet section 6; upstream: sam/prompt_encoder.py. Sparse tokens are a handful: they are computed on the host. */
+ * Sheet section 6; upstream: sam/prompt_encoder.py. Sparse tokens are a handful: they are computed on the host,
+ * from constants that stay there. */
 #include "prompt_encoder.h"
 
 #include <string.h>
 
+#include "heap.h"
 #include "positions.h"
 
 static void point_token(const trk_network_model *m, float *token, const trk_prompt_point *p)
@@ -21,15 +23,18 @@ trk_mat trk_sparse_prompt(trk_network *net, const trk_prompt_point *points, int 
     const trk_network_model *m = net->model;
     int d = m->arch.d_model, n = n_points ? n_points + 1 : 2;
     trk_mat tokens = trk_new_mat(net, net->scratch, TRK_F32, n, d);
-    if (!tokens.data || net->exec.planning)
+    float *values = trk_network_host_floats(net, (size_t)n * (size_t)d, "prompt tokens");
+    if (!values)
         return tokens;
-    float *out = tokens.data;
+    float *out = values;
     for (int i = 0; i < n; i++, out += d) {
         if (i < n_points)
             point_token(m, out, &points[i]);
         else
             memcpy(out, m->weights.not_a_point, (size_t)d * sizeof *out);
     }
+    trk_set_mat(net, tokens, values);
+    trk_heap_release(values);
     trk_trace(net, "prompt.sparse", tokens);
     return tokens;
 }

@@ -5,10 +5,17 @@
  * - out_proj . v_proj of the memory cross-attention become one matrix, so that values are summed mem_dim wide;
  * - the fuser's layer scale goes into the projection before it;
  * - 2x2 stride-2 transposed convolutions become plain products (see depth_to_space2x).
- * Folding is done in double. */
+ * Folding is done in double.
+ *
+ * Everything is built on the host. For a backend with memory of its own, layers are packed there as they come, and at the
+ * end the other constants follow, block by block: `keep` has written down which pointers of the model have to follow
+ * them, and what nobody kept is freed. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "heap.h"
 #include "model.h"
@@ -18,6 +25,8 @@ typedef struct loader {
     trk_network_model *model;
     const trk_checkpoint *checkpoint;
     trk_status status; /* first failure; later calls do nothing */
+    const float ***kept; /* addresses of the model's pointers to constants; [n_kept] owned */
+    size_t n_kept, kept_capacity;
 } loader;
 
 static void *grow_list(void *list, size_t n, size_t *capacity, size_t element)
@@ -45,15 +54,18 @@ static float *pin_as(loader *l, const char *owner, size_t n, int is_table)
         return NULL;
     trk_pinned *list = grow_list(m->pinned, m->n_pinned, &m->pinned_capacity, sizeof *list);
     float *data = NULL;
+    const int staged = !m->memory->on_host;
     if (list) {
         m->pinned = list;
-        data = trk_ledger_allocate(&m->ledger, TRK_MEM_PINNED, owner, n * sizeof *data);
+        data = staged ? trk_heap_allocate(TRK_MEM_PINNED, owner, n * sizeof *data)
+                      : trk_ledger_allocate(&m->ledger, TRK_MEM_PINNED, owner, n * sizeof *data);
     }
     if (!data) {
         fail(l, TRK_FAIL(TRK_E_MEMORY, "no memory for %zu bytes of %s", n * sizeof *data, owner));
         return NULL;
     }
-    list[m->n_pinned++] = (trk_pinned){data, n * sizeof *data, owner, is_table, 0};
+    list[m->n_pinned++] =
+        (trk_pinned){.data = data, .bytes = n * sizeof *data, .owner = owner, .is_table = is_table, .on_host = staged};
     return data;
 }
 
@@ -86,6 +98,28 @@ __attribute__((format(printf, 2, 3))) static float *load(loader *l, const char *
     if (data)
         trk_tensor_to_f32(tensor, data);
     return data;
+}
+
+/* The same, for constants the host computes with: they stay there. */
+static const float *load_for_host(loader *l, const char *name)
+{
+    const float *data = load(l, "%s", name);
+    if (data)
+        l->model->pinned[l->model->n_pinned - 1].stays = 1;
+    return data;
+}
+
+/* *slot = data, a constant that operators read; *slot lies in the model and follows the constant to its device. */
+static void keep(loader *l, const float **slot, const float *data)
+{
+    *slot = data;
+    const float ***list = grow_list(l->kept, l->n_kept, &l->kept_capacity, sizeof *list);
+    if (!list) {
+        fail(l, TRK_FAIL(TRK_E_MEMORY, "no memory for a list of constants"));
+        return;
+    }
+    l->kept = list;
+    list[l->n_kept++] = slot;
 }
 
 static void register_linear(loader *l, trk_linear *layer)
@@ -132,8 +166,8 @@ static void load_linear(loader *l, trk_linear *layer, int n_out, int n_in, const
 
 static void load_norm(loader *l, trk_norm *norm, const char *prefix)
 {
-    norm->gamma = load(l, "%s.weight", prefix);
-    norm->beta = load(l, "%s.bias", prefix);
+    keep(l, &norm->gamma, load(l, "%s.weight", prefix));
+    keep(l, &norm->beta, load(l, "%s.bias", prefix));
 }
 
 static void load_conv(loader *l, trk_conv *conv, int in, int out, int kernel, int stride, int padding, int groups,
@@ -202,6 +236,7 @@ static void load_block(loader *l, trk_trunk_block *b, int i, int stage, int prev
     load_norm(l, &b->norm1, NAME(name, "%s.norm1", p));
     load_norm(l, &b->norm2, NAME(name, "%s.norm2", p));
     load_linear(l, &b->qkv, 3 * b->dim_out, b->dim_in, NAME(name, "%s.attn.qkv", p));
+    keep(l, &b->qkv_bias, b->qkv.bias);
     load_linear(l, &b->proj, b->dim_out, b->dim_out, NAME(name, "%s.attn.proj", p));
     load_linear(l, &b->mlp0, 4 * b->dim_out, b->dim_out, NAME(name, "%s.mlp.layers.0", p));
     load_linear(l, &b->mlp1, b->dim_out, 4 * b->dim_out, NAME(name, "%s.mlp.layers.1", p));
@@ -249,11 +284,12 @@ static void load_prompt_encoder(loader *l)
 {
     trk_weights *w = &l->model->weights;
     int d = l->model->arch.d_model, c = l->model->arch.mask_in_channels;
-    w->gaussian = load(l, "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix");
+    char name[64];
+    w->gaussian = load_for_host(l, "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix");
     for (int i = 0; i < 4; i++)
-        w->point_embed[i] = load(l, "sam_prompt_encoder.point_embeddings.%d.weight", i);
-    w->not_a_point = load(l, "sam_prompt_encoder.not_a_point_embed.weight");
-    w->no_mask = load(l, "sam_prompt_encoder.no_mask_embed.weight");
+        w->point_embed[i] = load_for_host(l, NAME(name, "sam_prompt_encoder.point_embeddings.%d.weight", i));
+    w->not_a_point = load_for_host(l, "sam_prompt_encoder.not_a_point_embed.weight");
+    keep(l, &w->no_mask, load(l, "sam_prompt_encoder.no_mask_embed.weight"));
     load_conv(l, &w->mask_conv[0], 1, c / 4, 2, 2, 0, 1, "sam_prompt_encoder.mask_downscaling.0");
     load_norm(l, &w->mask_norm[0], "sam_prompt_encoder.mask_downscaling.1");
     load_conv(l, &w->mask_conv[1], c / 4, c, 2, 2, 0, 1, "sam_prompt_encoder.mask_downscaling.3");
@@ -310,7 +346,7 @@ static void load_mask_decoder(loader *l)
     memcpy(tokens, score, (size_t)d * sizeof *tokens);
     memcpy(tokens + d, iou, (size_t)d * sizeof *tokens);
     memcpy(tokens + 2 * (size_t)d, masks, (size_t)4 * d * sizeof *tokens);
-    w->output_tokens = tokens;
+    keep(l, &w->output_tokens, tokens);
     for (int i = 0; i < a->decoder_depth; i++)
         load_two_way_layer(l, &w->two_way[i], i);
     load_attention(l, &w->final_attention, d, a->decoder_inner, a->decoder_heads,
@@ -324,7 +360,7 @@ static void load_mask_decoder(loader *l)
     load_mlp(l, &w->iou_head, d, a->iou_hidden, 4, "sam_mask_decoder.iou_prediction_head");
     load_mlp(l, &w->score_head, d, d, 1, "sam_mask_decoder.pred_obj_score_head");
     load_mlp(l, &w->pointer_proj, d, d, d, "obj_ptr_proj");
-    w->no_obj_ptr = load(l, "no_obj_ptr");
+    keep(l, &w->no_obj_ptr, load(l, "no_obj_ptr"));
 }
 
 static void load_fuser_layer(loader *l, trk_fuser_layer *f, int i)
@@ -364,7 +400,7 @@ static void load_memory_encoder(loader *l)
         load_fuser_layer(l, &w->fuser[i], i);
     load_linear(l, &w->memory_out, a->mem_dim, d, "memory_encoder.out_proj");
     if (a->is_21)
-        w->no_obj_embed_spatial = load(l, "no_obj_embed_spatial");
+        keep(l, &w->no_obj_embed_spatial, load(l, "no_obj_embed_spatial"));
 }
 
 static void load_memory_layer(loader *l, trk_memory_layer *t, int i)
@@ -394,7 +430,7 @@ static void load_memory_attention(loader *l)
     for (int i = 0; i < a->n_mem_layers; i++)
         load_memory_layer(l, &w->memory[i], i);
     load_norm(l, &w->memory_norm, "memory_attention.norm");
-    w->no_mem_embed = load(l, "no_mem_embed");
+    keep(l, &w->no_mem_embed, load(l, "no_mem_embed"));
     if (a->is_21)
         load_linear(l, &w->pointer_tpos, a->mem_dim, a->d_model, "obj_ptr_tpos_proj");
 }
@@ -410,7 +446,7 @@ static void build_trunk_positions(loader *l)
     if (l->status < 0)
         return;
     trk_trunk_positions(out, background, a->bkg_size, window, a->window_pos_size, a->embed_dim, side);
-    m->tables.trunk_positions = out;
+    keep(l, &m->tables.trunk_positions, out);
 }
 
 static void build_grid_tables(loader *l)
@@ -432,9 +468,9 @@ static void build_grid_tables(loader *l)
         for (int x = 0; x < g; x++)
             trk_fourier_point(image + ((size_t)y * g + x) * d, m->weights.gaussian, d / 2, ((float)x + 0.5f) / (float)g,
                               ((float)y + 0.5f) / (float)g);
-    m->tables.scaled_positions = sine;
-    m->tables.rope = rope;
-    m->tables.image_positions = image;
+    keep(l, &m->tables.scaled_positions, sine);
+    keep(l, &m->tables.rope, rope);
+    keep(l, &m->tables.image_positions, image);
 }
 
 static void build_memory_positions(loader *l)
@@ -452,12 +488,91 @@ static void build_memory_positions(loader *l)
         for (size_t i = 0; i < plane; i++)
             out[age * plane + i] = out[i] + code[i % a->mem_dim];
     }
-    m->tables.memory_positions = out;
+    keep(l, &m->tables.memory_positions, out);
+}
+
+/* --- the end of a load ----------------------------------------------------------------------------------------- */
+
+/* Checksums of all constants, and of them the model's. */
+static void seal(loader *l)
+{
+    trk_network_model *m = l->model;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < m->n_pinned; i++) {
+        m->pinned[i].checksum = XXH3_64bits(m->pinned[i].data, m->pinned[i].bytes);
+        const uint64_t both[2] = {m->pinned[i].bytes, m->pinned[i].checksum};
+        sum = XXH3_64bits_withSeed(both, sizeof both, sum);
+    }
+    m->checksum = sum;
+}
+
+/* The model's pointers into a block go to where it was copied; returns how many there are. */
+static int redirect(loader *l, const trk_pinned *block, const float *to)
+{
+    const float *from = block->data, *end = from + block->bytes / sizeof *from;
+    int n = 0;
+    for (size_t i = 0; i < l->n_kept; i++) {
+        const float **slot = l->kept[i];
+        if (!*slot || *slot < from || *slot >= end)
+            continue;
+        n++;
+        if (to)
+            *slot = to + (*slot - from);
+    }
+    return n;
+}
+
+static trk_status move_block(loader *l, trk_pinned *block)
+{
+    trk_ledger *ledger = &l->model->ledger;
+    void *data = trk_ledger_allocate(ledger, TRK_MEM_PINNED, block->owner, block->bytes);
+    if (!data)
+        return trk_ledger_fail(ledger, block->bytes, block->owner);
+    trk_status rc = ledger->device->write(ledger->device, data, block->data, block->bytes);
+    if (rc < 0) {
+        trk_ledger_release(ledger, TRK_MEM_PINNED, data, block->bytes);
+        return rc;
+    }
+    redirect(l, block, data);
+    trk_heap_release(block->data);
+    block->data = data;
+    block->on_host = 0;
+    return TRK_OK;
+}
+
+/* Layers have been packed: their weights on the host go. */
+static void forget_sources(trk_network_model *m)
+{
+    for (size_t i = 0; i < m->n_linears; i++)
+        m->linears[i]->weight = m->linears[i]->bias = NULL;
+    for (size_t i = 0; i < m->n_convs; i++)
+        m->convs[i]->weight = m->convs[i]->bias = NULL;
+}
+
+static void move_to_device(loader *l)
+{
+    trk_network_model *m = l->model;
+    size_t n = 0;
+    if (l->status < 0 || m->memory->on_host)
+        return;
+    forget_sources(m);
+    for (size_t i = 0; i < m->n_pinned; i++) {
+        trk_pinned *block = &m->pinned[i];
+        const int wanted = redirect(l, block, NULL) > 0;
+        if (!wanted && !block->stays) {
+            trk_heap_release(block->data);
+            continue;
+        }
+        if (wanted)
+            fail(l, move_block(l, block));
+        m->pinned[n++] = *block;
+    }
+    m->n_pinned = n;
 }
 
 trk_status trk_weights_load(trk_network_model *model, const trk_checkpoint *checkpoint)
 {
-    loader l = {model, checkpoint, TRK_OK};
+    loader l = {.model = model, .checkpoint = checkpoint, .status = TRK_OK};
     const trk_arch *a = &model->arch;
     if (a->decoder_depth > TRK_MAX_TWO_WAY || a->n_mem_layers > TRK_MAX_MEMORY_LAYERS ||
         a->n_fuser_layers > TRK_MAX_FUSER)
@@ -476,5 +591,8 @@ trk_status trk_weights_load(trk_network_model *model, const trk_checkpoint *chec
     build_trunk_positions(&l);
     build_grid_tables(&l);
     build_memory_positions(&l);
+    seal(&l);
+    move_to_device(&l);
+    trk_heap_release(l.kept);
     return l.status;
 }

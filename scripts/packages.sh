@@ -3,8 +3,8 @@
 # Installs the Debian packages the build needs, if any is missing. Sourced by the other scripts.
 set -eu
 
-packages="gcc make cmake ninja-build pkg-config libdnnl-dev libavformat-dev libavcodec-dev libavutil-dev
-libswscale-dev libjansson-dev libzip-dev libxxhash-dev libcmocka-dev"
+packages="gcc g++ make cmake ninja-build pkg-config libdnnl-dev libavformat-dev libavcodec-dev libavutil-dev
+libswscale-dev libjansson-dev libzip-dev libxxhash-dev libcmocka-dev libboost-context-dev"
 
 missing=""
 for package in $packages; do

@@ -56,25 +56,38 @@ trk_status trk_params_read(void *out, size_t size, const void *params, const cha
     return TRK_OK;
 }
 
-static trk_status choose_backend(const trk_model_params *p, trk_network_model_params *out)
+/* A GPU if one can be used, else the CPU, with the reason in the log. */
+static trk_backend_kind best_backend(const trk_model_params *p)
 {
+    if (trk_backend_check(TRK_BACKEND_CUDA, p->device_index) >= 0)
+        return TRK_BACKEND_CUDA;
+    trk_log(TRK_LOG_INFO, "no GPU is used: %s", trk_error_text());
+    return TRK_BACKEND_CPU;
+}
+
+static trk_status choose_backend(const trk_model_params *p, trk_backend_params *out)
+{
+    out->device = p->device_index;
+    out->n_threads = p->threads;
     switch (p->device) {
     case TRK_DEVICE_AUTO:
+        out->kind = best_backend(p);
+        break;
     case TRK_DEVICE_CPU:
-        out->backend = TRK_BACKEND_CPU;
+        out->kind = TRK_BACKEND_CPU;
         break;
     case TRK_DEVICE_REFERENCE:
-        out->backend = TRK_BACKEND_REF;
+        out->kind = TRK_BACKEND_REF;
         break;
     case TRK_DEVICE_CUDA:
-        return TRK_FAIL(TRK_E_UNSUPPORTED, "device cuda: this build has no CUDA backend (%s)", trk_backend_describe());
+        out->kind = TRK_BACKEND_CUDA;
+        break;
     default:
         return TRK_FAIL(TRK_E_ARGUMENT, "device %d: expected a trk_device", (int)p->device);
     }
     switch (p->precision) {
     case TRK_PRECISION_AUTO: /* bf16 in hardware holds: tests/e2e/test_quality bf16 */
-        out->activation =
-            out->backend == TRK_BACKEND_CPU && trk_backend_has_bf16(TRK_BACKEND_CPU) ? TRK_BF16 : TRK_F32;
+        out->activation = out->kind != TRK_BACKEND_REF && trk_backend_has_bf16(out->kind) ? TRK_BF16 : TRK_F32;
         break;
     case TRK_PRECISION_F32:
         out->activation = TRK_F32;
@@ -88,6 +101,11 @@ static trk_status choose_backend(const trk_model_params *p, trk_network_model_pa
     return TRK_OK;
 }
 
+static trk_device device_of(trk_backend_kind kind)
+{
+    return kind == TRK_BACKEND_CUDA ? TRK_DEVICE_CUDA : kind == TRK_BACKEND_REF ? TRK_DEVICE_REFERENCE : TRK_DEVICE_CPU;
+}
+
 trk_status trk_model_load(trk_model **out, const char *path, const trk_model_params *params)
 {
     trk_model_params p;
@@ -98,12 +116,11 @@ trk_status trk_model_load(trk_model **out, const char *path, const trk_model_par
     if (!out || !path)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_model_load: out and path must not be NULL");
     TRK_CHECK(trk_params_read(&p, sizeof p, params, "trk_model_params"));
-    TRK_CHECK(choose_backend(&p, &np));
+    TRK_CHECK(choose_backend(&p, &np.backend));
     if (p.threads < 0 || p.threads > 1024) {
         rc = TRK_FAIL(TRK_E_ARGUMENT, "threads %d: expected 0 (all cores) to 1024", p.threads);
         goto done;
     }
-    np.n_threads = p.threads;
     np.image_size = p.image_size;
     if (p.config_path)
         TRK_CHECK(trk_text_file_read(p.config_path, &config));
@@ -113,8 +130,15 @@ trk_status trk_model_load(trk_model **out, const char *path, const trk_model_par
         rc = TRK_FAIL(TRK_E_MEMORY, "no memory for a model");
         goto done;
     }
-    model->device = p.device == TRK_DEVICE_AUTO ? TRK_DEVICE_CPU : p.device;
-    TRK_CHECK(trk_network_model_load(&model->network, path, &np));
+    rc = trk_network_model_load(&model->network, path, &np);
+    if (rc == TRK_E_MEMORY && p.device == TRK_DEVICE_AUTO && np.backend.kind == TRK_BACKEND_CUDA) {
+        trk_log(TRK_LOG_INFO, "no GPU is used: %s", trk_error_text());
+        p.device = TRK_DEVICE_CPU;
+        TRK_CHECK(choose_backend(&p, &np.backend));
+        rc = trk_network_model_load(&model->network, path, &np);
+    }
+    TRK_CHECK(rc);
+    model->device = device_of(np.backend.kind);
     *out = model;
     model = NULL;
 done:
@@ -213,7 +237,7 @@ trk_status trk_pool_create(trk_pool **out, const trk_model *model, const trk_poo
     if (!out || !model)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_pool_create: out and model must not be NULL");
     trk_status rc = trk_params_read(&p, sizeof p, params, "trk_pool_params");
-    return rc < 0 ? rc : trk_pool_open(out, model, &p, &trk_cpu_memory);
+    return rc < 0 ? rc : trk_pool_open(out, model, &p, model->network->memory);
 }
 
 void trk_pool_destroy(trk_pool **handle)

@@ -12,14 +12,48 @@ int trk_mask_side(const trk_tracker *t)
     return 4 * t->model->network->grid;
 }
 
-static size_t logits_bytes(const trk_tracker *t)
+size_t trk_logits_bytes(const trk_tracker *t)
 {
     return (size_t)trk_mask_side(t) * (size_t)trk_mask_side(t) * sizeof(float);
 }
 
-static size_t pointer_bytes(const trk_tracker *t)
+static size_t aligned(size_t bytes)
 {
-    return (size_t)t->model->network->arch.d_model * sizeof(float);
+    return (bytes + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
+}
+
+/* The block: logits, pointer, info, each aligned. */
+static size_t pointer_offset(const trk_network_model *m)
+{
+    return aligned((size_t)16 * (size_t)m->grid * (size_t)m->grid * sizeof(float));
+}
+
+static size_t info_offset(const trk_network_model *m)
+{
+    return pointer_offset(m) + aligned((size_t)m->arch.d_model * sizeof(float));
+}
+
+size_t trk_result_bytes(const trk_network_model *m)
+{
+    return info_offset(m) + aligned(3 * sizeof(float));
+}
+
+/* Results lie where the backend computes; where that is the host, they are no matter of the device's budget. */
+static trk_ledger *result_ledger(const trk_tracker *t)
+{
+    return t->model->network->memory->on_host ? &t->pool->host : &t->pool->ledger;
+}
+
+static int result_new(trk_tracker *t, trk_head_output *out)
+{
+    const trk_network_model *m = t->model->network;
+    char *block = trk_ledger_allocate(result_ledger(t), TRK_MEM_BANK, "results of an object", trk_result_bytes(m));
+    if (!block)
+        return 0;
+    out->logits = (float *)(void *)block;
+    out->pointer = (float *)(void *)(block + pointer_offset(m));
+    out->info = (float *)(void *)(block + info_offset(m));
+    return 1;
 }
 
 trk_object *trk_object_find(const trk_tracker *t, int id)
@@ -37,8 +71,8 @@ static void object_free(trk_tracker *t, trk_object *o)
     trk_sequence_release(&o->memories);
     trk_prompt_free_list(t, &o->waiting);
     trk_prompt_free_list(t, &o->applied);
-    trk_ledger_release(&t->pool->host, TRK_MEM_BANK, o->result.logits, logits_bytes(t));
-    trk_ledger_release(&t->pool->host, TRK_MEM_BANK, o->result.pointer, pointer_bytes(t));
+    trk_ledger_release(result_ledger(t), TRK_MEM_BANK, o->result.logits, trk_result_bytes(t->model->network));
+    trk_ledger_release(&t->pool->host, TRK_MEM_BANK, o->host_logits, trk_logits_bytes(t));
     trk_ledger_release(&t->pool->host, TRK_MEM_BANK, o, sizeof *o);
 }
 
@@ -48,10 +82,8 @@ static trk_object *object_new(trk_tracker *t, int id)
     if (!o)
         return NULL;
     *o = (trk_object){.id = id};
-    o->result.logits = trk_ledger_allocate(&t->pool->host, TRK_MEM_BANK, "logits of an object", logits_bytes(t));
-    o->result.pointer = trk_ledger_allocate(&t->pool->host, TRK_MEM_BANK, "pointer of an object", pointer_bytes(t));
     const trk_arch *a = &t->model->network->arch;
-    if (o->result.logits && o->result.pointer &&
+    if (result_new(t, &o->result) &&
         trk_sequence_init(&o->memories, &t->pool->bank, a->num_maskmem, a->max_pointers, t->params.history) >= 0)
         return o;
     object_free(t, o);
@@ -132,9 +164,16 @@ static void count_left_out(trk_tracker *t, const trk_object *o, int n)
             (long long)t->index, o->id, o->memories.n_conditioning - n, o->memories.n_conditioning);
 }
 
-/* Memory attention of the object's bank onto the current frame. A conditioning entry of the frame itself (made by an
- * earlier prompt on it) is not read: upstream commits it only when propagation goes on. */
-static void attend_bank(trk_tracker *t, const trk_object *o, trk_mat out)
+/* What the object reads on the current frame, in the seat's lists. */
+typedef struct reading {
+    const trk_memory_ref *memories;
+    const trk_pointer_ref *pointers;
+    int n_memories, n_pointers;
+} reading;
+
+/* A conditioning entry of the frame itself (made by an earlier prompt on it) is not read: upstream commits it only when
+ * propagation goes on. */
+static reading read_bank(trk_tracker *t, const trk_object *o)
 {
     const trk_sequence *s = &o->memories;
     const int most = t->params.max_prompts_in_memory;
@@ -142,7 +181,7 @@ static void attend_bank(trk_tracker *t, const trk_object *o, trk_mat out)
     trk_read_lists *lists = &t->seat->lists;
     int n_left_out = 0;
     if (trk_seat_lists(t, (size_t)(s->n_conditioning + s->n_memories + s->n_pointers)) < 0)
-        return;
+        return (reading){0};
     int n_memories = trk_sequence_memories(s, t->index, &rule, lists->reads, &n_left_out);
     for (int i = 0; i < n_memories; i++) {
         trk_slot slot = lists->reads[i].slot;
@@ -152,17 +191,28 @@ static void attend_bank(trk_tracker *t, const trk_object *o, trk_mat out)
     for (int i = 0; i < n_pointers; i++)
         lists->pointers[i] = (trk_pointer_ref){slot_data(t, lists->reads[i].slot), lists->reads[i].age};
     count_left_out(t, o, n_left_out);
-    if (n_memories + n_pointers == 0) /* all others were forgotten */
-        trk_without_memory(&t->seat->net, trk_current_features(t), out);
-    else if (t->seat->net.exec.status >= 0)
-        trk_attend_memory(&t->seat->net, trk_current_features(t), lists->memories, n_memories, lists->pointers,
-                          n_pointers, out);
+    return (reading){lists->memories, lists->pointers, n_memories, n_pointers};
 }
 
-static trk_mat feature_mat(trk_tracker *t)
+static void attend(trk_network *net, trk_features *features, const reading *r, trk_mat out)
 {
-    const trk_network_model *m = t->model->network;
-    return trk_new_mat(&t->seat->net, &t->seat->scratch, TRK_F32, m->grid * m->grid, m->arch.d_model);
+    if (r->n_memories + r->n_pointers == 0) /* all others were forgotten */
+        trk_without_memory(net, features, out);
+    else
+        trk_attend_memory(net, features, r->memories, r->n_memories, r->pointers, r->n_pointers, out);
+}
+
+static trk_mat feature_mat(trk_network *net)
+{
+    const trk_network_model *m = net->model;
+    return trk_new_mat(net, net->scratch, TRK_F32, m->grid * m->grid, m->arch.d_model);
+}
+
+static void attend_bank(trk_tracker *t, const trk_object *o, trk_mat out)
+{
+    const reading found = read_bank(t, o);
+    if (t->seat->net.exec.status >= 0)
+        attend(&t->seat->net, trk_current_features(t), &found, out);
 }
 
 static int uses_stability(const trk_tracker *t)
@@ -170,14 +220,34 @@ static int uses_stability(const trk_tracker *t)
     return t->params.stability != TRK_OFF;
 }
 
+/* Memory attention and head of a tracked frame; see trk_run_stage. */
+typedef struct tracking {
+    trk_features before, *features;
+    reading reading;
+    int stability;
+    trk_head_output *result;
+} tracking;
+
+static void run_tracking(trk_network *net, void *context)
+{
+    const tracking *in = context;
+    trk_arena_mark mark = trk_arena_here(net->scratch);
+    *in->features = in->before;
+    trk_mat feature = feature_mat(net);
+    attend(net, in->features, &in->reading, feature);
+    trk_head_input head = {.feature = feature, .multimask = 1, .stability = in->stability};
+    if (net->exec.status >= 0)
+        trk_run_head(net, in->features, &head, in->result);
+    trk_arena_rewind(net->scratch, mark);
+}
+
 static void track(trk_tracker *t, trk_object *o)
 {
-    trk_arena_mark mark = trk_arena_here(&t->seat->scratch);
-    trk_mat feature = feature_mat(t);
-    attend_bank(t, o, feature);
-    trk_head_input in = {.feature = feature, .multimask = 1, .stability = uses_stability(t)};
-    trk_run_head(&t->seat->net, trk_current_features(t), &in, &o->result);
-    trk_arena_rewind(&t->seat->scratch, mark);
+    const reading found = read_bank(t, o);
+    tracking call = {.before = *trk_current_features(t), .features = trk_current_features(t), .reading = found,
+                     .stability = uses_stability(t), .result = &o->result};
+    if (t->seat->net.exec.status >= 0)
+        trk_run_stage(&t->seat->net, run_tracking, &call);
 }
 
 /* --- prompts -------------------------------------------------------------------------------------------------- */
@@ -207,7 +277,7 @@ static trk_prompt_point *prompt_points(trk_tracker *t, const trk_prompt *p, int 
 static void prompt_with_points(trk_tracker *t, trk_object *o, const trk_prompt *p, int initial, int previous)
 {
     trk_arena_mark mark = trk_arena_here(&t->seat->scratch);
-    trk_mat feature = feature_mat(t);
+    trk_mat feature = feature_mat(&t->seat->net);
     trk_head_input in = {.feature = feature, .stability = uses_stability(t)};
     trk_prompt_point *points = prompt_points(t, p, &in.n_points);
     in.points = points;
@@ -230,16 +300,16 @@ static void prompt_with_mask(trk_tracker *t, trk_object *o, const trk_prompt *p)
     trk_arena_mark mark = trk_arena_here(&t->seat->scratch);
     trk_mat given = trk_new_mat(&t->seat->net, &t->seat->scratch, TRK_F32, p->mask_height, p->mask_width);
     trk_mat mask = trk_new_mat(&t->seat->net, &t->seat->scratch, TRK_F32, s, s);
-    const int ready = t->seat->net.exec.status >= 0 && !t->seat->net.exec.planning;
-    float *values = given.data;
-    for (size_t i = 0; ready && i < (size_t)p->mask_width * (size_t)p->mask_height; i++)
+    const size_t n = (size_t)p->mask_width * (size_t)p->mask_height;
+    float *values = trk_network_host_floats(&t->seat->net, n, "mask prompt");
+    for (size_t i = 0; values && i < n; i++)
         values[i] = p->mask[i];
+    trk_set_mat(&t->seat->net, given, values);
+    trk_heap_release(values);
     TRK_RUN(&t->seat->net.exec, resize_bilinear, mask, given, 1);
-    values = mask.data;
-    for (int i = 0; ready && t->seat->net.exec.status >= 0 && i < s * s; i++)
-        values[i] = values[i] >= 0.5f ? 1.0f : 0.0f;
+    TRK_RUN(&t->seat->net.exec, threshold, mask, mask, 0.5f);
     if (t->seat->net.exec.status >= 0)
-        trk_run_mask_prompt(&t->seat->net, trk_current_features(t), values, &o->result);
+        trk_run_mask_prompt(&t->seat->net, trk_current_features(t), mask.data, &o->result);
     trk_arena_rewind(&t->seat->scratch, mark);
 }
 
@@ -268,7 +338,6 @@ static trk_status remember(trk_tracker *t, trk_object *o, int conditioning, int 
         rc = trk_sequence_put(&o->memories, t->index, conditioning, storage, keeps_masks(t), &entry);
     if (rc < 0)
         return rc;
-    entry->score = o->result.score;
     entry->binarize = (int8_t)binarize;
     const int side = trk_mask_side(t), d = t->model->network->arch.d_model;
     void *memory = slot_data(t, entry->memory), *pointer = slot_data(t, entry->pointer);
@@ -276,7 +345,7 @@ static trk_status remember(trk_tracker *t, trk_object *o, int conditioning, int 
     if (keeps_masks(t))
         TRK_RUN(&net->exec, pack_mask, slot_data(t, entry->mask), trk_wrap_mat(o->result.logits, side, side));
     if (net->exec.status >= 0)
-        trk_encode_memory(net, trk_current_features(t), o->result.logits, binarize, o->result.score, storage, memory);
+        trk_encode_memory(net, trk_current_features(t), o->result.logits, binarize, o->result.info, storage, memory);
     return trk_network_status(net);
 }
 
@@ -293,9 +362,10 @@ static trk_status recode(trk_tracker *t, trk_memory_entry *entry, trk_storage st
     TRK_RUN(&net->exec, fetch, values, slot_data(t, entry->memory), storage_of(entry->memory));
     TRK_RUN(&net->exec, store, slot_data(t, fresh), storage, values);
     trk_arena_rewind(&t->seat->scratch, mark);
+    rc = trk_network_finish(net); /* then the old slot may go to another tracker */
     trk_slot_drop(&t->pool->bank, entry->memory);
     entry->memory = fresh;
-    return trk_network_status(net);
+    return rc;
 }
 
 trk_status trk_object_recode(trk_tracker *t, trk_object *o)
@@ -328,6 +398,27 @@ static trk_status run_prompt(trk_tracker *t, trk_object *o, const trk_prompt *fr
     o->result_frame = t->index;
     int conditioning = o->initial || t->params.correct_as_condition == TRK_ON;
     return remember(t, o, conditioning, t->params.binarize != TRK_OFF);
+}
+
+static int has_current(const trk_tracker *t, const trk_object *o)
+{
+    return o->has_result && o->result_frame == t->index;
+}
+
+trk_status trk_objects_collect(trk_tracker *t)
+{
+    trk_network *net = &t->seat->net;
+    for (size_t i = 0; i < t->n_objects; i++) {
+        trk_object *o = t->objects[i];
+        o->host_logits_current = 0;
+        if (has_current(t, o))
+            TRK_RUN(&net->exec, download, o->told, 0, o->result.info, sizeof o->told, 1);
+    }
+    trk_status rc = trk_network_finish(net);
+    for (size_t i = 0; rc >= 0 && i < t->n_objects; i++)
+        if (has_current(t, t->objects[i]))
+            trk_sequence_set_score(&t->objects[i]->memories, t->index, t->objects[i]->told[0]);
+    return rc;
 }
 
 trk_status trk_object_step(trk_tracker *t, trk_object *o, trk_prompt *prompt)

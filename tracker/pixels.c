@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Frames of any pixel format as RGB bytes. YUV: 8 bit, chroma taken from the nearest sample, full-precision matrix. */
+ * Frames of any pixel format as RGB bytes where the model computes. YUV: 8 bit, chroma taken from the nearest sample,
+ * full-precision matrix. */
 #include "tracker.h"
 
 static trk_status check_plane(const trk_frame *f, int plane, int bytes, const char *name)
@@ -53,70 +54,93 @@ done:
     return rc;
 }
 
-static uint8_t to_byte(float v)
-{
-    return v <= 0.0f ? 0 : v >= 255.0f ? 255 : (uint8_t)(v + 0.5f);
-}
-
-typedef struct yuv_matrix {
-    float y_scale, y_offset, r_v, g_u, g_v, b_u;
-} yuv_matrix;
-
 /* From the luma weights kr, kb: R = Y + 2 (1 - kr) V, B = Y + 2 (1 - kb) U, G from Y = kr R + kg G + kb B. */
-static yuv_matrix matrix_of(const trk_frame *f)
+static void set_matrix(trk_image *out, const trk_frame *f)
 {
     float kr = f->matrix == TRK_YUV_BT709 ? 0.2126f : f->matrix == TRK_YUV_BT2020 ? 0.2627f : 0.299f;
     float kb = f->matrix == TRK_YUV_BT709 ? 0.0722f : f->matrix == TRK_YUV_BT2020 ? 0.0593f : 0.114f;
     float kg = 1.0f - kr - kb, chroma = f->full_range ? 1.0f : 255.0f / 224.0f;
-    return (yuv_matrix){f->full_range ? 1.0f : 255.0f / 219.0f, f->full_range ? 0.0f : 16.0f,
-                        2.0f * (1.0f - kr) * chroma, 2.0f * kb * (1.0f - kb) / kg * chroma,
-                        2.0f * kr * (1.0f - kr) / kg * chroma, 2.0f * (1.0f - kb) * chroma};
+    out->y_scale = f->full_range ? 1.0f : 255.0f / 219.0f;
+    out->y_offset = f->full_range ? 0.0f : 16.0f;
+    out->r_v = 2.0f * (1.0f - kr) * chroma;
+    out->g_u = 2.0f * kb * (1.0f - kb) / kg * chroma;
+    out->g_v = 2.0f * kr * (1.0f - kr) / kg * chroma;
+    out->b_u = 2.0f * (1.0f - kb) * chroma;
 }
 
-static void yuv_row(const trk_frame *f, const yuv_matrix *m, int y, uint8_t *out)
+typedef struct plane_size {
+    int bytes, rows; /* of a row; 0: no such plane */
+} plane_size;
+
+static plane_size size_of_plane(const trk_frame *f, int plane)
 {
-    int halved_rows = f->format == TRK_PIXEL_I420 || f->format == TRK_PIXEL_NV12;
-    int halved_columns = f->format != TRK_PIXEL_I444, interleaved = f->format == TRK_PIXEL_NV12;
-    int chroma_row = halved_rows ? y / 2 : y;
-    const uint8_t *luma = f->planes[0] + y * f->strides[0];
-    const uint8_t *u_row = f->planes[1] + chroma_row * f->strides[1];
-    const uint8_t *v_row = interleaved ? u_row + 1 : f->planes[2] + chroma_row * f->strides[2];
-    for (int x = 0; x < f->width; x++, out += 3) {
-        int c = (halved_columns ? x / 2 : x) * (interleaved ? 2 : 1);
-        float l = ((float)luma[x] - m->y_offset) * m->y_scale;
-        float u = (float)u_row[c] - 128.0f, v = (float)v_row[c] - 128.0f;
-        out[0] = to_byte(l + m->r_v * v);
-        out[1] = to_byte(l - m->g_u * u - m->g_v * v);
-        out[2] = to_byte(l + m->b_u * u);
+    const int half_w = (f->width + 1) / 2, half_h = (f->height + 1) / 2;
+    if (plane == 0)
+        return (plane_size){f->format == TRK_PIXEL_RGB24 ? 3 * f->width : f->width, f->height};
+    switch (f->format) {
+    case TRK_PIXEL_I420:
+        return (plane_size){half_w, half_h};
+    case TRK_PIXEL_I422:
+        return (plane_size){half_w, f->height};
+    case TRK_PIXEL_I444:
+        return (plane_size){f->width, f->height};
+    case TRK_PIXEL_NV12:
+        return plane == 1 ? (plane_size){2 * half_w, half_h} : (plane_size){0, 0};
+    default:
+        return (plane_size){0, 0};
     }
 }
 
-static void gray_row(const trk_frame *f, int y, uint8_t *out)
+static uint8_t *take_bytes(trk_tracker *t, trk_arena *arena, size_t bytes)
 {
-    const uint8_t *luma = f->planes[0] + y * f->strides[0];
-    for (int x = 0; x < f->width; x++)
-        out[3 * x] = out[3 * x + 1] = out[3 * x + 2] = luma[x];
+    uint8_t *out = t->seat->net.exec.status < 0 ? NULL : trk_arena_allocate(arena, bytes);
+    if (!out)
+        trk_exec_fail(&t->seat->net.exec, TRK_FAIL(TRK_E_MEMORY, "no memory for a frame of %zu bytes", bytes));
+    return out;
+}
+
+/* A plane in the model's memory: the caller's, or a dense copy in the arena. */
+static const uint8_t *plane_there(trk_tracker *t, const trk_frame *f, int plane, trk_arena *arena, ptrdiff_t *stride)
+{
+    const plane_size size = size_of_plane(f, plane);
+    *stride = f->strides[plane];
+    if (!size.bytes || t->model->network->memory->on_host || f->place == TRK_ON_DEVICE)
+        return f->planes[plane];
+    uint8_t *copy = take_bytes(t, arena, (size_t)size.bytes * (size_t)size.rows);
+    TRK_RUN(&t->seat->net.exec, upload, copy, f->planes[plane], (size_t)size.bytes, (size_t)size.rows,
+            f->strides[plane]);
+    *stride = size.bytes;
+    return copy;
+}
+
+static void convert(trk_tracker *t, const trk_frame *f, uint8_t *rgb)
+{
+    static const trk_image_format formats[] = {
+        [TRK_PIXEL_GRAY8] = TRK_IMAGE_GRAY, [TRK_PIXEL_I420] = TRK_IMAGE_I420, [TRK_PIXEL_I422] = TRK_IMAGE_I422,
+        [TRK_PIXEL_I444] = TRK_IMAGE_I444,  [TRK_PIXEL_NV12] = TRK_IMAGE_NV12};
+    trk_arena_mark mark = trk_arena_here(&t->seat->scratch);
+    trk_image image = {.width = f->width, .height = f->height, .format = formats[f->format]};
+    set_matrix(&image, f);
+    for (int i = 0; i < 3; i++)
+        image.planes[i] = plane_there(t, f, i, &t->seat->scratch, &image.strides[i]);
+    TRK_RUN(&t->seat->net.exec, frame_to_rgb, rgb, &image);
+    trk_arena_rewind(&t->seat->scratch, mark);
 }
 
 trk_status trk_frame_rgb(trk_tracker *t, const trk_frame *f, const uint8_t **rgb, ptrdiff_t *stride)
 {
+    trk_network *net = &t->seat->net;
+    if (f->place == TRK_ON_DEVICE)
+        trk_exec_follow(&net->exec);
     if (f->format == TRK_PIXEL_RGB24) {
-        *rgb = f->planes[0];
-        *stride = f->strides[0];
-        return TRK_OK;
+        *rgb = plane_there(t, f, 0, net->frame, stride);
+        return trk_network_status(net);
     }
-    size_t row = (size_t)f->width * 3;
-    uint8_t *out = trk_arena_allocate(t->seat->net.frame, row * (size_t)f->height);
-    if (!out)
-        return TRK_FAIL(TRK_E_MEMORY, "no memory for a frame of %d x %d", f->width, f->height);
-    yuv_matrix matrix = matrix_of(f);
-    for (int y = 0; !t->pool->planning && y < f->height; y++) {
-        if (f->format == TRK_PIXEL_GRAY8)
-            gray_row(f, y, out + (size_t)y * row);
-        else
-            yuv_row(f, &matrix, y, out + (size_t)y * row);
-    }
+    const size_t row = (size_t)f->width * 3;
+    uint8_t *out = take_bytes(t, net->frame, row * (size_t)f->height);
+    if (out)
+        convert(t, f, out);
     *rgb = out;
     *stride = (ptrdiff_t)row;
-    return TRK_OK;
+    return trk_network_status(net);
 }

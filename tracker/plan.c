@@ -215,6 +215,11 @@ static void plan_bank(const trk_model *model, const request *r, trk_plan *out)
         slot_bytes(&bank, (trk_slot_kind)r->params.memory_type) + slot_bytes(&bank, TRK_SLOT_POINTER) + mask_bytes;
     if (out->bank_per_object < SIZE_MAX)
         out->bank_per_object -= (r->prompts - 1) * out->bank_per_prompt;
+    if (!model->network->memory->on_host) {
+        const size_t results = round_up(trk_result_bytes(model->network), TRK_ALIGNMENT);
+        out->bank_per_object = plus(out->bank_per_object, results);
+        out->bank = plus(out->bank, times(times(results, r->objects), r->trackers));
+    }
     if (r->params.history < 0)
         out->bank_per_frame = times(times(out->bank_per_prompt, r->objects), r->trackers);
 }

@@ -14,7 +14,7 @@
 #include "state.h"
 #include "tracker.h"
 
-#define DEFAULT_BUDGET_SHARE 0.0 /* of the CPU: memory is shared with everybody else there */
+#define DEFAULT_BUDGET_SHARE 0.8 /* of what is free on a GPU; none on the CPU: everybody else shares its memory */
 
 static _Thread_local trk_tracker *in_call; /* the tracker whose call runs in this thread */
 
@@ -278,9 +278,19 @@ trk_status trk_pool_enter(trk_tracker *t, trk_residence residence)
     return rc;
 }
 
+/* Nothing is at work any more on what the call used. */
+static void settle(trk_tracker *t)
+{
+    trk_exec_finish(&t->seat->net.exec);
+    for (size_t i = 0; i < t->sweeper.n_holdings; i++)
+        trk_arena_settle(&t->sweeper.holdings[i]->arena);
+}
+
 void trk_pool_exit(trk_tracker *t)
 {
     trk_pool *pool = t->pool;
+    if (t->seat)
+        settle(t);
     pthread_mutex_lock(&pool->mutex);
     if (t->seat) {
         trk_arena_sweep(&t->seat->scratch);
@@ -331,7 +341,9 @@ void trk_pool_remove(trk_tracker *t)
 static trk_status choose_budget(trk_pool *pool, const trk_pool_params *params)
 {
     const trk_ledger *model = &pool->model->network->ledger;
-    double share = params->budget_share ? params->budget_share : DEFAULT_BUDGET_SHARE;
+    const trk_device_memory *memory = pool->model->network->memory;
+    const int on_gpu = !memory->on_host && pool->ledger.device == memory; /* else a plan, or the CPU */
+    double share = params->budget_share ? params->budget_share : on_gpu ? DEFAULT_BUDGET_SHARE : 0.0;
     if (!(params->budget_share >= 0) || params->budget_share > 1)
         return TRK_FAIL(TRK_E_ARGUMENT, "budget_share %g: expected 0 to 1", params->budget_share);
     if (params->most_resident < 0)

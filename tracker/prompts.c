@@ -133,6 +133,8 @@ static trk_status apply_now(trk_tracker *t, int id, trk_prompt *prompt)
     }
     trk_use_current(t);
     rc = trk_object_refine(t, object, prompt);
+    if (rc >= 0)
+        rc = trk_objects_collect(t);
     if (rc < 0)
         t->broken = rc; /* result, memory and shared features may be half made */
     trk_finish_current(t);
@@ -168,6 +170,8 @@ static trk_status undo_now(trk_tracker *t, trk_object *object, int *found)
         trk_use_current(t);
         trk_sequence_remove(&object->memories, t->index, t->index);
         rc = trk_object_step(t, object, NULL);
+        if (rc >= 0)
+            rc = trk_objects_collect(t);
         if (rc < 0)
             t->broken = rc;
         trk_finish_current(t);

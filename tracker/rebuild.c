@@ -23,10 +23,12 @@ static trk_status encode_entry(trk_tracker *t, trk_features *features, trk_memor
     TRK_CHECK(trk_slot_data(&t->pool->bank, entry->mask, &mask));
     TRK_CHECK(trk_slot_data(&t->pool->bank, slot, &memory));
     trk_mat logits = trk_new_mat(net, &t->seat->scratch, TRK_F32, side, side);
+    trk_mat score = trk_new_mat(net, &t->seat->scratch, TRK_F32, 1, 1);
     TRK_RUN(&net->exec, unpack_mask, logits, mask);
+    trk_set_mat(net, score, &entry->score);
     if (net->exec.status >= 0)
-        trk_encode_memory(net, features, logits.data, entry->binarize, entry->score, storage, memory);
-    TRK_CHECK(trk_network_status(net));
+        trk_encode_memory(net, features, logits.data, entry->binarize, score.data, storage, memory);
+    TRK_CHECK(trk_network_finish(net));
     entry->memory = slot;
     slot = (trk_slot){0, 0};
 done:
@@ -84,6 +86,7 @@ static trk_status encode_frame(trk_tracker *t, int64_t index)
         TRK_CHECK(encode_list(t, &features, s->recent, s->n_recent, index));
     }
 done:
+    trk_exec_finish(&t->seat->net.exec);
     trk_arena_sweep(&arena);
     t->seat->net.frame = NULL;
     return rc;

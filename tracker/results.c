@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a caller reads after a push. */
-#include <math.h>
-#include <string.h>
-
 #include "tracker.h"
 
 static int has_current(const trk_tracker *t, const trk_object *o)
@@ -39,6 +36,26 @@ size_t trk_tracker_objects(const trk_tracker *t, int *ids, size_t capacity)
     return n;
 }
 
+/* The logits themselves, or the object's copy of them. */
+static trk_status logits_on_host(const trk_tracker *t, trk_object *o, const float **out)
+{
+    const trk_device_memory *memory = t->model->network->memory;
+    trk_ledger *host = &t->pool->host;
+    *out = o->result.logits;
+    if (memory->on_host)
+        return TRK_OK;
+    if (!o->host_logits)
+        o->host_logits = trk_ledger_allocate(host, TRK_MEM_BANK, "logits of an object", trk_logits_bytes(t));
+    if (!o->host_logits)
+        return trk_ledger_fail(host, trk_logits_bytes(t), "logits of an object");
+    *out = o->host_logits;
+    if (o->host_logits_current)
+        return TRK_OK;
+    trk_status rc = memory->read(memory, o->host_logits, o->result.logits, trk_logits_bytes(t));
+    o->host_logits_current = rc >= 0;
+    return rc;
+}
+
 trk_status trk_tracker_result(const trk_tracker *t, int id, trk_result *out)
 {
     trk_object *o;
@@ -47,9 +64,12 @@ trk_status trk_tracker_result(const trk_tracker *t, int id, trk_result *out)
     trk_status rc = current_object(t, id, &o);
     if (rc < 0)
         return rc;
+    const float *logits;
+    if ((rc = logits_on_host(t, o, &logits)) < 0)
+        return rc;
     size_t size = out->struct_size;
     *out = (trk_result){.struct_size = size, .frame = t->index, .prompted = o->prompted,
-                        .object_score = o->result.score, .iou = o->result.iou, .logits = o->result.logits,
+                        .object_score = o->told[0], .iou = o->told[1], .logits = logits,
                         .mask_size = trk_mask_side(t)};
     return TRK_OK;
 }
@@ -64,7 +84,6 @@ static void upsample(trk_tracker *t, const trk_object *o, trk_mat out)
  * SAM2Base._apply_non_overlapping_constraints. */
 static void suppress_losers(trk_tracker *t, const trk_object *o, trk_mat own)
 {
-    size_t n = (size_t)own.rows * (size_t)own.cols;
     trk_mat original = trk_new_mat(&t->seat->net, &t->seat->scratch, TRK_F32, own.rows, own.cols);
     trk_mat other = trk_new_mat(&t->seat->net, &t->seat->scratch, TRK_F32, own.rows, own.cols);
     TRK_RUN(&t->seat->net.exec, convert, original, own);
@@ -73,13 +92,7 @@ static void suppress_losers(trk_tracker *t, const trk_object *o, trk_mat own)
         if (rival == o || !has_current(t, rival))
             continue;
         upsample(t, rival, other);
-        if (t->seat->net.exec.status < 0 || t->pool->planning)
-            return;
-        const float *a = original.data, *b = other.data;
-        float *out = own.data;
-        for (size_t i = 0; i < n; i++)
-            if (b[i] > a[i] || (b[i] == a[i] && rival->id < o->id))
-                out[i] = fminf(a[i], -10.0f);
+        TRK_RUN(&t->seat->net.exec, suppress, own, original, other, rival->id < o->id);
     }
 }
 
@@ -104,31 +117,51 @@ trk_status trk_tracker_logits(trk_tracker *t, int id, float *logits)
     if ((rc = trk_pool_enter(t, TRK_ANYWHERE)) < 0)
         return rc;
     trk_mat full = frame_logits(t, o);
-    rc = trk_network_status(&t->seat->net);
-    if (rc >= 0)
-        memcpy(logits, full.data, (size_t)t->width * (size_t)t->height * sizeof *logits);
+    TRK_RUN(&t->seat->net.exec, download, logits, 0, full.data,
+            (size_t)t->width * (size_t)t->height * sizeof *logits, 1);
+    rc = trk_network_finish(&t->seat->net);
     trk_pool_exit(t);
     return rc;
 }
 
+static void write_mask(trk_tracker *t, trk_mat logits, trk_place place, uint8_t *mask, ptrdiff_t stride)
+{
+    trk_network *net = &t->seat->net;
+    const size_t width = (size_t)t->width, height = (size_t)t->height;
+    if (place == TRK_ON_DEVICE || t->model->network->memory->on_host) {
+        TRK_RUN(&net->exec, mask_bytes, mask, stride, logits);
+        return;
+    }
+    uint8_t *bytes = trk_arena_allocate(&t->seat->scratch, width * height);
+    if (!bytes) {
+        trk_exec_fail(&net->exec, TRK_FAIL(TRK_E_MEMORY, "no memory for a mask of %d x %d", t->width, t->height));
+        return;
+    }
+    TRK_RUN(&net->exec, mask_bytes, bytes, t->width, logits);
+    TRK_RUN(&net->exec, download, mask, stride, bytes, width, height);
+}
+
 trk_status trk_tracker_mask(trk_tracker *t, int id, uint8_t *mask, ptrdiff_t stride)
+{
+    return trk_tracker_mask_to(t, id, TRK_ON_HOST, mask, stride);
+}
+
+trk_status trk_tracker_mask_to(trk_tracker *t, int id, trk_place place, uint8_t *mask, ptrdiff_t stride)
 {
     trk_object *o;
     trk_status rc = current_object(t, id, &o);
     if (rc < 0)
         return rc;
+    if (place != TRK_ON_HOST && (place != TRK_ON_DEVICE || t->model->network->memory->on_host))
+        return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_mask_to: place %d: a model on the CPU writes masks to the host",
+                        (int)place);
     if (!mask || stride < t->width)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_mask: expected a mask with a stride of at least %d, got %td",
                         t->width, stride);
     if ((rc = trk_pool_enter(t, TRK_ANYWHERE)) < 0)
         return rc;
-    trk_mat full = frame_logits(t, o);
-    rc = trk_network_status(&t->seat->net);
-    for (int y = 0; rc >= 0 && !t->pool->planning && y < t->height; y++) {
-        const float *row = (const float *)full.data + (size_t)y * (size_t)t->width;
-        for (int x = 0; x < t->width; x++)
-            mask[y * stride + x] = row[x] > 0.0f;
-    }
+    write_mask(t, frame_logits(t, o), place, mask, stride);
+    rc = trk_network_finish(&t->seat->net);
     trk_pool_exit(t);
     return rc;
 }

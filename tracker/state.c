@@ -252,9 +252,14 @@ static trk_status take_prompts(trk_tracker *t, trk_prompt **list, int64_t most, 
 
 #define OBJECT_BYTES 56 /* id, has_result, result_frame, prompted, initial, two numbers of prompts */
 
-static size_t logits_bytes(const trk_tracker *t)
+/* From the model's memory. */
+static void put_floats(const trk_tracker *t, const float *data, size_t bytes, trk_blob *out)
 {
-    return (size_t)trk_mask_side(t) * (size_t)trk_mask_side(t) * sizeof(float);
+    const trk_device_memory *memory = t->model->network->memory;
+    void *room = trk_blob_extend(out, bytes);
+    trk_status rc = room ? memory->read(memory, room, data, bytes) : TRK_OK;
+    if (rc < 0 && out->status >= 0)
+        out->status = rc;
 }
 
 static void put_object(const trk_tracker *t, const trk_object *o, trk_blob *out)
@@ -265,11 +270,11 @@ static void put_object(const trk_tracker *t, const trk_object *o, trk_blob *out)
     trk_blob_put_i64(out, o->prompted != 0);
     trk_blob_put_i64(out, o->initial != 0);
     if (o->has_result) {
-        trk_blob_put_f32(out, o->result.score);
-        trk_blob_put_f32(out, o->result.iou);
-        trk_blob_put_i64(out, o->result.choice);
-        trk_blob_put(out, o->result.logits, logits_bytes(t));
-        trk_blob_put(out, o->result.pointer, trk_state_pointer_bytes(t));
+        trk_blob_put_f32(out, o->told[0]);
+        trk_blob_put_f32(out, o->told[1]);
+        trk_blob_put_i64(out, (int64_t)o->told[2]);
+        put_floats(t, o->result.logits, trk_logits_bytes(t), out);
+        put_floats(t, o->result.pointer, trk_state_pointer_bytes(t), out);
     }
     put_prompts(o->waiting, out);
     put_prompts(o->applied, out);
@@ -279,15 +284,19 @@ static trk_status take_result(trk_tracker *t, trk_object *o, trk_blob_reader *in
 {
     if (!t->started)
         return TRK_FAIL(TRK_E_FORMAT, "state: object %d has a result before the first frame", o->id);
-    o->result.score = trk_blob_take_f32(in);
-    o->result.iou = trk_blob_take_f32(in);
-    o->result.choice = (int)trk_blob_take_within(in, 0, 3, "chosen hypothesis");
-    const void *logits = trk_blob_take(in, logits_bytes(t)), *pointer = trk_blob_take(in, trk_state_pointer_bytes(t));
+    const trk_device_memory *memory = t->model->network->memory;
+    o->told[0] = trk_blob_take_f32(in);
+    o->told[1] = trk_blob_take_f32(in);
+    o->told[2] = (float)trk_blob_take_within(in, 0, 3, "chosen hypothesis");
+    const void *logits = trk_blob_take(in, trk_logits_bytes(t)), *pointer = trk_blob_take(in, trk_state_pointer_bytes(t));
     if (!logits || !pointer)
         return in->status;
-    memcpy(o->result.logits, logits, logits_bytes(t));
-    memcpy(o->result.pointer, pointer, trk_state_pointer_bytes(t));
-    return in->status;
+    trk_status rc = memory->write(memory, o->result.logits, logits, trk_logits_bytes(t));
+    if (rc >= 0)
+        rc = memory->write(memory, o->result.pointer, pointer, trk_state_pointer_bytes(t));
+    if (rc >= 0)
+        rc = memory->write(memory, o->result.info, o->told, sizeof o->told);
+    return rc < 0 ? rc : in->status;
 }
 
 static trk_status take_object(trk_tracker *t, int64_t *last_id, trk_blob_reader *in)
@@ -413,9 +422,6 @@ uint64_t trk_state_fingerprint(const trk_model *model)
     XXH3_64bits_reset(&hash);
     hash_arch(&hash, &m->arch);
     hash_number(&hash, m->image_size);
-    for (size_t i = 0; i < m->n_pinned; i++) {
-        hash_number(&hash, (int64_t)m->pinned[i].bytes);
-        XXH3_64bits_update(&hash, &m->pinned[i].checksum, sizeof m->pinned[i].checksum);
-    }
+    XXH3_64bits_update(&hash, &m->checksum, sizeof m->checksum);
     return XXH3_64bits_digest(&hash);
 }

@@ -156,6 +156,8 @@ static trk_status track_again(trk_tracker *t)
     trk_use_current(t);
     for (size_t i = 0; rc >= 0 && i < t->n_objects; i++)
         rc = trk_object_step(t, t->objects[i], NULL);
+    if (rc >= 0)
+        rc = trk_objects_collect(t);
     trk_finish_current(t);
     if (rc < 0)
         t->broken = rc;
@@ -219,7 +221,7 @@ trk_status trk_tracker_keep_object(trk_tracker *t, int id)
 /* to: fresh, in a tracker of the same model and pool */
 static trk_status copy_object(trk_tracker *to_tracker, trk_object *to, const trk_object *from)
 {
-    const size_t side = (size_t)trk_mask_side(to_tracker), d = (size_t)to_tracker->model->network->arch.d_model;
+    const trk_device_memory *memory = to_tracker->model->network->memory;
     trk_status rc = TRK_OK;
     trk_sequence memories = {0};
     TRK_CHECK(trk_sequence_fork(&memories, &from->memories));
@@ -227,10 +229,9 @@ static trk_status copy_object(trk_tracker *to_tracker, trk_object *to, const trk
     to->memories = memories;
     TRK_CHECK(trk_prompt_copy_list(to_tracker, &to->waiting, from->waiting));
     TRK_CHECK(trk_prompt_copy_list(to_tracker, &to->applied, from->applied));
-    float *logits = to->result.logits, *pointer = to->result.pointer;
-    to->result = from->result;
-    to->result.logits = memcpy(logits, from->result.logits, side * side * sizeof *logits);
-    to->result.pointer = memcpy(pointer, from->result.pointer, d * sizeof *pointer);
+    TRK_CHECK(memory->copy(memory, to->result.logits, from->result.logits, trk_result_bytes(to_tracker->model->network)));
+    memcpy(to->told, from->told, sizeof to->told);
+    to->host_logits_current = 0;
     to->result_frame = from->result_frame;
     to->has_result = from->has_result;
     to->prompted = from->prompted;

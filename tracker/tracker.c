@@ -50,7 +50,7 @@ trk_status trk_tracker_open(trk_tracker **out, const trk_model *model, const trk
     if (params->pool && params->pool->model != model)
         return TRK_FAIL(TRK_E_ARGUMENT, "the tracker's pool was made for another model");
     if (!params->pool)
-        TRK_CHECK(trk_pool_open(&own, model, &alone, &trk_cpu_memory));
+        TRK_CHECK(trk_pool_open(&own, model, &alone, model->network->memory));
     t = trk_heap_zeroed(TRK_MEM_BANK, "tracker", 1, sizeof *t);
     if (!t)
         TRK_CHECK(TRK_FAIL(TRK_E_MEMORY, "no memory for a tracker"));
@@ -172,6 +172,8 @@ static trk_status check_push(const trk_tracker *t, const trk_frame *frame)
     trk_status rc = trk_frame_check(frame);
     if (rc < 0)
         return rc;
+    if (frame->place == TRK_ON_DEVICE && t->model->network->memory->on_host)
+        return TRK_FAIL(TRK_E_ARGUMENT, "frame %lld lies on a GPU; the model is on the CPU", (long long)frame->index);
     int64_t expected = t->index + trk_direction(t);
     if (t->started && frame->index != expected)
         return TRK_FAIL(TRK_E_ARGUMENT, "frame index %lld: expected %lld after frame %lld", (long long)frame->index,
@@ -239,8 +241,10 @@ static trk_status push(trk_tracker *t, const trk_frame *frame)
         TRK_CHECK(trk_object_recode(t, object));
         TRK_CHECK(trk_object_step(t, object, trk_prompt_take(&object->waiting, t->index)));
     }
+    TRK_CHECK(trk_objects_collect(t));
     drop_missed_prompts(t);
 done:
+    trk_exec_finish(&t->seat->net.exec); /* also after a failure: nothing may be at work on what goes now */
     trk_finish_current(t);
     trk_sweeper_after_frame(&t->sweeper);
     if (rc < 0)

@@ -9,6 +9,7 @@
  *   4 per object: drop what can not be read any more; track it (memory attention, head); if a prompt waits, run it on
  *     top                                                                                     (objects.c)
  *   5 per object: encode its memory into the bank, fill holes of its logits
+ *     wait: a GPU has only been told what to do so far; scores come to the host
  *   6 sweep by the policy, unless the frame is kept; leave the pool
  *
  * Upstream: sam2_video_predictor.py. Step 4 is its propagate step followed, where a prompt waits, by
@@ -49,7 +50,10 @@ typedef struct trk_object {
     int prompted;             /* the result comes from a prompt */
     int initial;              /* ... without memory: the object's first frame */
     int n_evicted;            /* conditioning entries, while evicted */
-    trk_head_output result;   /* logits [4g, 4g] and pointer [d], owned, class BANK */
+    trk_head_output result;   /* in one block of the model's memory that starts at logits; owned, class BANK */
+    float told[3];            /* result.info on the host: object score, iou, hypothesis; after trk_objects_collect */
+    float *host_logits;       /* copy of result.logits for the caller, where the host can not read them; or NULL; owned */
+    int host_logits_current;
 } trk_object;
 
 /* What the sweeper keeps with a frame's features. */
@@ -174,6 +178,8 @@ static inline int trk_direction(const trk_tracker *t)
 
 /* --- objects.c: one object on the current frame --- */
 int trk_mask_side(const trk_tracker *t); /* of the low-resolution logits */
+size_t trk_logits_bytes(const trk_tracker *t);
+size_t trk_result_bytes(const trk_network_model *m); /* of an object's block of results */
 trk_object *trk_object_find(const trk_tracker *t, int id);
 trk_status trk_object_get(trk_tracker *t, int id, trk_object **out); /* finds or adds */
 void trk_object_remove(trk_tracker *t, trk_object *object);
@@ -183,11 +189,13 @@ trk_status trk_object_recode(trk_tracker *t, trk_object *object);
 trk_status trk_object_step(trk_tracker *t, trk_object *object, trk_prompt *prompt);
 /* Steps 4 and 5 again for a prompt on the current, kept frame; the prompt is taken over. */
 trk_status trk_object_refine(trk_tracker *t, trk_object *object, trk_prompt *prompt);
+/* Waits for all that was computed and brings scores of the current frame to the host and to their memories. */
+trk_status trk_objects_collect(trk_tracker *t);
 
 /* --- pixels.c --- */
-/* Frame as RGB: the caller's plane for RGB24, else converted into the frame arena. */
 trk_status trk_frame_check(const trk_frame *frame);
 trk_status trk_check_index(int64_t index); /* refuses frame numbers so large that differences could overflow */
+/* Frame as RGB in the model's memory: the caller's plane for RGB24 that lies there, else made in the frame arena. */
 trk_status trk_frame_rgb(trk_tracker *t, const trk_frame *frame, const uint8_t **rgb, ptrdiff_t *stride);
 
 /* --- tracker.c --- */

@@ -1,6 +1,6 @@
 # The attention kernels: one source per instruction set, chosen at run time. Included by kernels/CMakeLists.txt;
 # leaves TRK_ATTENTION_SOURCES, relative to kernels/.
-set(TRK_ATTENTION_SOURCES cpu/attention_cpu.c cpu/attention_window.c cpu/attention_portable.c cpu/workspace.c)
+set(TRK_ATTENTION_SOURCES cpu/attention_cpu.c cpu/attention_window.c cpu/attention_portable.c)
 set(trk_attention_flags -O3 -ffp-contract=fast)
 set_source_files_properties(cpu/attention_portable.c PROPERTIES COMPILE_OPTIONS "${trk_attention_flags}")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")

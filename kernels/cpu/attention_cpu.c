@@ -80,7 +80,7 @@ void attention_run_tasks(trk_exec *x, const attention_kernels *kernels, const at
 {
     const int serial = tasks->operations < SERIAL_OPERATIONS || tasks->n_tasks < 2 || x->n_threads < 2;
     task_run run = {.tasks = tasks, .kernels = kernels};
-    run.scratch = cpu_workspace_get(x, CPU_WORKSPACE_ATTENTION,
+    run.scratch = workspace_get(x, WORKSPACE_ATTENTION,
                                     tasks->scratch_bytes * (size_t)(serial ? 1 : x->n_threads));
     if (run.scratch)
         cpu_run(x, serial ? 1 : tasks->n_tasks, take_tasks, &run);

@@ -154,7 +154,7 @@ static void linear(const void *args, int64_t begin, int64_t end, int worker)
 /* patch [kernel, kernel, n_in]: the window of output pixel (y, x), zeros beyond the border */
 static void unroll_window(float *patch, const cpu_convolution_args *a, int64_t y, int x)
 {
-    const cpu_layer_shape *l = &a->shape;
+    const trk_layer_shape *l = &a->shape;
     const size_t bytes = (size_t)l->n_in * sizeof *patch;
     for (int ky = 0; ky < l->kernel; ky++) {
         for (int kx = 0; kx < l->kernel; kx++, patch += l->n_in) {
@@ -169,7 +169,7 @@ static void unroll_window(float *patch, const cpu_convolution_args *a, int64_t y
 
 static void depthwise_pixel(float *sums, const cpu_convolution_args *a, int64_t y, int x)
 {
-    const cpu_layer_shape *l = &a->shape;
+    const trk_layer_shape *l = &a->shape;
     memset(sums, 0, (size_t)l->n_out * sizeof *sums);
     for (int ky = 0; ky < l->kernel; ky++) {
         for (int kx = 0; kx < l->kernel; kx++) {
@@ -188,7 +188,7 @@ static void depthwise_pixel(float *sums, const cpu_convolution_args *a, int64_t 
 static void convolution(const void *args, int64_t begin, int64_t end, int worker)
 {
     const cpu_convolution_args *a = args;
-    const cpu_layer_shape *l = &a->shape;
+    const trk_layer_shape *l = &a->shape;
     const int n_in = l->kernel * l->kernel * l->n_in, depthwise = l->groups > 1;
     const trk_epilogue epilogue = {.act = a->act};
     float *patches = a->patches + worker * a->patch_stride;

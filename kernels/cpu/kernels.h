@@ -114,7 +114,7 @@ typedef struct cpu_linear_args {
 
 typedef struct cpu_convolution_args {
     trk_mat out, in;       /* in f32 */
-    cpu_layer_shape shape;
+    trk_layer_shape shape;
     const float *panels;   /* as cpu_linear_args with n_in = kernel^2 * n_in; depthwise: [kernel^2, channels] */
     const float *bias;     /* [n_out] or NULL */
     int in_h, in_w, out_w;

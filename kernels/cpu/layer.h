@@ -4,17 +4,7 @@
 #ifndef TRK_KERNELS_CPU_LAYER_H
 #define TRK_KERNELS_CPU_LAYER_H
 
-#include "backend.h"
-
-/* A fully connected layer has kernel 1, stride 1, padding 0; so has a 1x1 convolution, which is the same product. */
-typedef struct cpu_layer_shape {
-    int n_in, n_out, kernel, stride, padding, groups;
-} cpu_layer_shape;
-
-static inline int cpu_layer_is_linear(const cpu_layer_shape *s)
-{
-    return s->kernel == 1 && s->stride == 1 && s->padding == 0 && s->groups == 1;
-}
+#include "backend_private.h"
 
 typedef struct cpu_layer_call {
     trk_mat out; /* f32, or bf16 on a bf16 backend; dense rows */
@@ -34,7 +24,7 @@ const char *cpu_library_name(void); /* "oneDNN 2.6.3", "" for none; static stora
 
 /* weight [n_out, n_in / groups, kernel, kernel] and bias [n_out] (or NULL) are borrowed until release. */
 trk_status cpu_layer_create(struct cpu_layer **out, trk_backend *backend, trk_allocator *allocator,
-                            const cpu_layer_shape *shape, const float *weight, const float *bias);
+                            const trk_layer_shape *shape, const float *weight, const float *bias);
 void cpu_layer_release(struct cpu_layer **layer, trk_allocator *allocator); /* NULL-safe, clears the handle */
 
 /* Any number of execs may run a layer at the same time. */

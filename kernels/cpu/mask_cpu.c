@@ -66,7 +66,7 @@ void fill_holes_cpu(trk_exec *x, trk_mat mask, int max_area)
     hole_search s = {.pitch = mask.cols + 2, .max_area = max_area < n ? max_area : (int)n};
     const size_t found_bytes = ((size_t)s.max_area + 1) * sizeof *s.found;
     const size_t state_bytes = ((size_t)mask.rows + 2) * (size_t)s.pitch;
-    char *memory = cpu_workspace_get(x, CPU_WORKSPACE_OTHER, found_bytes + state_bytes);
+    char *memory = workspace_get(x, WORKSPACE_OTHER, found_bytes + state_bytes);
     if (!memory || x->planning)
         return;
     s.found = (int *)(void *)memory;

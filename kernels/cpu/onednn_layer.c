@@ -35,7 +35,7 @@ typedef struct packed_weights {
 } packed_weights;
 
 struct cpu_layer {
-    cpu_layer_shape shape;
+    trk_layer_shape shape;
     const float *weight, *bias;        /* borrowed */
     trk_dtype dtype;                   /* of the packed weights and the inputs */
     trk_allocator *allocator;          /* borrowed */
@@ -82,7 +82,7 @@ static void leave_single_thread(int before)
 
 static onednn_key base_key(const struct cpu_layer *layer)
 {
-    const cpu_layer_shape *s = &layer->shape;
+    const trk_layer_shape *s = &layer->shape;
     return (onednn_key){.n_in = s->n_in,
                         .n_out = s->n_out,
                         .kernel = s->kernel,
@@ -98,13 +98,13 @@ static onednn_key base_key(const struct cpu_layer *layer)
 }
 
 /* The weights as the checkpoint stores them. */
-static dnnl_status_t plain_weights(const cpu_layer_shape *s, onednn_desc *out)
+static dnnl_status_t plain_weights(const trk_layer_shape *s, onednn_desc *out)
 {
     const dnnl_dim_t k = s->kernel, area = k * k;
     const dnnl_dim_t linear[] = {s->n_in, s->n_out}, linear_strides[] = {1, s->n_in};
     const dnnl_dim_t dense[] = {s->n_out, s->n_in, k, k}, dense_strides[] = {s->n_in * area, area, k, 1};
     const dnnl_dim_t depthwise[] = {s->n_out, 1, 1, k, k}, depthwise_strides[] = {area, area, area, k, 1};
-    if (cpu_layer_is_linear(s))
+    if (trk_layer_is_linear(s))
         return onednn_desc_init(out, 2, linear, dnnl_f32, linear_strides);
     return s->groups > 1 ? onednn_desc_init(out, 5, depthwise, dnnl_f32, depthwise_strides)
                          : onednn_desc_init(out, 4, dense, dnnl_f32, dense_strides);
@@ -178,7 +178,7 @@ static packed_weights *find_or_pack(trk_exec *x, struct cpu_layer *layer, const 
 }
 
 trk_status cpu_layer_create(struct cpu_layer **out, trk_backend *backend, trk_allocator *allocator,
-                            const cpu_layer_shape *shape, const float *weight, const float *bias)
+                            const trk_layer_shape *shape, const float *weight, const float *bias)
 {
     *out = NULL;
     struct cpu_layer *layer = allocator->allocate(allocator, TRK_MEM_PINNED, "layer", sizeof *layer);
@@ -195,8 +195,8 @@ trk_status cpu_layer_create(struct cpu_layer **out, trk_backend *backend, trk_al
     atomic_init(&layer->weights, NULL);
     const int threads_before = enter_single_thread();
     onednn_key key = base_key(layer);
-    key.in_h = cpu_layer_is_linear(shape) ? USUAL_ROWS : USUAL_SIDE;
-    key.in_w = cpu_layer_is_linear(shape) ? 1 : USUAL_SIDE;
+    key.in_h = trk_layer_is_linear(shape) ? USUAL_ROWS : USUAL_SIDE;
+    key.in_w = trk_layer_is_linear(shape) ? 1 : USUAL_SIDE;
     const onednn_layout *layout;
     trk_status rc = TRK_OK;
     TRK_CHECK(onednn_cache_layout(layer->cache, &key, &layout));
@@ -278,7 +278,7 @@ static char *row_of(trk_mat m, int64_t row)
 
 static strip strip_at(const strip_run *run, int index)
 {
-    const cpu_layer_shape *s = &run->layer->shape;
+    const trk_layer_shape *s = &run->layer->shape;
     const cpu_layer_call *call = run->call;
     const int64_t begin = (int64_t)index * run->strip_units;
     const int64_t end = begin + run->strip_units < run->n_units ? begin + run->strip_units : run->n_units;
@@ -372,10 +372,10 @@ static int strip_units(const strip_run *run, int several)
 
 void cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *call)
 {
-    const cpu_layer_shape *s = &layer->shape;
+    const trk_layer_shape *s = &layer->shape;
     const int64_t products = (int64_t)call->out.rows * s->n_out * s->n_in / s->groups * s->kernel * s->kernel;
     const int n_threads = products < SERIAL_PRODUCTS ? 1 : x->n_threads;
-    strip_run run = {.x = x, .layer = layer, .call = call, .is_linear = cpu_layer_is_linear(s)};
+    strip_run run = {.x = x, .layer = layer, .call = call, .is_linear = trk_layer_is_linear(s)};
     run.n_units = run.is_linear ? call->out.rows : (call->in_h + 2 * s->padding - s->kernel) / s->stride + 1;
     run.strip_units = strip_units(&run, products >= SERIAL_PRODUCTS);
     run.n_strips = (run.n_units + run.strip_units - 1) / run.strip_units;
@@ -386,7 +386,7 @@ void cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *c
         ready = ready_strip(&run, i);
     leave_single_thread(threads_before);
     if (ready && run.scratch_bytes) {
-        run.scratch = cpu_workspace_get(x, CPU_WORKSPACE_LIBRARY, run.scratch_bytes * (size_t)n_threads);
+        run.scratch = workspace_get(x, WORKSPACE_LIBRARY, run.scratch_bytes * (size_t)n_threads);
         ready = run.scratch != NULL;
     }
     if (!ready)

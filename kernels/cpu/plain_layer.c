@@ -10,7 +10,7 @@
 #include "workspace.h"
 
 struct cpu_layer {
-    cpu_layer_shape shape;
+    trk_layer_shape shape;
     const float *bias; /* borrowed */
     float *panels;     /* owned, [ceil(n_out / PANEL), kernel^2 * n_in, PANEL]; depthwise: [kernel^2, n_out] */
     size_t bytes;
@@ -41,7 +41,7 @@ const char *cpu_library_name(void)
 /* Input k of the unrolled window [kernel^2, n_in] reads weight [o][k % n_in][k / n_in]. */
 static void pack_panels(struct cpu_layer *layer, const float *weight)
 {
-    const cpu_layer_shape *s = &layer->shape;
+    const trk_layer_shape *s = &layer->shape;
     const int area = s->kernel * s->kernel;
     memset(layer->panels, 0, layer->bytes);
     for (int o = 0; o < s->n_out; o++) {
@@ -59,7 +59,7 @@ static void pack_panels(struct cpu_layer *layer, const float *weight)
 }
 
 trk_status cpu_layer_create(struct cpu_layer **out, trk_backend *backend, trk_allocator *allocator,
-                            const cpu_layer_shape *shape, const float *weight, const float *bias)
+                            const trk_layer_shape *shape, const float *weight, const float *bias)
 {
     (void)backend;
     *out = NULL;
@@ -91,7 +91,7 @@ void cpu_layer_release(struct cpu_layer **layer, trk_allocator *allocator)
 
 static void run_convolution(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *call)
 {
-    const cpu_layer_shape *s = &layer->shape;
+    const trk_layer_shape *s = &layer->shape;
     const int out_h = (call->in_h + 2 * s->padding - s->kernel) / s->stride + 1;
     const int out_w = (call->in_w + 2 * s->padding - s->kernel) / s->stride + 1;
     const int64_t window = (int64_t)s->kernel * s->kernel * (s->groups > 1 ? 1 : s->n_in);
@@ -106,14 +106,14 @@ static void run_convolution(trk_exec *x, struct cpu_layer *layer, const cpu_laye
                                  .act = call->epilogue.act,
                                  .patch_stride = s->groups > 1 ? s->n_out : window * CPU_LINEAR_ROWS};
     args.patches =
-        cpu_workspace_get(x, CPU_WORKSPACE_LIBRARY, (size_t)args.patch_stride * (size_t)x->n_threads * sizeof(float));
+        workspace_get(x, WORKSPACE_LIBRARY, (size_t)args.patch_stride * (size_t)x->n_threads * sizeof(float));
     if (args.patches)
         cpu_for(x, x->backend->kernels->convolution, &args, out_h, out_w * window * s->n_out / 8);
 }
 
 void cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *call)
 {
-    if (!cpu_layer_is_linear(&layer->shape)) {
+    if (!trk_layer_is_linear(&layer->shape)) {
         run_convolution(x, layer, call);
         return;
     }

@@ -14,7 +14,7 @@
 static trk_mat workspace_mat(trk_exec *x, int slot, trk_dtype dtype, int rows, int cols)
 {
     trk_mat m = {.dtype = dtype, .rows = rows, .cols = cols, .stride = cols};
-    m.data = cpu_workspace_get(x, slot, (size_t)rows * (size_t)cols * trk_dtype_bytes(dtype));
+    m.data = workspace_get(x, slot, (size_t)rows * (size_t)cols * trk_dtype_bytes(dtype));
     return m;
 }
 
@@ -32,7 +32,7 @@ static void run_layer(trk_exec *x, struct cpu_layer *layer, cpu_layer_call call)
     if (!in.rows || !out.rows)
         return;
     if (!is_ready(in, x->activation)) {
-        call.in = workspace_mat(x, CPU_WORKSPACE_INPUT, x->activation, in.rows, in.cols);
+        call.in = workspace_mat(x, WORKSPACE_INPUT, x->activation, in.rows, in.cols);
         if (!call.in.data)
             return;
         convert_cpu(x, call.in, in);
@@ -40,7 +40,7 @@ static void run_layer(trk_exec *x, struct cpu_layer *layer, cpu_layer_call call)
     const trk_dtype out_dtype = x->activation == TRK_BF16 ? out.dtype : TRK_F32; /* bf16 products write either */
     const int staged = !is_ready(out, out_dtype);
     if (staged) {
-        call.out = workspace_mat(x, CPU_WORKSPACE_OUTPUT, out_dtype, out.rows, out.cols);
+        call.out = workspace_mat(x, WORKSPACE_OUTPUT, out_dtype, out.rows, out.cols);
         if (!call.out.data)
             return;
         call.epilogue.accumulate = 0;
@@ -76,7 +76,7 @@ void conv2d_cpu(trk_exec *x, trk_mat out, trk_mat in, int in_h, int in_w, const 
 /* a [n, k] as f32 rows padded with zeros to whole vectors, rounded as the backend's products are */
 static float *pad_factors(trk_exec *x, trk_mat a, int64_t stride)
 {
-    float *padded = cpu_workspace_get(x, CPU_WORKSPACE_INPUT, (size_t)a.rows * (size_t)stride * sizeof *padded);
+    float *padded = workspace_get(x, WORKSPACE_INPUT, (size_t)a.rows * (size_t)stride * sizeof *padded);
     if (!padded || x->planning)
         return padded;
     for (int r = 0; r < a.rows; r++) {

@@ -20,7 +20,7 @@ void resize_bilinear_cpu(trk_exec *x, trk_mat out, trk_mat in, int antialias)
     const size_t bytes_y = trk_resample_bytes(kind, in.rows, out.rows);
     TRK_EXPECT(x, "resize_bilinear", bytes_x && bytes_y && in.dtype == TRK_F32 && out.dtype == TRK_F32);
     const size_t row_bytes = aligned(((size_t)in.cols + 1) * sizeof(float));
-    char *memory = cpu_workspace_get(x, CPU_WORKSPACE_OTHER,
+    char *memory = workspace_get(x, WORKSPACE_OTHER,
                                      aligned(bytes_x) + aligned(bytes_y) + row_bytes * (size_t)x->n_threads);
     if (!memory || x->planning)
         return;
@@ -48,9 +48,9 @@ void frame_to_input_cpu(trk_exec *x, trk_mat out, const uint8_t *rgb, int width,
     const size_t table_bytes = aligned(bytes_x) + aligned(bytes_y), row_bytes = aligned(row * sizeof(float));
     cpu_frame_args args = {.out = out, .rgb = rgb, .stride = stride, .width = width, .height = height, .size = size};
     args.strip_bytes = ((size_t)width + (size_t)size) * 3 * CPU_FRAME_STRIP;
-    char *tables = cpu_workspace_get(x, CPU_WORKSPACE_OTHER, table_bytes + 2 * row_bytes);
-    args.strips = cpu_workspace_get(x, CPU_WORKSPACE_INPUT, args.strip_bytes * (size_t)x->n_threads);
-    args.rows = cpu_workspace_get(x, CPU_WORKSPACE_OUTPUT, (size_t)height * row);
+    char *tables = workspace_get(x, WORKSPACE_OTHER, table_bytes + 2 * row_bytes);
+    args.strips = workspace_get(x, WORKSPACE_INPUT, args.strip_bytes * (size_t)x->n_threads);
+    args.rows = workspace_get(x, WORKSPACE_OUTPUT, (size_t)height * row);
     if (!tables || !args.strips || !args.rows || x->planning)
         return;
     float *means = (float *)(void *)(tables + table_bytes), *stds = (float *)(void *)(tables + table_bytes + row_bytes);

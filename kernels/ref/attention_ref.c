@@ -6,6 +6,7 @@
 #include "element.h"
 #include "expect.h"
 #include "ref.h"
+#include "tokens.h"
 
 /* One query against n keys, both already rounded: result[dv] = softmax(scale q k^T) v.
  * k [n, dk], v [n, dv]; p [n] is scratch. A NaN anywhere in the scores reaches the whole row. */
@@ -180,4 +181,21 @@ void rope_ref(trk_exec *x, trk_mat qk, const float *table, int n_positions)
             element_put(qk, row, 2 * i + 1, a * s + b * c);
         }
     }
+}
+
+/* ---- tokens: by definition what the other operators make of them ---- */
+
+void gather_tokens_ref(trk_exec *x, const trk_tokens *tokens)
+{
+    trk_gather_tokens(x, tokens);
+}
+
+void token_keys_ref(trk_exec *x, trk_mat keys, const trk_tokens *tokens, const trk_linear *layer, const float *table)
+{
+    trk_token_keys(x, keys, tokens, layer, table);
+}
+
+void attend_tokens_ref(trk_exec *x, trk_mat out, trk_mat q, trk_mat keys, const trk_tokens *tokens, float scale)
+{
+    trk_attend_tokens(x, out, q, keys, tokens, scale);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Frame preprocessing: Pillow's 8-bit antialiased bicubic resize, bit exact, then scaling and normalisation in f32.
+ * Frames of any pixel format as RGB bytes (8 bit, chroma from the nearest sample, full-precision matrix), and
+ * preprocessing: Pillow's 8-bit antialiased bicubic resize, bit exact, then scaling and normalisation in f32.
  *   pass(sample) = clip8((2^21 + sum_k sample[first + k] fixed[k]) >> 22), along rows first, rounded to bytes, then
  *   along columns; out = (f32(v / 255) - mean) / std. A pass at equal size is the identity (its centre weight is 2^22,
  *   the others 0), so nothing has to be skipped. */
@@ -57,4 +58,45 @@ done:
     x->allocator->release(x->allocator, TRK_MEM_SCRATCH, memory_x, bytes_x);
     x->allocator->release(x->allocator, TRK_MEM_SCRATCH, memory_y, bytes_y);
     x->allocator->release(x->allocator, TRK_MEM_SCRATCH, rows, bytes_rows);
+}
+
+static uint8_t to_byte(float v)
+{
+    return v <= 0.0f ? 0 : v >= 255.0f ? 255 : (uint8_t)(v + 0.5f);
+}
+
+static void yuv_row(const trk_image *m, int y, uint8_t *out)
+{
+    const int interleaved = m->format == TRK_IMAGE_NV12, halved_rows = m->format == TRK_IMAGE_I420 || interleaved;
+    const int halved_columns = m->format != TRK_IMAGE_I444, chroma_row = halved_rows ? y / 2 : y;
+    const uint8_t *luma = m->planes[0] + y * m->strides[0];
+    const uint8_t *u_row = m->planes[1] + chroma_row * m->strides[1];
+    const uint8_t *v_row = interleaved ? u_row + 1 : m->planes[2] + chroma_row * m->strides[2];
+    for (int x = 0; x < m->width; x++, out += 3) {
+        const int c = (halved_columns ? x / 2 : x) * (interleaved ? 2 : 1);
+        const float l = ((float)luma[x] - m->y_offset) * m->y_scale;
+        const float u = (float)u_row[c] - 128.0f, v = (float)v_row[c] - 128.0f;
+        out[0] = to_byte(l + m->r_v * v);
+        out[1] = to_byte(l - m->g_u * u - m->g_v * v);
+        out[2] = to_byte(l + m->b_u * u);
+    }
+}
+
+static void gray_row(const trk_image *m, int y, uint8_t *out)
+{
+    const uint8_t *luma = m->planes[0] + y * m->strides[0];
+    for (int x = 0; x < m->width; x++)
+        out[3 * x] = out[3 * x + 1] = out[3 * x + 2] = luma[x];
+}
+
+void frame_to_rgb_ref(trk_exec *x, uint8_t *rgb, const trk_image *image)
+{
+    TRK_EXPECT(x, "frame_to_rgb", image->width > 0 && image->height > 0 && image->planes[0]);
+    for (int y = 0; y < image->height; y++) {
+        uint8_t *row = rgb + (size_t)y * (size_t)image->width * 3;
+        if (image->format == TRK_IMAGE_GRAY)
+            gray_row(image, y, row);
+        else
+            yuv_row(image, y, row);
+    }
 }

@@ -92,3 +92,44 @@ void select_mask_ref(trk_exec *x, trk_mat mask, trk_mat token, float *info, cons
     info[1] = choice->ious[index];
     info[2] = (float)index;
 }
+
+/* ---- whole maps of f32 logits; also what the CPU backend runs, so rows are read as they lie ---- */
+
+static const float *row_of(trk_mat m, int r)
+{
+    return (const float *)m.data + r * m.stride;
+}
+
+void score_mask_ref(trk_exec *x, float *score, trk_mat in, float present, float absent)
+{
+    TRK_EXPECT(x, "score_mask", in.dtype == TRK_F32);
+    int found = 0;
+    for (int r = 0; r < in.rows; r++)
+        for (int c = 0; c < in.cols; c++)
+            found |= row_of(in, r)[c] > 0.0f;
+    score[0] = found ? present : absent;
+}
+
+#define LOSER -10.0f /* most a logit is where another object has the pixel */
+
+void suppress_ref(trk_exec *x, trk_mat io, trk_mat original, trk_mat rival, int rival_first)
+{
+    TRK_EXPECT(x, "suppress", io.dtype == TRK_F32 && original.dtype == TRK_F32 && rival.dtype == TRK_F32);
+    TRK_EXPECT(x, "suppress", io.rows == original.rows && io.cols == original.cols);
+    TRK_EXPECT(x, "suppress", io.rows == rival.rows && io.cols == rival.cols);
+    for (int r = 0; r < io.rows; r++) {
+        const float *a = row_of(original, r), *b = row_of(rival, r);
+        float *out = (float *)io.data + r * io.stride;
+        for (int c = 0; c < io.cols; c++)
+            if (b[c] > a[c] || (b[c] == a[c] && rival_first))
+                out[c] = fminf(a[c], LOSER);
+    }
+}
+
+void mask_bytes_ref(trk_exec *x, uint8_t *out, ptrdiff_t stride, trk_mat in)
+{
+    TRK_EXPECT(x, "mask_bytes", in.dtype == TRK_F32);
+    for (int r = 0; r < in.rows; r++)
+        for (int c = 0; c < in.cols; c++)
+            out[r * stride + c] = row_of(in, r)[c] > 0.0f;
+}

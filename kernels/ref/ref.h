@@ -6,10 +6,18 @@
 
 #include "ops.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define TRK_REF_PROTOTYPE(name, args) void name##_ref args;
 TRK_OP_LIST(TRK_REF_PROTOTYPE)
 #undef TRK_REF_PROTOTYPE
 
 extern const trk_ops trk_ref_ops; /* every slot filled */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

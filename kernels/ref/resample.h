@@ -8,6 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum trk_resample_kind {
     TRK_RESAMPLE_BILINEAR,           /* torch, align_corners false: two taps */
     TRK_RESAMPLE_BILINEAR_ANTIALIAS, /* torch, antialias: triangle widened by the shrink factor */
@@ -28,5 +32,9 @@ size_t trk_resample_bytes(trk_resample_kind kind, int n_in, int n_out);
 
 /* Fills `memory` (aligned to 8) and points *table into it. Weights beyond count are zero. */
 void trk_resample_build(trk_resample *table, void *memory, trk_resample_kind kind, int n_in, int n_out);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

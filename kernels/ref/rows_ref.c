@@ -4,6 +4,8 @@
 #include "expect.h"
 #include "ref.h"
 
+#include <string.h>
+
 /* mean = sum v / n, var = sum (v - mean)^2 / n, out = act((v - mean) / sqrt(var + eps) * gamma + beta) */
 void layernorm_ref(trk_exec *x, trk_mat out, trk_mat in, const float *gamma, const float *beta, float eps, trk_act act)
 {
@@ -58,4 +60,39 @@ void if_absent_ref(trk_exec *x, trk_mat io, const float *row, const float *score
     for (int r = 0; r < io.rows; r++)
         for (int c = 0; c < io.cols; c++)
             element_put(io, r, c, replace ? row[c] : element_get(io, r, c) + row[c]);
+}
+
+static int same_f32(trk_mat a, trk_mat b)
+{
+    return a.dtype == TRK_F32 && b.dtype == TRK_F32 && a.rows == b.rows && a.cols == b.cols;
+}
+
+void clamp_ref(trk_exec *x, trk_mat out, trk_mat in, float low, float high)
+{
+    TRK_EXPECT(x, "clamp", same_f32(out, in));
+    for (int r = 0; r < in.rows; r++)
+        for (int c = 0; c < in.cols; c++)
+            element_put(out, r, c, fminf(fmaxf((float)element_get(in, r, c), low), high));
+}
+
+void threshold_ref(trk_exec *x, trk_mat out, trk_mat in, float level)
+{
+    TRK_EXPECT(x, "threshold", same_f32(out, in));
+    for (int r = 0; r < in.rows; r++)
+        for (int c = 0; c < in.cols; c++)
+            element_put(out, r, c, element_get(in, r, c) >= (double)level ? 1.0 : 0.0);
+}
+
+/* ---- to and from the host: here both sides are ---- */
+
+void upload_ref(trk_exec *x, void *to, const void *from, size_t row_bytes, size_t rows, ptrdiff_t stride)
+{
+    for (size_t r = 0; r < rows && row_bytes; r++)
+        memcpy((char *)to + r * row_bytes, (const char *)from + (ptrdiff_t)r * stride, row_bytes);
+}
+
+void download_ref(trk_exec *x, void *to, ptrdiff_t stride, const void *from, size_t row_bytes, size_t rows)
+{
+    for (size_t r = 0; r < rows && row_bytes; r++)
+        memcpy((char *)to + (ptrdiff_t)r * stride, (const char *)from + r * row_bytes, row_bytes);
 }

@@ -112,8 +112,10 @@ int main(int argc, char **argv)
 {
     trk_allocator allocator = {allocate, release};
     trk_backend *backend = NULL;
+    const trk_backend_params params = {
+        .kind = TRK_BACKEND_CPU, .activation = TRK_F32, .n_threads = argc > 1 ? atoi(argv[1]) : 1};
     trk_exec x;
-    if (trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_F32, argc > 1 ? atoi(argv[1]) : 1, &allocator) < 0 ||
+    if (trk_backend_create(&backend, &params, &allocator) < 0 ||
         trk_exec_init(&x, backend, &allocator) < 0) {
         fprintf(stderr, "attention_bench: %s\n", trk_error_text());
         return 1;

@@ -482,10 +482,11 @@ int main(int argc, char **argv)
     }
     const uint32_t seed = state;
     trk_allocator allocator = {allocate, release};
-    struct cpu_workspace *workspace = NULL;
+    struct workspace *workspace = NULL;
     trk_backend *backend = NULL; /* for its team of two */
-    if (cpu_workspace_create(&workspace, &allocator) < 0 ||
-        trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_F32, 2, &allocator) < 0)
+    const trk_backend_params params = {.kind = TRK_BACKEND_CPU, .activation = TRK_F32, .n_threads = 2};
+    if (workspace_create(&workspace, &allocator) < 0 ||
+        trk_backend_create(&backend, &params, &allocator) < 0)
         return 2;
     for (int isa = 0; isa < ATTENTION_ISAS; isa++) {
         const attention_kernels *kernels = attention_kernels_of((attention_isa)isa);
@@ -514,7 +515,7 @@ int main(int argc, char **argv)
             printf(" %s", under_test[i]->name);
         printf("\n");
     }
-    cpu_workspace_destroy(&workspace);
+    workspace_destroy(&workspace);
     trk_backend_destroy(&backend);
     if (n_failures)
         printf("rerun with --seed %u --random %d\n", (unsigned)seed, n_random);

@@ -50,7 +50,9 @@ static void attention_case(kcheck *k, int n, int m, int heads, int dk, int dv)
 
 void check_attention(kcheck *k)
 {
-    static const int shapes[][5] = {{1, 1, 1, 16, 16}, {8, 300, 8, 16, 16}, {65, 8, 2, 32, 24}, {100, 257, 1, 96, 32}};
+    static const int shapes[][5] = {{1, 1, 1, 16, 16},   {8, 300, 8, 16, 16},  {65, 8, 2, 32, 24},  {100, 257, 1, 96, 32},
+                                    {17, 129, 1, 256, 256}, {66, 70, 1, 256, 64}, {9, 64, 4, 32, 32}, {64, 1000, 1, 32, 32},
+                                    {31, 65, 3, 24, 40},    {128, 128, 1, 64, 64}};
     static const int models[][5] = {{4096, 4096, 1, 256, 256},
                                     {4096, 28736, 1, 256, 64},
                                     {8, 4096, 8, 16, 16},
@@ -88,8 +90,9 @@ static void window_case(kcheck *k, int h, int w, int heads, int dim, int window,
 
 void check_window_attention(kcheck *k)
 {
-    static const int shapes[][6] = {
-        {16, 16, 1, 96, 8, 0}, {12, 8, 4, 24, 4, 1}, {20, 30, 2, 32, 14, 0}, {8, 8, 3, 8, 0, 0}};
+    static const int shapes[][6] = {{16, 16, 1, 96, 8, 0}, {12, 8, 4, 24, 4, 1},  {20, 30, 2, 32, 14, 0}, {8, 8, 3, 8, 0, 0},
+                                    {14, 10, 2, 48, 8, 1}, {15, 9, 1, 56, 7, 0},   {9, 11, 2, 16, 4, 0},   {16, 12, 1, 112, 0, 0},
+                                    {16, 16, 2, 72, 14, 1}};
     static const int models[][6] = {{256, 256, 1, 96, 8, 0},
                                     {128, 128, 2, 96, 4, 0},
                                     {64, 64, 4, 96, 14, 0},

@@ -5,26 +5,32 @@
 
 #include "kcheck.h"
 
+static trk_status create(trk_backend **out, kcheck *k, int kind, trk_dtype activation, int n_threads)
+{
+    const trk_backend_params params = {
+        .kind = (trk_backend_kind)kind, .activation = activation, .n_threads = n_threads};
+    return trk_backend_create(out, &params, kcheck_host_allocator(k));
+}
+
 static void check_refusals(kcheck *k)
 {
     trk_backend *backend = NULL;
     trk_allocator *a = kcheck_allocator(k);
     if (!kcheck_case(k, FILL_UNIFORM, "-", "refusals"))
         return;
-    kcheck_expect(k, trk_backend_create(&backend, (trk_backend_kind)9, TRK_F32, 1, a) == TRK_E_ARGUMENT,
-                  "unknown kind refused");
-    kcheck_expect(k, trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_F16, 1, a) == TRK_E_ARGUMENT, "f16 refused");
-    kcheck_expect(k, trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_F32, -1, a) == TRK_E_ARGUMENT,
-                  "-1 threads refused");
+    kcheck_expect(k, create(&backend, k, 9, TRK_F32, 1) == TRK_E_ARGUMENT, "unknown kind refused");
+    kcheck_expect(k, create(&backend, k, TRK_BACKEND_CPU, TRK_F16, 1) == TRK_E_ARGUMENT, "f16 refused");
+    kcheck_expect(k, create(&backend, k, TRK_BACKEND_CPU, TRK_F32, -1) == TRK_E_ARGUMENT, "-1 threads refused");
+    const trk_backend_params nowhere = {.kind = TRK_BACKEND_CUDA, .activation = TRK_F32, .device = 1 << 20};
+    kcheck_expect(k, trk_backend_create(&backend, &nowhere, a) == TRK_E_UNSUPPORTED, "a GPU that is not there refused");
     kcheck_expect(k, !backend, "no backend left behind");
-    const trk_status bf16 = trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_BF16, 1, a);
+    const trk_status bf16 = create(&backend, k, TRK_BACKEND_CPU, TRK_BF16, 1);
     kcheck_expect(k, bf16 == (trk_backend_has_bf16(TRK_BACKEND_CPU) ? TRK_OK : TRK_E_UNSUPPORTED),
                   "bf16 as trk_backend_has_bf16 says");
     trk_backend_destroy(&backend);
     trk_backend_destroy(&backend);
-    kcheck_expect(
-        k, trk_backend_create(&backend, TRK_BACKEND_CPU, TRK_F32, 0, a) == TRK_OK && trk_backend_threads(backend) >= 1,
-        "0 threads means one per core");
+    kcheck_expect(k, create(&backend, k, TRK_BACKEND_CPU, TRK_F32, 0) == TRK_OK && trk_backend_threads(backend) >= 1,
+                  "0 threads means one per core");
     trk_backend_destroy(&backend);
     trk_linear linear = {.n_in = 3, .n_out = 0, .weight = kcheck_floats(k, 1, 0, 1)};
     kcheck_expect(k, trk_linear_prepare(&linear, kcheck_backend(k), a) == TRK_E_ARGUMENT && !linear.prepared,
@@ -53,6 +59,7 @@ static void check_failed_exec(kcheck *k)
     in.rows = 2;
     in.cols = 4;
     TRK_RUN(&x, convert, token, in);
+    trk_exec_finish(&x);
     kcheck_expect(k, ((const float *)out.data)[0] == 7 && x.status == TRK_E_ARGUMENT, "a failed exec does nothing");
     trk_exec_release(&x);
     trk_exec_release(&x);
@@ -78,6 +85,8 @@ static void *run_seat(void *argument)
         s->status = x.status;
     }
     TRK_RUN(&x, linear, s->out, s->in, s->layer, (trk_epilogue){0});
+    if (s->status == TRK_OK)
+        s->status = trk_exec_finish(&x);
     trk_exec_release(&x);
     return NULL;
 }

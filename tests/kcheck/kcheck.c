@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *     kcheck [--op NAME] [--backend NAME] [--seed N] [--shape TEXT] [--fill NAME] [--types TEXT] [--threads N]
  *            [--bench] [--list]
- * See kcheck.h. Exit status: 0 all held, 1 some did not, 2 misuse, 77 nothing could run. */
+ * See kcheck.h. Backends: cpu, cpu-bf16, cpu-avx2, cpu-base (all of these if none is named), cuda, cuda-bf16; cuda-all:
+ * the last two. Exit status: 0 all held, 1 some did not, 2 misuse, 77 nothing could run. */
 #include "kcheck.h"
 
 #include <math.h>
@@ -14,6 +15,8 @@
 #include "backend_private.h"
 #include "bf16.h"
 #include "cpu.h"
+#include "cuda/cuda.h"
+#include "emulation.h"
 #include "layer.h"
 
 #define GUARD_BYTES 256  /* poisoned on both sides of every buffer */
@@ -21,8 +24,12 @@
 #define MAX_BUFFERS 64
 #define MAX_LAYERS  4
 
+/* The emulation runs some ten million elements a second, three times; multiply-adds of products faster. */
+#define LARGEST_EMULATED 3e6
+
 typedef struct buffer {
     char *data; /* with GUARD_BYTES before and after */
+    char *host; /* data, or with --bench on a GPU what data is a copy of */
     size_t bytes;
 } buffer;
 
@@ -33,7 +40,9 @@ struct kcheck {
     uint32_t seed, random;
     kcheck_fill fill;
     char shape[160], types[64];
-    trk_allocator allocator;
+    trk_allocator host, device; /* of memory of the host and of GPU 0 */
+    trk_allocator *allocator;   /* one of these: the candidate's */
+    int is_cuda, is_emulated;   /* the candidate */
     trk_backend *reference, *candidate;
     trk_exec reference_exec, exec;
     buffer buffers[MAX_BUFFERS];
@@ -41,7 +50,7 @@ struct kcheck {
     trk_linear linears[MAX_LAYERS];
     trk_conv convs[MAX_LAYERS];
     int n_linears, n_convs;
-    int n_cases, n_failed, case_failed;
+    int n_cases, n_failed, n_too_large, case_failed;
 };
 
 static const char *const fill_names[FILLS + 1] = {"uniform", "zeros", "constant", "huge", "tiny", "offset", "nan"};
@@ -59,29 +68,104 @@ static const struct {
 
 /* ---- memory ---- */
 
+static void require(trk_status rc)
+{
+    if (rc < 0) {
+        fprintf(stderr, "kcheck: %s\n", trk_error_text());
+        exit(1);
+    }
+}
+
 static void *allocate(trk_allocator *self, trk_mem_class mem_class, const char *owner, size_t bytes)
 {
-    (void)self, (void)mem_class, (void)owner;
     return aligned_alloc(TRK_ALIGNMENT, (bytes + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT);
 }
 
 static void release(trk_allocator *self, trk_mem_class mem_class, void *data, size_t bytes)
 {
-    (void)self, (void)mem_class, (void)bytes;
     free(data);
 }
 
+static void *allocate_on_device(trk_allocator *self, trk_mem_class mem_class, const char *owner, size_t bytes)
+{
+    return cuda_allocate(0, bytes);
+}
+
+static void release_on_device(trk_allocator *self, trk_mem_class mem_class, void *data, size_t bytes)
+{
+    cuda_release(0, data);
+}
+
+void *kcheck_pages(kcheck *k, size_t bytes)
+{
+    void *data = k->is_cuda ? cuda_host_allocate(bytes) : aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+    if (data)
+        memset(data, 0, bytes);
+    return data;
+}
+
+void kcheck_pages_release(kcheck *k, void *data, size_t bytes)
+{
+    if (k->is_cuda)
+        cuda_host_release(data, bytes);
+    else
+        free(data);
+}
+
+/* Bytes of a buffer with its guards. */
+static size_t guarded(size_t bytes)
+{
+    return (bytes + 2 * GUARD_BYTES + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
+}
+
+/* On the host; with --bench on a GPU only kcheck_send makes the device's copy of it. */
 static char *new_buffer(kcheck *k, size_t bytes)
 {
-    const size_t all = (bytes + 2 * GUARD_BYTES + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
-    char *data = k->n_buffers < MAX_BUFFERS ? aligned_alloc(TRK_ALIGNMENT, all) : NULL;
+    const size_t all = guarded(bytes);
+    const int is_full = k->n_buffers == MAX_BUFFERS, on_device = k->bench && k->is_cuda;
+    char *host = is_full                      ? NULL
+                 : k->is_cuda && !on_device ? cuda_host_allocate(all)
+                                            : aligned_alloc(TRK_ALIGNMENT, all);
+    char *data = on_device && host ? cuda_allocate(0, all) : host;
     if (!data) {
         fprintf(stderr, "kcheck: no memory for %zu bytes\n", all);
         exit(2);
     }
-    memset(data, POISON, all);
-    k->buffers[k->n_buffers++] = (buffer){data, bytes};
+    memset(host, POISON, all);
+    k->buffers[k->n_buffers++] = (buffer){data, host, bytes};
     return data + GUARD_BYTES;
+}
+
+static const buffer *buffer_of(const kcheck *k, const void *data)
+{
+    for (int i = 0; i < k->n_buffers; i++)
+        if (k->buffers[i].data + GUARD_BYTES == data)
+            return &k->buffers[i];
+    return NULL;
+}
+
+void *kcheck_view(kcheck *k, const void *data)
+{
+    const buffer *b = buffer_of(k, data);
+    return b ? b->host + GUARD_BYTES : (void *)(uintptr_t)data;
+}
+
+void kcheck_send(kcheck *k, const void *data)
+{
+    const buffer *b = buffer_of(k, data);
+    if (b && b->host != b->data)
+        require(cuda_write(0, b->data, b->host, guarded(b->bytes)));
+}
+
+static void release_buffer(kcheck *k, const buffer *b)
+{
+    if (k->is_cuda && b->host == b->data) {
+        cuda_host_release(b->data, guarded(b->bytes));
+        return;
+    }
+    if (b->host != b->data)
+        cuda_release(0, b->data);
+    free(b->host);
 }
 
 static int all_poison(const char *data, size_t bytes)
@@ -104,16 +188,18 @@ static int gaps_intact(trk_mat m)
 
 static void end_case(kcheck *k)
 {
+    const char *error = emulation_take_error();
+    kcheck_expect(k, !error, error);
     for (int i = 0; i < k->n_buffers; i++) {
         const buffer *b = &k->buffers[i];
-        kcheck_expect(k, all_poison(b->data, GUARD_BYTES) && all_poison(b->data + GUARD_BYTES + b->bytes, GUARD_BYTES),
+        kcheck_expect(k, all_poison(b->host, GUARD_BYTES) && all_poison(b->host + GUARD_BYTES + b->bytes, GUARD_BYTES),
                       "nothing written before or after a buffer");
-        free(b->data);
+        release_buffer(k, b);
     }
     for (int i = 0; i < k->n_linears; i++)
-        trk_linear_release(&k->linears[i], k->candidate, &k->allocator);
+        trk_linear_release(&k->linears[i], k->candidate, k->allocator);
     for (int i = 0; i < k->n_convs; i++)
-        trk_conv_release(&k->convs[i], k->candidate, &k->allocator);
+        trk_conv_release(&k->convs[i], k->candidate, k->allocator);
     k->n_buffers = k->n_linears = k->n_convs = 0;
 }
 
@@ -163,43 +249,54 @@ static trk_mat new_mat(kcheck *k, trk_mat shape)
     return shape;
 }
 
+/* The mat as the host sees it. */
+static trk_mat view_of(kcheck *k, trk_mat m)
+{
+    m.data = kcheck_view(k, m.data);
+    return m;
+}
+
 trk_mat kcheck_input(kcheck *k, int rows, int cols, int extra, trk_dtype dtype)
 {
-    trk_mat m = new_mat(k, kcheck_shape(rows, cols, extra, dtype));
+    const trk_mat m = new_mat(k, kcheck_shape(rows, cols, extra, dtype)), view = view_of(k, m);
     for (int r = 0; r < rows; r++) {
         const float row_value = uniform(k, -3, 3);
         for (int c = 0; c < cols; c++) {
             static const float specials[] = {NAN, INFINITY, -INFINITY};
             const float u = uniform(k, -1, 1), special = u > 0.7f ? specials[(int)(u * 1000) % 3] : u;
             const float value[FILLS + 1] = {u, 0, row_value, 1e15f * u, 1e-15f * u, 1000 + u, special};
-            put(m, r, c, value[k->fill]);
+            put(view, r, c, value[k->fill]);
         }
     }
+    kcheck_send(k, m.data);
     return m;
 }
 
 trk_mat kcheck_uniform(kcheck *k, int rows, int cols, trk_dtype dtype, float low, float high)
 {
-    trk_mat m = new_mat(k, kcheck_shape(rows, cols, 0, dtype));
+    const trk_mat m = new_mat(k, kcheck_shape(rows, cols, 0, dtype)), view = view_of(k, m);
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < cols; c++)
-            put(m, r, c, uniform(k, low, high));
+            put(view, r, c, uniform(k, low, high));
+    kcheck_send(k, m.data);
     return m;
 }
 
 float *kcheck_floats(kcheck *k, size_t n, float low, float high)
 {
-    float *values = (float *)(void *)new_buffer(k, n * sizeof *values);
+    float *values = (float *)(void *)new_buffer(k, n * sizeof *values), *view = kcheck_view(k, values);
     for (size_t i = 0; i < n; i++)
-        values[i] = uniform(k, low, high);
+        view[i] = uniform(k, low, high);
+    kcheck_send(k, values);
     return values;
 }
 
 uint8_t *kcheck_bytes(kcheck *k, size_t n)
 {
-    uint8_t *bytes = (uint8_t *)new_buffer(k, n);
+    uint8_t *bytes = (uint8_t *)new_buffer(k, n), *view = kcheck_view(k, bytes);
     for (size_t i = 0; i < n; i++)
-        bytes[i] = (uint8_t)(kcheck_random(k) >> 24);
+        view[i] = (uint8_t)(kcheck_random(k) >> 24);
+    kcheck_send(k, bytes);
     return bytes;
 }
 
@@ -210,15 +307,18 @@ trk_backend *kcheck_backend(kcheck *k)
 
 trk_allocator *kcheck_allocator(kcheck *k)
 {
-    return &k->allocator;
+    return k->allocator;
 }
 
-static void require(trk_status rc)
+trk_allocator *kcheck_host_allocator(kcheck *k)
 {
-    if (rc < 0) {
-        fprintf(stderr, "kcheck: %s\n", trk_error_text());
-        exit(1);
-    }
+    return &k->host;
+}
+
+/* Weights are the host's, which prepares them. */
+static const float *host_floats(kcheck *k, size_t n, float low, float high)
+{
+    return kcheck_view(k, kcheck_floats(k, n, low, high));
 }
 
 const trk_linear *kcheck_linear(kcheck *k, int n_in, int n_out, int with_bias)
@@ -226,9 +326,9 @@ const trk_linear *kcheck_linear(kcheck *k, int n_in, int n_out, int with_bias)
     trk_linear *layer = &k->linears[k->n_linears++];
     const float bound = 1.7f / sqrtf((float)n_in); /* unit variance of the sums for unit variance inputs */
     *layer = (trk_linear){.n_in = n_in, .n_out = n_out};
-    layer->weight = kcheck_floats(k, (size_t)n_in * (size_t)n_out, -bound, bound);
-    layer->bias = with_bias ? kcheck_floats(k, (size_t)n_out, -1, 1) : NULL;
-    require(trk_linear_prepare(layer, k->candidate, &k->allocator));
+    layer->weight = host_floats(k, (size_t)n_in * (size_t)n_out, -bound, bound);
+    layer->bias = with_bias ? host_floats(k, (size_t)n_out, -1, 1) : NULL;
+    require(trk_linear_prepare(layer, k->candidate, k->allocator));
     return layer;
 }
 
@@ -239,15 +339,16 @@ const trk_conv *kcheck_conv(kcheck *k, int in_channels, int out_channels, int ke
     const size_t terms = (size_t)(in_channels / groups) * (size_t)kernel * (size_t)kernel;
     const float bound = 1.7f / sqrtf((float)terms);
     *layer = (trk_conv){in_channels, out_channels, kernel, stride, padding, groups, NULL, NULL, NULL};
-    layer->weight = kcheck_floats(k, terms * (size_t)out_channels, -bound, bound);
-    layer->bias = kcheck_floats(k, (size_t)out_channels, -1, 1);
-    require(trk_conv_prepare(layer, k->candidate, &k->allocator));
+    layer->weight = host_floats(k, terms * (size_t)out_channels, -bound, bound);
+    layer->bias = host_floats(k, (size_t)out_channels, -1, 1);
+    require(trk_conv_prepare(layer, k->candidate, k->allocator));
     return layer;
 }
 
-double kcheck_row_norm(trk_mat m)
+double kcheck_row_norm(kcheck *k, trk_mat m)
 {
     double largest = 0;
+    m = view_of(k, m);
     for (int r = 0; r < m.rows; r++) {
         double sum = 0;
         for (int c = 0; c < m.cols; c++)
@@ -289,6 +390,11 @@ int kcheck_case(kcheck *k, kcheck_fill fill, const char *types, const char *shap
 int kcheck_is_bench(const kcheck *k)
 {
     return k->bench;
+}
+
+int kcheck_is_emulated(const kcheck *k)
+{
+    return k->is_emulated;
 }
 
 static void fail(kcheck *k, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -383,17 +489,35 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void bench(kcheck *k, trk_mat out, kcheck_function *run, const void *context, double work)
+/* Seconds of n runs, until their results are there. */
+static double seconds_of(kcheck *k, trk_mat out, kcheck_function *run, const void *context, int n)
+{
+    const double start = now();
+    for (int i = 0; i < n; i++)
+        run(&k->exec, out, context);
+    trk_exec_finish(&k->exec);
+    return now() - start;
+}
+
+/* A run at a time on the CPU; on a GPU so many that launching the first and waiting for the last do not count. */
+static double best_seconds(kcheck *k, trk_mat out, kcheck_function *run, const void *context)
 {
     double best = INFINITY, total = 0;
-    run(&k->exec, out, context);
+    int n = 1;
+    seconds_of(k, out, run, context, 1);
+    while (k->is_cuda && n < 4096 && seconds_of(k, out, run, context, n) < 0.05)
+        n *= 2;
     for (int i = 0; i < 5000 && (total < 0.2 || i < 3); i++) {
-        const double start = now();
-        run(&k->exec, out, context);
-        const double seconds = now() - start;
-        best = fmin(best, seconds);
+        const double seconds = seconds_of(k, out, run, context, n);
+        best = fmin(best, seconds / n);
         total += seconds;
     }
+    return best;
+}
+
+static void bench(kcheck *k, trk_mat out, kcheck_function *run, const void *context, double work)
+{
+    const double best = best_seconds(k, out, run, context);
     printf("%-16s %-9s %-14s %-40s %10.1f us", k->op, k->backend_name, k->types, k->shape, best * 1e6);
     if (work > 0)
         printf(" %8.1f GFLOP/s\n", work / best * 1e-9);
@@ -404,37 +528,70 @@ static void bench(kcheck *k, trk_mat out, kcheck_function *run, const void *cont
 
 static trk_mat output(kcheck *k, trk_mat out)
 {
-    trk_mat m = new_mat(k, out);
+    const trk_mat m = new_mat(k, out);
     if (out.data)
-        memcpy(m.data, out.data, mat_bytes(out));
+        memcpy(kcheck_view(k, m.data), kcheck_view(k, out.data), mat_bytes(out));
+    kcheck_send(k, m.data);
     return m;
 }
 
-void kcheck_run(kcheck *k, trk_mat out, kcheck_function *run, const void *context, kcheck_bound bound, double work)
+int kcheck_too_large(kcheck *k, double work)
 {
-    trk_mat got = output(k, out);
-    if (k->bench) {
-        bench(k, got, run, context, work);
-        kcheck_expect(k, k->exec.status == TRK_OK, trk_error_text());
-        return;
-    }
-    trk_mat want = output(k, out), alone = output(k, out);
-    run(&k->reference_exec, want, context);
-    kcheck_expect(k, k->reference_exec.status == TRK_OK, trk_error_text());
-    run(&k->exec, got, context);
+    double elements = 0;
+    for (int i = 0; i < k->n_buffers; i++)
+        elements += (double)k->buffers[i].bytes / 4;
+    if (!k->is_emulated || fmax(elements, work / 16) <= LARGEST_EMULATED)
+        return 0;
+    k->n_too_large++;
+    return 1;
+}
+
+/* One more run, in another order than the first: on one thread, or as the emulation's schedule says. */
+static void run_again(kcheck *k, trk_mat out, trk_mat first, kcheck_function *run, const void *context, int schedule)
+{
+    const trk_mat again = output(k, out);
+    if (k->is_emulated)
+        emulation_use_schedule(schedule);
     k->exec.n_threads = 1;
-    run(&k->exec, alone, context);
+    run(&k->exec, again, context);
     k->exec.n_threads = k->max_threads;
-    if (k->exec.status < 0 || k->reference_exec.status < 0) {
-        fail(k, "failed: %s", trk_error_text());
+    if (trk_exec_finish(&k->exec) < 0)
         return;
-    }
+    compare_exactly(k, again, first, k->is_cuda ? "the first result" : "the result with more threads");
+    kcheck_expect(k, gaps_intact(again), "nothing written between rows");
+}
+
+static void run_and_compare(kcheck *k, trk_mat out, kcheck_function *run, const void *context, kcheck_bound bound)
+{
+    const trk_mat got = output(k, out), want = output(k, out);
+    run(&k->reference_exec, want, context);
+    if (k->is_emulated)
+        emulation_use_schedule(0);
+    run(&k->exec, got, context);
+    if (k->reference_exec.status < 0 || trk_exec_finish(&k->exec) < 0)
+        return;
     if (bound.exact)
         compare_exactly(k, got, want, "the reference");
     else
         compare(k, got, want, bound);
-    compare_exactly(k, alone, got, "the result with more threads");
-    kcheck_expect(k, gaps_intact(got) && gaps_intact(alone), "nothing written between rows");
+    kcheck_expect(k, gaps_intact(got), "nothing written between rows");
+    for (int i = 1; i < (k->is_emulated ? emulation_schedules() : 2); i++)
+        run_again(k, out, got, run, context, i);
+}
+
+int kcheck_run(kcheck *k, trk_mat out, kcheck_function *run, const void *context, kcheck_bound bound, double work)
+{
+    if (k->bench) {
+        bench(k, output(k, out), run, context, work);
+        kcheck_expect(k, k->exec.status == TRK_OK, trk_error_text());
+        return 0;
+    }
+    if (kcheck_too_large(k, work))
+        return 0;
+    run_and_compare(k, out, run, context, bound);
+    if (k->exec.status < 0 || k->reference_exec.status < 0)
+        fail(k, "failed: %s", trk_error_text());
+    return k->exec.status >= 0 && k->reference_exec.status >= 0;
 }
 
 /* ---- backends ---- */
@@ -445,6 +602,8 @@ typedef struct candidate {
     trk_dtype activation;
     const cpu_kernels *kernels; /* NULL: the backend's own choice */
 } candidate;
+
+#define MAX_CANDIDATES 6
 
 /* Instruction sets below the best one are checked, too, but only on f32: their kernels are the same text. */
 static int list_candidates(candidate *out)
@@ -458,7 +617,17 @@ static int list_candidates(candidate *out)
     if (cpu_kernels_best() != &cpu_kernels_base)
         out[n++] = (candidate){"cpu-base", TRK_BACKEND_CPU, TRK_F32, &cpu_kernels_base};
 #endif
+    out[n++] = (candidate){"cuda", TRK_BACKEND_CUDA, TRK_F32, NULL};
+    out[n++] = (candidate){"cuda-bf16", TRK_BACKEND_CUDA, TRK_BF16, NULL};
     return n;
+}
+
+/* Without a choice: what every machine has. */
+static int is_chosen(const candidate *c, const char *only)
+{
+    if (!only)
+        return c->kind == TRK_BACKEND_CPU;
+    return strcmp(only, c->name) == 0 || (strcmp(only, "cuda-all") == 0 && c->kind == TRK_BACKEND_CUDA);
 }
 
 /* What does not run on the kernels that a candidate may replace. */
@@ -471,15 +640,36 @@ static int is_library_operator(const char *name)
     return *cpu_library_name() && (strcmp(name, "linear") == 0 || strcmp(name, "conv2d") == 0);
 }
 
+static void check_operator(kcheck *k, int i)
+{
+    const int cases = k->n_cases, failed = k->n_failed, too_large = k->n_too_large;
+    const double start = now();
+    k->op = operators[i].name;
+    operators[i].check(k);
+    end_case(k);
+    if (k->bench)
+        return;
+    printf("%-4s %-16s %-9s %5d cases %5.1f s", k->n_failed > failed ? "FAIL" : "ok", k->op, k->backend_name,
+           k->n_cases - cases - (k->n_too_large - too_large), now() - start);
+    if (k->n_too_large > too_large)
+        printf(", %d too large for the emulation", k->n_too_large - too_large);
+    printf("\n");
+}
+
 static void check_candidate(kcheck *k, const candidate *c, const char *only_op)
 {
     k->backend_name = c->name;
-    require(trk_backend_create(&k->reference, TRK_BACKEND_REF, c->activation, 1, &k->allocator));
-    require(trk_backend_create(&k->candidate, c->kind, c->activation, k->max_threads, &k->allocator));
+    k->is_cuda = c->kind == TRK_BACKEND_CUDA;
+    k->is_emulated = k->is_cuda && emulation_schedules() > 0;
+    k->allocator = k->is_cuda ? &k->device : &k->host;
+    const trk_backend_params of_reference = {.kind = TRK_BACKEND_REF, .activation = c->activation, .n_threads = 1};
+    const trk_backend_params params = {.kind = c->kind, .activation = c->activation, .n_threads = k->max_threads};
+    require(trk_backend_create(&k->reference, &of_reference, &k->host));
+    require(trk_backend_create(&k->candidate, &params, k->allocator));
     if (c->kernels)
         k->candidate->kernels = c->kernels;
-    require(trk_exec_init(&k->reference_exec, k->reference, &k->allocator));
-    require(trk_exec_init(&k->exec, k->candidate, &k->allocator));
+    require(trk_exec_init(&k->reference_exec, k->reference, &k->host));
+    require(trk_exec_init(&k->exec, k->candidate, k->allocator));
     for (int i = 0; i < KCHECK_OF(operators); i++) {
         if (only_op && strcmp(only_op, operators[i].name) != 0)
             continue;
@@ -488,14 +678,7 @@ static void check_candidate(kcheck *k, const candidate *c, const char *only_op)
                 printf("skip %-16s %-9s the same as on backend cpu\n", operators[i].name, c->name);
             continue;
         }
-        const int cases = k->n_cases, failed = k->n_failed;
-        const double start = now();
-        k->op = operators[i].name;
-        operators[i].check(k);
-        end_case(k);
-        if (!k->bench)
-            printf("%-4s %-16s %-9s %5d cases %5.1f s\n", k->n_failed > failed ? "FAIL" : "ok", k->op, c->name,
-                   k->n_cases - cases, now() - start);
+        check_operator(k, i);
     }
     trk_exec_release(&k->exec);
     trk_exec_release(&k->reference_exec);
@@ -521,13 +704,14 @@ int main(int argc, char **argv)
 {
     const char *only_op = NULL, *only_backend = NULL;
     kcheck *k = calloc(1, sizeof *k);
-    candidate candidates[4];
+    candidate candidates[MAX_CANDIDATES];
     const int n_candidates = list_candidates(candidates);
     if (!k)
         return 2;
     k->seed = 1;
     k->max_threads = 2; /* also on one core: more threads than one is what has to be checked */
-    k->allocator = (trk_allocator){allocate, release};
+    k->host = (trk_allocator){allocate, release};
+    k->device = (trk_allocator){allocate_on_device, release_on_device};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--list") == 0) {
@@ -559,21 +743,29 @@ int main(int argc, char **argv)
         i++;
     }
     printf("%s\n", trk_backend_describe());
-    int n_run = 0;
+    int n_run = 0, n_chosen = 0;
     for (int i = 0; i < n_candidates; i++) {
-        if (only_backend && strcmp(only_backend, candidates[i].name) != 0)
+        const candidate *c = &candidates[i];
+        if (!is_chosen(c, only_backend))
             continue;
-        if (candidates[i].activation == TRK_BF16 && !trk_backend_has_bf16(candidates[i].kind)) {
-            printf("not supported on this machine: %s\n", candidates[i].name);
+        n_chosen++;
+        if (trk_backend_check(c->kind, 0) < 0) {
+            printf("skipped: no device (%s)\n", trk_error_text());
             continue;
         }
-        check_candidate(k, &candidates[i], only_op);
+        if (c->activation == TRK_BF16 && !trk_backend_has_bf16(c->kind)) {
+            printf("not supported on this machine: %s\n", c->name);
+            continue;
+        }
+        check_candidate(k, c, only_op);
         n_run++;
     }
     const int n_failed = k->n_failed, n_cases = k->n_cases;
     free(k);
+    if (!n_chosen)
+        return misuse("unknown backend, or not of this machine", only_backend);
     if (!n_run)
-        return only_backend && strcmp(only_backend, "cpu-bf16") != 0 ? misuse("unknown backend", only_backend) : 77;
+        return 77;
     if (!n_cases && only_backend == NULL)
         return misuse("no case matches the selection of operator", only_op ? only_op : "any");
     return n_failed ? 1 : 0;

@@ -19,16 +19,18 @@ static void holes_case(kcheck *k, int h, int w, int max_area, int density, trk_d
         return;
     const holes_context c = {max_area};
     const trk_mat mask = kcheck_input(k, h, w, dtype == TRK_F32 ? 5 : 0, dtype);
+    void *view = kcheck_view(k, mask.data);
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++) {
             const int blot = (x / 3 * 7 + y / 2 * 13) % 11 < 3 && kcheck_random(k) % 100 < (uint32_t)density - 20;
             const int background = density >= 100 ? blot : kcheck_random(k) % 100 < (uint32_t)density;
             const uint32_t bits = background ? kcheck_random(k) % 4 ? 0xbf800000u : 0 : 0x3f800000u; /* -1, 0, 1 */
             if (dtype == TRK_F32)
-                ((uint32_t *)mask.data)[y * mask.stride + x] = bits;
+                ((uint32_t *)view)[y * mask.stride + x] = bits;
             else
-                ((uint16_t *)mask.data)[y * mask.stride + x] = (uint16_t)(bits >> 16);
+                ((uint16_t *)view)[y * mask.stride + x] = (uint16_t)(bits >> 16);
         }
+    kcheck_send(k, mask.data);
     kcheck_run(k, mask, run_holes, &c, KCHECK_EXACT, 0);
 }
 
@@ -74,10 +76,10 @@ static void select_case(kcheck *k, int n, int d, int multimask, int stability, i
     if (!kcheck_case(k, FILL_UNIFORM, "f32", "n%d d%d multimask%d stability%d ties%d score%g spread%d", n, d, multimask,
                      stability, ties, (double)score, spread))
         return;
-    float *ious = kcheck_floats(k, 4, 0, 1), *scores = kcheck_floats(k, 1, 0, 1);
-    scores[0] = score;
+    float *ious = kcheck_floats(k, 4, 0, 1), *scores = kcheck_floats(k, 1, score, score), *view = kcheck_view(k, ious);
     if (ties)
-        ious[1] = ious[2] = ious[3];
+        view[1] = view[2] = view[3];
+    kcheck_send(k, ious);
     /* spread 1: half of hypothesis 0 lies within the stability delta, so it is unstable; 1000: hardly any does */
     const float range = 0.1f * (float)spread;
     const select_context c = {{.masks = kcheck_uniform(k, 4, n, TRK_F32, -range, range),

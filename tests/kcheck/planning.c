@@ -37,7 +37,7 @@ static void uncount(trk_allocator *self, trk_mem_class mem_class, void *data, si
 
 /* ---- the operators on some shapes ---- */
 
-#define PART_BYTES ((size_t)1 << 26) /* of one operand */
+#define PART_BYTES ((size_t)1 << 22) /* of one operand */
 #define PARTS      5
 
 typedef struct call {
@@ -171,6 +171,92 @@ PLAN(frame_to_input)
     TRK_RUN(x, frame_to_input, mat(c, 0, c->out, size * size, 3), part(c, 1), width, height, (ptrdiff_t)width * 3, size,
             three, three);
 }
+typedef struct token_sources {
+    trk_token_source memories[2];
+    const float *pointers[2];
+} token_sources;
+
+/* Two memories and pointers; what is read lies in part 1. */
+static trk_tokens tokens_for(const trk_exec *x, const call *c, token_sources *s)
+{
+    const int n = pick(c, 4, 36, 256), width = 96, split = 2, rows = 2 * n + 2 * split;
+    char *first = part(c, 1);
+    const size_t step = PART_BYTES / 4;
+    for (int i = 0; i < 2; i++) {
+        s->memories[i] = (trk_token_source){first, (trk_storage)(c->size + i), (float *)(void *)(first + step)};
+        s->pointers[i] = (float *)(void *)(first + 2 * step);
+    }
+    return (trk_tokens){.memories = s->memories,
+                        .n_memories = 2,
+                        .n = n,
+                        .width = width,
+                        .pointers = s->pointers,
+                        .n_pointers = 2,
+                        .split = split,
+                        .pointer_positions = {first + 3 * step, TRK_F32, 2 * split, width, width},
+                        .with_positions = mat(c, 2, x->activation, rows, width),
+                        .values = mat(c, 3, x->activation, rows, width),
+                        .fetched = mat(c, 4, TRK_F32, n, width)};
+}
+PLAN(gather_tokens)
+{
+    token_sources sources;
+    const trk_tokens tokens = tokens_for(x, c, &sources);
+    TRK_RUN(x, gather_tokens, &tokens);
+}
+PLAN(token_keys)
+{
+    token_sources sources;
+    const trk_tokens tokens = tokens_for(x, c, &sources);
+    const trk_mat keys = mat(c, 0, x->activation, tokens.with_positions.rows, 64);
+    TRK_RUN(x, gather_tokens, &tokens);
+    TRK_RUN(x, token_keys, keys, &tokens, c->linear, part(c, 1));
+}
+PLAN(attend_tokens)
+{
+    token_sources sources;
+    const trk_tokens tokens = tokens_for(x, c, &sources);
+    const trk_mat out = {part(c, 0), x->activation, 20, 96, 96};
+    const trk_mat q = {(char *)part(c, 0) + PART_BYTES / 4, x->activation, 20, 64, 64};
+    const trk_mat keys = {(char *)part(c, 0) + PART_BYTES / 2, x->activation, tokens.with_positions.rows, 64, 64};
+    TRK_RUN(x, gather_tokens, &tokens);
+    TRK_RUN(x, attend_tokens, out, q, keys, &tokens, 0.125f);
+}
+PLAN(frame_to_rgb)
+{
+    const trk_image image = {.width = 30, .height = 20, .format = TRK_IMAGE_NV12, .y_scale = 1,
+                             .planes = {part(c, 1), part(c, 2)}, .strides = {30, 30}};
+    TRK_RUN(x, frame_to_rgb, part(c, 0), &image);
+}
+PLAN(clamp)
+{
+    TRK_RUN(x, clamp, mat(c, 0, TRK_F32, 50, 40), mat(c, 1, TRK_F32, 50, 40), -1, 1);
+}
+PLAN(threshold)
+{
+    TRK_RUN(x, threshold, mat(c, 0, TRK_F32, 50, 40), mat(c, 1, TRK_F32, 50, 40), 0.5f);
+}
+PLAN(score_mask)
+{
+    const int n = pick(c, 3, 40, 256);
+    TRK_RUN(x, score_mask, part(c, 0), mat(c, 1, TRK_F32, n, n), 10, -10);
+}
+PLAN(suppress)
+{
+    TRK_RUN(x, suppress, mat(c, 0, TRK_F32, 50, 40), mat(c, 1, TRK_F32, 50, 40), mat(c, 2, TRK_F32, 50, 40), 1);
+}
+PLAN(mask_bytes)
+{
+    TRK_RUN(x, mask_bytes, part(c, 0), 44, mat(c, 1, TRK_F32, 50, 40));
+}
+PLAN(upload)
+{
+    TRK_RUN(x, upload, part(c, 0), part(c, 1), 100, 30, 120);
+}
+PLAN(download)
+{
+    TRK_RUN(x, download, part(c, 0), 120, part(c, 1), 100, 30);
+}
 
 /* every operator of the table */
 static const struct {
@@ -184,17 +270,28 @@ static const struct {
 
 /* ---- the check ---- */
 
-static int allocates(const char *name, trk_backend *backend)
+static int is_one_of(const char *name, const char *const *names, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(name, names[i]) == 0)
+            return 1;
+    return 0;
+}
+
+/* Whether the operator may use the workspace, and whether it must: which of a GPU's do depends on shapes and types. */
+static int allocates(const char *name, const trk_backend *backend, int surely)
 {
     static const char *const always[] = {"attention", "window_attention", "resize_bilinear", "fill_holes",
                                          "frame_to_input"};
     static const char *const on_cpu[] = {"linear", "matmul_nt", "conv2d"};
-    int found = 0;
-    for (int i = 0; i < KCHECK_OF(always); i++)
-        found |= strcmp(name, always[i]) == 0;
-    for (int i = 0; i < KCHECK_OF(on_cpu) && backend->kind == TRK_BACKEND_CPU; i++)
-        found |= strcmp(name, on_cpu[i]) == 0;
-    return found;
+    static const char *const on_cuda[] = {"linear", "matmul_nt", "conv2d", "select_mask"};
+    static const char *const tokens[] = {"gather_tokens", "token_keys", "attend_tokens"}; /* of others of these */
+    const int is_always = is_one_of(name, always, KCHECK_OF(always));
+    if (is_one_of(name, tokens, KCHECK_OF(tokens)))
+        return !surely;
+    if (backend->kind == TRK_BACKEND_CUDA)
+        return !surely && (is_always || is_one_of(name, on_cuda, KCHECK_OF(on_cuda)));
+    return is_always || (backend->kind == TRK_BACKEND_CPU && is_one_of(name, on_cpu, KCHECK_OF(on_cpu)));
 }
 
 typedef struct plan_case {
@@ -207,7 +304,9 @@ typedef struct plan_case {
 
 static int start(const plan_case *p, trk_exec *x, counter *c)
 {
-    *c = (counter){.allocator = {count, uncount}, .under = kcheck_allocator(p->k)};
+    trk_allocator *host = kcheck_host_allocator(p->k);
+    *c = (counter){.allocator = {count, uncount},
+                   .under = trk_backend_on_host(p->backend) ? host : kcheck_allocator(p->k)};
     const int ok = trk_exec_init(x, p->backend, &c->allocator) == TRK_OK;
     kcheck_expect(p->k, ok, "an exec");
     x->n_threads = p->n_threads;
@@ -219,7 +318,7 @@ static void run_on(const plan_case *p, trk_exec *x, char *memory)
     call c = p->call;
     c.memory = memory;
     operators[p->op].run(x, &c);
-    kcheck_expect(p->k, x->status == TRK_OK, trk_error_text());
+    kcheck_expect(p->k, trk_exec_finish(x) == TRK_OK, trk_error_text());
 }
 
 /* An exec that gets the buffers of a planned one beforehand. */
@@ -239,37 +338,41 @@ static void check_reserved(const plan_case *p, const trk_exec *planned, size_t p
     trk_exec_release(&x);
 }
 
-static void check_sizes(const plan_case *p)
+/* 1 if the operator obtained memory. */
+static int check_sizes(const plan_case *p)
 {
     trk_exec planned, real;
     counter plan, use;
     if (!start(p, &planned, &plan) || !start(p, &real, &use))
-        return;
+        return 0;
     const int n_before = plan.n_allocations;
     trk_exec_set_planning(&planned);
     run_on(p, &planned, p->no_memory);
     const int n_planned = plan.n_allocations;
     const size_t planned_peak = plan.peak;
     /* the products of some shapes need no workspace */
-    if (!allocates(operators[p->op].name, p->backend))
+    if (!allocates(operators[p->op].name, p->backend, 0))
         kcheck_expect(p->k, n_planned == n_before, "an operator without workspace allocates nothing");
-    else if (p->call.in != p->backend->activation)
+    else if (p->call.in != p->backend->activation && allocates(operators[p->op].name, p->backend, 1))
         kcheck_expect(p->k, n_planned > n_before, "a planning exec obtains the workspace");
     planned.planning = 0;
     planned.ops = &p->backend->ops;
     run_on(p, &planned, p->memory);
     kcheck_expect(p->k, plan.peak == planned_peak, "not one byte more when it runs");
     /* the reference releases what an operator obtained; the CPU backend leaves the holes of bf16 masks to it */
-    const int is_left_to_reference = strcmp(operators[p->op].name, "fill_holes") == 0 && p->call.out == TRK_BF16;
-    if (p->backend->kind == TRK_BACKEND_CPU && !is_left_to_reference)
+    const int has_workspace = p->backend->kind == TRK_BACKEND_CUDA ||
+                              (p->backend->kind == TRK_BACKEND_CPU &&
+                               (strcmp(operators[p->op].name, "fill_holes") != 0 || p->call.out != TRK_BF16));
+    if (has_workspace)
         kcheck_expect(p->k, plan.n_allocations == n_planned, "no allocation when it runs");
     run_on(p, &real, p->memory);
     kcheck_expect(p->k, use.peak == planned_peak, "another exec needs what was planned");
-    if (p->backend->kind == TRK_BACKEND_CPU && !is_left_to_reference)
+    if (has_workspace)
         check_reserved(p, &planned, planned_peak);
     trk_exec_release(&planned);
     trk_exec_release(&real);
     kcheck_expect(p->k, plan.now == 0 && use.now == 0, "everything returned");
+    return n_planned > n_before;
 }
 
 static void check_failure(const plan_case *p)
@@ -284,33 +387,39 @@ static void check_failure(const plan_case *p)
     call on = p->call;
     on.memory = p->no_memory;
     operators[p->op].run(&x, &on);
-    kcheck_expect(p->k, x.status == TRK_E_MEMORY && c.n_allocations == n_before, "a failed allocation is recorded");
+    kcheck_expect(p->k, trk_exec_finish(&x) == TRK_E_MEMORY && c.n_allocations == n_before, "a failed allocation is recorded");
     trk_exec_release(&x);
+}
+
+static void check_case(plan_case *p)
+{
+    p->call.linear = kcheck_linear(p->k, 96, 64, 1);
+    p->call.conv = kcheck_conv(p->k, 8, 32, 2, 2, 0, 1);
+    p->call.depthwise = kcheck_conv(p->k, 16, 16, 7, 1, 3, 16);
+    const int obtained = check_sizes(p);
+    const int is_cuda = p->backend->kind == TRK_BACKEND_CUDA;
+    if (is_cuda ? obtained
+                : allocates(operators[p->op].name, p->backend, 1) && p->call.in != p->backend->activation)
+        check_failure(p);
 }
 
 static void check_cases(plan_case *p, int n_sizes)
 {
     static const trk_dtype types[][2] = {{TRK_F32, TRK_F32}, {TRK_BF16, TRK_F32}, {TRK_F32, TRK_BF16},
                                          {TRK_BF16, TRK_BF16}};
-    const int is_cpu = p->backend->kind == TRK_BACKEND_CPU;
+    static const char *const names[] = {"ref", "cpu", "cuda"};
+    const int n_threads = p->backend->kind == TRK_BACKEND_CPU ? 2 : 1;
     for (p->op = 0; p->op < KCHECK_OF(operators); p->op++)
         for (int i = 0; i < n_sizes * KCHECK_OF(types); i++)
-            for (p->n_threads = 1; p->n_threads <= (is_cpu ? 2 : 1); p->n_threads++) {
+            for (p->n_threads = 1; p->n_threads <= n_threads; p->n_threads++) {
                 const trk_dtype *t = types[i / n_sizes];
                 char text[16];
                 snprintf(text, sizeof text, "%s %s", kcheck_dtype(t[0]), kcheck_dtype(t[1]));
-                if (!kcheck_case(p->k, FILL_UNIFORM, text, "%s %s size%d threads%d", is_cpu ? "cpu" : "ref",
+                if (!kcheck_case(p->k, FILL_UNIFORM, text, "%s %s size%d threads%d", names[p->backend->kind],
                                  operators[p->op].name, i % n_sizes, p->n_threads))
                     continue;
-                p->call = (call){.size = i % n_sizes,
-                                 .in = t[0],
-                                 .out = t[1],
-                                 .linear = kcheck_linear(p->k, 96, 64, 1),
-                                 .conv = kcheck_conv(p->k, 8, 32, 2, 2, 0, 1),
-                                 .depthwise = kcheck_conv(p->k, 16, 16, 7, 1, 3, 16)};
-                check_sizes(p);
-                if (allocates(operators[p->op].name, p->backend) && t[0] != p->backend->activation)
-                    check_failure(p);
+                p->call = (call){.size = i % n_sizes, .in = t[0], .out = t[1]};
+                check_case(p);
             }
 }
 
@@ -320,20 +429,22 @@ void check_planning(kcheck *k)
         return;
     plan_case p = {.k = k, .backend = kcheck_backend(k)};
     trk_backend *reference = NULL;
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    p.memory = mmap(NULL, PARTS * PART_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
-    p.no_memory = mmap(NULL, PARTS * PART_BYTES, PROT_NONE, flags, -1, 0);
-    const int ok = p.memory != MAP_FAILED && p.no_memory != MAP_FAILED &&
-                   trk_backend_create(&reference, TRK_BACKEND_REF, trk_backend_activation(p.backend), 1,
-                                      kcheck_allocator(k)) == TRK_OK;
+    const trk_backend_params params = {
+        .kind = TRK_BACKEND_REF, .activation = trk_backend_activation(p.backend), .n_threads = 1};
+    const int is_emulated = kcheck_is_emulated(k);
+    p.memory = kcheck_pages(k, PARTS * PART_BYTES);
+    p.no_memory = mmap(NULL, PARTS * PART_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    const int ok = p.memory && p.no_memory != MAP_FAILED &&
+                   trk_backend_create(&reference, &params, kcheck_host_allocator(k)) == TRK_OK;
     if (ok) {
-        check_cases(&p, 3);
+        check_cases(&p, is_emulated ? 2 : 3); /* the largest shapes take the emulation too long */
         p.backend = reference;
-        check_cases(&p, 2);
+        if (!is_emulated)
+            check_cases(&p, 2);
     } else if (kcheck_case(k, FILL_UNIFORM, "-", "memory")) {
         kcheck_expect(k, 0, "memory and a reference backend");
     }
     trk_backend_destroy(&reference);
-    munmap(p.memory, PARTS * PART_BYTES);
+    kcheck_pages_release(k, p.memory, PARTS * PART_BYTES);
     munmap(p.no_memory, PARTS * PART_BYTES);
 }

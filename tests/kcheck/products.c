@@ -47,7 +47,7 @@ static void linear_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], c
     const trk_mat weights = {
         .data = (void *)(uintptr_t)c.layer->weight, .rows = shape[2], .cols = shape[1], .stride = shape[1]};
     kcheck_bound bound = KCHECK_F32;
-    bound.scale = kcheck_row_norm(c.in) * kcheck_row_norm(weights) + 2; /* bias and a saturated act are of order one */
+    bound.scale = kcheck_row_norm(k, c.in) * kcheck_row_norm(k, weights) + 2; /* bias and a saturated act are of order one */
     if (epilogue.accumulate && fill == FILL_OFFSET)
         bound.scale += 1000;
     if (fill == FILL_OFFSET) /* the terms are a thousand times what is left of them */
@@ -151,7 +151,7 @@ static void conv_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], con
     const trk_mat weights = {
         .data = (void *)(uintptr_t)c.layer->weight, .rows = s->out, .cols = terms, .stride = terms};
     kcheck_bound bound = KCHECK_F32;
-    bound.scale = kcheck_row_norm(c.in) * s->kernel * kcheck_row_norm(weights) + 2;
+    bound.scale = kcheck_row_norm(k, c.in) * s->kernel * kcheck_row_norm(k, weights) + 2;
     if (fill == FILL_OFFSET)
         bound.nmse = 1e-10;
     kcheck_run(k, kcheck_shape(out_h * out_w, s->out, extra, types[1]), run_conv, &c, bound,
@@ -204,7 +204,7 @@ static void matmul_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], c
     const matmul_context c = {kcheck_uniform(k, shape[0], shape[1], types[0], -1, 1),
                               kcheck_input(k, shape[2], shape[1], extra, types[1])};
     kcheck_bound bound = KCHECK_F32;
-    bound.scale = kcheck_row_norm(c.a) * kcheck_row_norm(c.b);
+    bound.scale = kcheck_row_norm(k, c.a) * kcheck_row_norm(k, c.b);
     if (fill == FILL_OFFSET)
         bound.nmse = 1e-10;
     kcheck_run(k, kcheck_shape(shape[0], shape[2], extra, TRK_F32), run_matmul, &c, bound,

@@ -215,15 +215,14 @@ void check_mask_to_memory(kcheck *k)
 /* ---- if_absent ---- */
 
 typedef struct absent_context {
-    const float *row;
-    float score;
+    const float *row, *score;
     int replace;
 } absent_context;
 
 static void run_absent(trk_exec *x, trk_mat out, const void *context)
 {
     const absent_context *c = context;
-    TRK_RUN(x, if_absent, out, c->row, &c->score, c->replace);
+    TRK_RUN(x, if_absent, out, c->row, c->score, c->replace);
 }
 
 void check_if_absent(kcheck *k)
@@ -237,7 +236,8 @@ void check_if_absent(kcheck *k)
                     if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype((trk_dtype)dtype), "%dx%d score%g replace%d", rows,
                                      cols, (double)scores[s], replace))
                         continue;
-                    const absent_context c = {kcheck_floats(k, (size_t)cols, -1, 1), scores[s], replace};
+                    const absent_context c = {kcheck_floats(k, (size_t)cols, -1, 1),
+                                              kcheck_floats(k, 1, scores[s], scores[s]), replace};
                     kcheck_run(k, kcheck_input(k, rows, cols, 2, (trk_dtype)dtype), run_absent, &c, KCHECK_EXACT, 0);
                 }
 }

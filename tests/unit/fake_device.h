@@ -74,7 +74,7 @@ static size_t fake_available(const trk_device_memory *self)
 }
 
 static const trk_device_memory fake_device = {
-    "fake", fake_allocate, fake_release, NULL, fake_read, fake_write, fake_copy, fake_fill, fake_available,
+    "fake", 0, 0, 0, fake_allocate, fake_release, NULL, fake_read, fake_write, fake_copy, fake_fill, fake_available,
 };
 
 #endif

@@ -15,7 +15,7 @@ static const char model_path[] = TRK_SAMPLES_DIR "/models/demo-m.safetensors";
 static trk_network_model *load(int image_size)
 {
     trk_network_model *model = NULL;
-    const trk_network_model_params params = {.backend = TRK_BACKEND_REF, .image_size = image_size};
+    const trk_network_model_params params = {.backend = {.kind = TRK_BACKEND_REF}, .image_size = image_size};
     assert_int_equal(trk_network_model_load(&model, model_path, &params), TRK_OK);
     return model;
 }

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * attention of the CUDA backend: rows of plain matrices, an instance a head; see attention_core.cuh. */
+#include "attention_f32.cuh"
+#include "attention_mma.cuh"
+
+namespace
+{
+
+struct matrix_source {
+    element_rows q, k, v, out;
+    int64_t n_queries, dk, dv;
+
+    struct place {
+        int head;
+    };
+
+    __device__ __forceinline__ place at(int instance) const
+    {
+        return place{instance};
+    }
+    __device__ __forceinline__ int queries(place) const
+    {
+        return (int)n_queries;
+    }
+    __device__ __forceinline__ static constexpr bool pooled()
+    {
+        return false;
+    }
+    __device__ __forceinline__ element_row query(place p, int i, int) const
+    {
+        return q.row(i, p.head * dk);
+    }
+    __device__ __forceinline__ element_row key(place p, int j) const
+    {
+        return k.row(j, p.head * dk);
+    }
+    __device__ __forceinline__ element_row value(place p, int j) const
+    {
+        return v.row(j, p.head * dv);
+    }
+    __device__ __forceinline__ element_row result(place p, int i) const
+    {
+        return out.row(i, p.head * dv);
+    }
+};
+
+static_assert(sizeof(matrix_source) == 4 * sizeof(element_rows) + 3 * 8, "no padding");
+
+/* Widths of the models have tiles of their own: the decoder's heads, memory attention's. */
+void run_bf16(trk_exec *x, const matrix_source &source, const attention_shape &shape)
+{
+    const int dk = shape.dk, dv = shape.dv, wider = dk > dv ? dk : dv;
+    if (wider <= 16)
+        run_mma<16, 16>(x, source, shape);
+    else if (wider <= 32)
+        run_mma<32, 32>(x, source, shape);
+    else if (wider <= 64)
+        run_mma<64, 64>(x, source, shape);
+    else if (wider <= 128)
+        run_mma<128, 128>(x, source, shape);
+    else if (dk <= 256 && dv <= 64)
+        run_mma<256, 64>(x, source, shape);
+    else if (wider <= 256)
+        run_mma<256, 256>(x, source, shape);
+    else
+        run_f32(x, source, shape);
+}
+
+} // namespace
+
+extern "C" void attention_cuda(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, float scale)
+{
+    TRK_EXPECT(x, "attention", heads > 0 && q.cols % heads == 0 && v.cols % heads == 0);
+    TRK_EXPECT(x, "attention", q.cols == k.cols && v.cols == out.cols && q.rows == out.rows && k.rows == v.rows);
+    TRK_EXPECT(x, "attention", k.rows > 0 && q.cols > 0 && v.cols > 0);
+    if (q.rows < 1)
+        return;
+    const attention_shape shape = {heads, q.rows, k.rows, q.cols / heads, v.cols / heads, scale};
+    const matrix_source source = {element_rows_of(q), element_rows_of(k), element_rows_of(v), element_rows_of(out),
+                                  q.rows, shape.dk, shape.dv};
+    if (x->activation == TRK_BF16)
+        run_bf16(x, source, shape);
+    else
+        run_f32(x, source, shape);
+}

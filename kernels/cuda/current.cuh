@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Errors of the runtime, and the device that this thread talks to. */
+#ifndef TRK_KERNELS_CUDA_CURRENT_CUH
+#define TRK_KERNELS_CUDA_CURRENT_CUH
+
+#include <cuda_runtime.h>
+
+#include "error.h"
+
+/* "cuda: WHAT: text" recorded, or TRK_OK; TRK_E_MEMORY where memory ran out. */
+trk_status cuda_error(cudaError_t error, const char *what);
+/* Between 1 and 0 no other thread waits for a device or records a graph. */
+void cuda_quiet(int wanted);
+/* Makes the device current in this thread. */
+trk_status cuda_use(int device);
+
+#endif

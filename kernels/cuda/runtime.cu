@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Devices and their memory: the C interface of cuda.h. */
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cuda.h"
+#include "current.cuh"
+#include "heap.h"
+
+#define LEAST_MAJOR 8 /* bf16 tensor cores, asynchronous copies */
+
+const char *cuda_describe(void)
+{
+    static char text[32];
+    snprintf(text, sizeof text, "cuda %d.%d", CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+    return text;
+}
+
+trk_status cuda_error(cudaError_t error, const char *what)
+{
+    if (error == cudaSuccess)
+        return TRK_OK;
+    cudaGetLastError(); /* it is told once */
+    return TRK_FAIL(error == cudaErrorMemoryAllocation ? TRK_E_MEMORY : TRK_E_BACKEND, "cuda: %s: %s", what,
+                    cudaGetErrorString(error));
+}
+
+static thread_local int current_device = -1;
+
+trk_status cuda_use(int device)
+{
+    if (device == current_device)
+        return TRK_OK;
+    /* threads that wait sleep: also what FFmpeg's decoders ask of a context they share; told again it changes nothing */
+    trk_status rc = cuda_error(cudaInitDevice(device, cudaDeviceScheduleBlockingSync, cudaInitDeviceFlagsAreValid),
+                               "cudaInitDevice");
+    if (rc >= 0)
+        rc = cuda_error(cudaSetDevice(device), "cudaSetDevice");
+    if (rc >= 0)
+        current_device = device;
+    return rc;
+}
+
+static trk_status no_driver(cudaError_t error)
+{
+    int driver = 0;
+    if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
+        return TRK_FAIL(TRK_E_UNSUPPORTED, "device cuda: no NVIDIA driver");
+    if (driver < CUDART_VERSION / 1000 * 1000)
+        return TRK_FAIL(TRK_E_UNSUPPORTED, "device cuda: the driver is for CUDA %d.%d, expected %d.0 or newer",
+                        driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000);
+    return TRK_FAIL(TRK_E_UNSUPPORTED, "device cuda: %s", cudaGetErrorString(error));
+}
+
+trk_status cuda_device_open(int device, cuda_device_info *out)
+{
+    int n = 0;
+    cudaDeviceProp properties;
+    cuda_device_info info = {};
+    cudaError_t error = cudaGetDeviceCount(&n);
+    if (error != cudaSuccess) {
+        cudaGetLastError();
+        return no_driver(error);
+    }
+    if (device < 0 || device >= n || device >= CUDA_DEVICES)
+        return TRK_FAIL(TRK_E_UNSUPPORTED, "device cuda:%d: this machine has %d", device, n);
+    error = cudaGetDeviceProperties(&properties, device);
+    if (error != cudaSuccess) {
+        cudaGetLastError();
+        return TRK_FAIL(TRK_E_UNSUPPORTED, "device cuda:%d: %s", device, cudaGetErrorString(error));
+    }
+    if (properties.major < LEAST_MAJOR)
+        return TRK_FAIL(TRK_E_UNSUPPORTED, "device cuda:%d: %s has compute capability %d.%d, expected %d.0 or newer",
+                        device, properties.name, properties.major, properties.minor, LEAST_MAJOR);
+    snprintf(info.name, sizeof info.name, "%s", properties.name);
+    info.major = properties.major;
+    info.minor = properties.minor;
+    info.n_processors = properties.multiProcessorCount;
+    info.bytes = properties.totalGlobalMem;
+    cudaDriverGetVersion(&info.driver);
+    cudaRuntimeGetVersion(&info.runtime);
+    if (out)
+        *out = info;
+    return TRK_OK;
+}
+
+/* --- memory --- */
+
+void *cuda_allocate(int device, size_t bytes)
+{
+    void *data = NULL;
+    if (cuda_use(device) < 0 || cudaMalloc(&data, bytes) != cudaSuccess) {
+        cudaGetLastError();
+        return NULL;
+    }
+    return data;
+}
+
+void cuda_release(int device, void *data)
+{
+    if (!data || cuda_use(device) < 0)
+        return;
+    cuda_quiet(1); /* it waits for the device */
+    cuda_error(cudaFree(data), "cudaFree");
+    cuda_quiet(0);
+}
+
+/* One at a time: whoever waits for a whole device, and whoever records a graph, which must not be waited for. */
+static pthread_mutex_t quiet = PTHREAD_MUTEX_INITIALIZER;
+
+void cuda_quiet(int wanted)
+{
+    if (wanted)
+        pthread_mutex_lock(&quiet);
+    else
+        pthread_mutex_unlock(&quiet);
+}
+
+/* Execs have streams that do not wait for this one: what they were given to do comes first. */
+static trk_status settled(int device)
+{
+    trk_status rc = cuda_use(device);
+    if (rc < 0)
+        return rc;
+    cuda_quiet(1);
+    rc = cuda_error(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+    cuda_quiet(0);
+    return rc;
+}
+
+static trk_status transfer(int device, void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
+{
+    trk_status rc = settled(device);
+    if (rc >= 0)
+        rc = cuda_error(cudaMemcpy(to, from, bytes, kind), "cudaMemcpy");
+    return rc < 0 || kind == cudaMemcpyDeviceToHost ? rc : settled(device); /* others can return before they are done */
+}
+
+trk_status cuda_read(int device, void *host, const void *data, size_t bytes)
+{
+    return transfer(device, host, data, bytes, cudaMemcpyDeviceToHost);
+}
+
+trk_status cuda_write(int device, void *data, const void *host, size_t bytes)
+{
+    return transfer(device, data, host, bytes, cudaMemcpyHostToDevice);
+}
+
+trk_status cuda_copy(int device, void *to, const void *from, size_t bytes)
+{
+    return transfer(device, to, from, bytes, cudaMemcpyDeviceToDevice);
+}
+
+void cuda_fill(int device, void *data, int byte, size_t bytes)
+{
+    if (settled(device) >= 0 && cuda_error(cudaMemset(data, byte, bytes), "cudaMemset") >= 0)
+        settled(device);
+}
+
+size_t cuda_available(int device)
+{
+    size_t available = 0, total = 0;
+    if (cuda_use(device) < 0 || cudaMemGetInfo(&available, &total) != cudaSuccess) {
+        cudaGetLastError();
+        return 0;
+    }
+    return available;
+}
+
+void *cuda_host_allocate(size_t bytes)
+{
+    void *data = NULL;
+    if (trk_heap_refuses() || cudaHostAlloc(&data, bytes, cudaHostAllocPortable) != cudaSuccess) {
+        cudaGetLastError();
+        return NULL;
+    }
+    trk_heap_count(TRK_MEM_SCRATCH, "page-locked buffers", bytes, 1);
+    return data;
+}
+
+void cuda_host_release(void *data, size_t bytes)
+{
+    if (!data)
+        return;
+    cudaFreeHost(data);
+    trk_heap_count(TRK_MEM_SCRATCH, "page-locked buffers", bytes, 0);
+}

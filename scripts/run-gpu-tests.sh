@@ -1,0 +1,103 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# run-gpu-tests.sh [QUICK|ALL]: what there is to check and to measure on a card, from the bundle (`--target bundle`) it
+# lies in, or from a build: run-gpu-tests.sh in scripts/ takes build/ (or $TRK_BUILD) of its checkout. Prints a table;
+# logs and programs' lines are in $OUT (default: ./gpu-test-results). ALL adds the seven larger official configurations.
+set -u
+what=${1:-QUICK}
+here=$(cd "$(dirname "$0")" && pwd)
+out=${OUT:-$PWD/gpu-test-results}
+mkdir -p "$out"
+
+if [ -d "$here/bin" ]; then # the bundle
+    root=$here
+    kcheck=$here/bin/kcheck stages=$here/bin/test_stages tracking=$here/bin/test_tracking
+    quality=$here/bin/test_quality identity=$here/bin/test_identity failures=$here/bin/test_failures
+    bench=$here/bin/frame_bench weights=$here/bin/make_weights track=$here/bin/track
+else
+    root=$(dirname "$here")
+    build=${TRK_BUILD:-$root/build}
+    kcheck=$build/tests/kcheck/kcheck
+    stages=$build/tests/golden/test_stages tracking=$build/tests/golden/test_tracking
+    quality=$build/tests/e2e/test_quality identity=$build/tests/e2e/test_identity
+    failures=$build/tests/e2e/test_failures
+    bench=$build/tests/bench/frame_bench weights=$build/tests/tools/make_weights track=$build/track
+fi
+# a bundle without cuBLASLt finds that of the machine's toolkit
+for folder in /usr/local/cuda/lib64 ${CUDA_HOME:+"$CUDA_HOME/lib64"}; do
+    [ -d "$folder" ] && LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder
+done
+export LD_LIBRARY_PATH
+cd "$root" || exit 2
+data=$root/tests/golden/data
+demo=$root/samples/models/demo-m.safetensors
+table=$out/table.txt
+: >"$table"
+failed=0
+
+# run NAME COMMAND...: one line of the table
+run() {
+    name=$1
+    shift
+    start=$(date +%s.%N)
+    "$@" >"$out/$name.log" 2>&1
+    rc=$?
+    case $rc in
+    0) result=ok ;;
+    77) result=skipped ;;
+    *) result="FAILED ($rc)" failed=1 ;;
+    esac
+    printf '%-48s %-12s %6.1f s\n' "$name" "$result" "$(echo "$start $(date +%s.%N)" | awk '{print $2 - $1}')" |
+        tee -a "$table"
+}
+
+# golden NAME MODEL-FILE: every stored output of one model
+golden() {
+    for file in "$data"/stages-"$1"-*.safetensors; do
+        [ -f "$file" ] || continue
+        side=$(basename "$file" .safetensors | sed "s/^stages-$1-//; s/-.*//")
+        run "$(basename "$file" .safetensors).cuda" "$stages" "$file" "$2" "$side" cuda
+    done
+    for file in "$data"/track-"$1"-*.json; do
+        [ -f "$file" ] || continue
+        side=$(basename "$file" .json | sed "s/^track-$1-//; s/-.*//")
+        for device in cuda cuda-bf16; do
+            run "$(basename "$file" .json).$device" "$tracking" "$file" "$2" "$side" "$device"
+        done
+    done
+}
+
+{
+    echo "commit: $(cat COMMIT 2>/dev/null || git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)"
+    nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null || echo "no nvidia-smi"
+} | tee -a "$table"
+
+for op in $("$kcheck" --list); do
+    run "kernels.$op" "$kcheck" --op "$op" --backend cuda-all
+done
+golden demo "$demo"
+models=sam2.1:tiny
+[ "$what" = ALL ] && models="sam2:tiny sam2.1:tiny sam2:small sam2.1:small sam2:base+ sam2.1:base+ sam2:large sam2.1:large"
+for model in $models; do
+    family=${model%%:*} size=${model##*:}
+    "$weights" "$family" "$size" "$out/$family-$size.safetensors" >"$out/make-$family-$size.log" 2>&1
+    golden "$family-$size" "$out/$family-$size.safetensors"
+done
+run quality.f32 "$quality" f32 samples "$data/quality.json"
+run quality.bf16 "$quality" bf16 samples "$data/quality.json"
+run identity "$identity"
+run failures "$failures"
+run track.plain-1 "$track" samples/clips/plain-1.mp4 --device cuda --box 169,118,191,219 --jsonl "$out/objects.jsonl"
+
+# seconds per frame, bank full
+for model in "$demo" "$out/sam2.1-tiny.safetensors"; do
+    for dtype in f32 bf16; do
+        name=bench.$(basename "$model" .safetensors).$dtype
+        run "$name" "$bench" "$model" --device cuda --dtype "$dtype" --warmup 30 --frames 100
+        tail -n 1 "$out/$name.log" | tee -a "$table"
+    done
+done
+run bench.kernels "$kcheck" --bench --backend cuda-all
+
+echo "table and logs: $out"
+exit $failed

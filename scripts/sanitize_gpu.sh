@@ -1,0 +1,34 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# sanitize_gpu.sh [KCHECK [OPERATOR...]]: compute-sanitizer's memcheck, racecheck, initcheck and synccheck over the kernel
+# check on a card. KCHECK: bin/kcheck beside this script or build/tests/kcheck/kcheck of its checkout. Many times slower
+# than the check itself: name operators to choose some. Exit status: 0 nothing found, 1 something, 77 no tool or no card.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+kcheck=${1:-}
+[ $# -gt 0 ] && shift
+for candidate in "$here/bin/kcheck" "$here/../build/tests/kcheck/kcheck"; do
+    [ -z "$kcheck" ] && [ -x "$candidate" ] && kcheck=$candidate
+done
+[ -x "$kcheck" ] || { echo "sanitize_gpu.sh: no kcheck" >&2; exit 2; }
+PATH=$PATH:/usr/local/cuda/bin
+command -v compute-sanitizer >/dev/null || { echo "skipped: no compute-sanitizer (part of the CUDA toolkit)"; exit 77; }
+"$kcheck" --op add --backend cuda --shape 1x1 >/dev/null
+[ $? = 77 ] && { echo "skipped: no device"; exit 77; }
+
+# initcheck sees reads of device memory that nobody wrote; what the check poisons lies on the host's side
+failed=0
+for operator in ${*:-$("$kcheck" --list)}; do
+    for tool in memcheck racecheck initcheck synccheck; do
+        log=$(mktemp)
+        if compute-sanitizer --tool $tool --error-exitcode 86 "$kcheck" --op "$operator" --backend cuda-all >"$log" 2>&1; then
+            printf '%-18s %-10s ok\n' "$operator" $tool
+        else
+            failed=1
+            printf '%-18s %-10s FAILED\n' "$operator" $tool
+            grep -E '^=========|FAIL' "$log" | head -n 20
+        fi
+        rm -f "$log"
+    done
+done
+exit $failed

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "emulation.h"
+
+#include <stddef.h>
+
+int emulation_schedules(void)
+{
+    return 0;
+}
+
+void emulation_use_schedule(int i)
+{
+}
+
+const char *emulation_take_error(void)
+{
+    return NULL;
+}

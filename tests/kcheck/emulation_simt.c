@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "emulation.h"
+
+#include <stdio.h>
+
+#include "simt.h"
+
+int emulation_schedules(void)
+{
+    return 3;
+}
+
+void emulation_use_schedule(int i)
+{
+    simt_set_schedule(i == 0 ? SIMT_UP : i == 1 ? SIMT_DOWN : SIMT_RANDOM, 7);
+}
+
+const char *emulation_take_error(void)
+{
+    static char kept[512];
+    const char *text;
+    if (!simt_report(&text))
+        return NULL;
+    snprintf(kept, sizeof kept, "%s", text);
+    simt_clear();
+    return kept;
+}
