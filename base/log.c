@@ -81,9 +81,25 @@ void trk_log_mute(int on)
     mutes += on ? 1 : -1;
 }
 
+static int is_over_limit(trk_log_level level)
+{
+    return mutes || (int)level > atomic_load_explicit(&limit, memory_order_relaxed);
+}
+
+int trk_log_wants(trk_log_level level)
+{
+    const char *unknown;
+    if (is_over_limit(level))
+        return 0;
+    const log_sink to = current_sink(&unknown);
+    if (unknown)
+        warn_unknown(&to, unknown);
+    return (int)level <= to.level;
+}
+
 void trk_log(trk_log_level level, const char *format, ...)
 {
-    if (mutes || (int)level > atomic_load_explicit(&limit, memory_order_relaxed))
+    if (is_over_limit(level))
         return;
     const char *unknown;
     log_sink to = current_sink(&unknown);

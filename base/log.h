@@ -23,9 +23,11 @@ typedef void (*trk_log_function)(void *user, trk_log_level level, const char *li
 
 /* Call before other threads use the library: a message on its way may still reach the function set before. */
 void trk_log_set(trk_log_function function, void *user, trk_log_level level);
-/* Thread safe. A message above the level is not even formatted. */
 /* Between mute(1) and mute(0) this thread's messages go nowhere: what is rehearsed did not happen. Nests. */
 void trk_log_mute(int on);
+/* Whether a message of this level would go anywhere, for those that cost something to make. */
+int trk_log_wants(trk_log_level level);
+/* Thread safe. A message above the level is not even formatted. */
 void trk_log(trk_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #ifdef __cplusplus

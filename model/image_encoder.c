@@ -100,5 +100,5 @@ static void encode(trk_network *net, void *context)
 void trk_encode_image(trk_network *net, const uint8_t *rgb, int width, int height, ptrdiff_t stride, trk_features *out)
 {
     encoding call = {rgb, width, height, stride, out};
-    trk_run_stage(net, encode, &call);
+    trk_run_stage(net, "encode image", encode, &call);
 }

@@ -86,5 +86,5 @@ void trk_encode_memory(trk_network *net, trk_features *f, const float *logits, i
                        trk_storage storage, void *memory)
 {
     remembering call = {*f, f, logits, score, binarize, storage, memory};
-    trk_run_stage(net, remember, &call);
+    trk_run_stage(net, "encode memory", remember, &call);
 }

@@ -2,7 +2,10 @@
  * What all stages use. */
 #include "network.h"
 
+#include <time.h>
+
 #include "heap.h"
+#include "log.h"
 
 #define STRIP_ROWS 2048 /* of a feed-forward network: its hidden rows stay in the last-level cache */
 
@@ -47,12 +50,8 @@ void trk_set_mat(trk_network *net, trk_mat mat, const float *values)
     TRK_RUN(&net->exec, upload, mat.data, values, bytes, 1, 0);
 }
 
-void trk_run_stage(trk_network *net, void (*run)(trk_network *net, void *context), void *context)
+static void run_in_rounds(trk_network *net, void (*run)(trk_network *net, void *context), void *context)
 {
-    if (net->trace) { /* somebody looks at intermediate results */
-        run(net, context);
-        return;
-    }
     const trk_arena_mark frame = trk_arena_here(net->frame), scratch = trk_arena_here(net->scratch);
     int done = 0;
     for (int round = 0; !done && net->exec.status >= 0; round++) {
@@ -64,6 +63,27 @@ void trk_run_stage(trk_network *net, void (*run)(trk_network *net, void *context
         run(net, context);
         done = trk_exec_stage_end(&net->exec);
     }
+}
+
+/* Milliseconds, after everything that was told to the backend. */
+static double finished_at(trk_network *net)
+{
+    struct timespec now;
+    trk_exec_finish(&net->exec);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+}
+
+void trk_run_stage(trk_network *net, const char *name, void (*run)(trk_network *net, void *context), void *context)
+{
+    const int timed = !net->exec.planning && trk_log_wants(TRK_LOG_DEBUG);
+    const double start = timed ? finished_at(net) : 0;
+    if (net->trace) /* somebody looks at intermediate results */
+        run(net, context);
+    else
+        run_in_rounds(net, run, context);
+    if (timed)
+        trk_log(TRK_LOG_DEBUG, "stage: %s %.3f ms", name, finished_at(net) - start);
 }
 
 trk_mat trk_new_mat(trk_network *net, trk_arena *arena, trk_dtype dtype, int rows, int cols)

@@ -31,8 +31,9 @@ trk_status trk_network_status(trk_network *net);
 trk_status trk_network_finish(trk_network *net);
 
 /* Runs a stage that recurs, in the terms of trk_exec_stage_begin: `run` may come twice, the second time with the arenas
- * as they were the first time. It starts from `context` alone and changes nothing outside what it computes. */
-void trk_run_stage(trk_network *net, void (*run)(trk_network *net, void *context), void *context);
+ * as they were the first time. It starts from `context` alone and changes nothing outside what it computes. When
+ * messages for debugging go somewhere, the time from its start until it has been computed is told under its name. */
+void trk_run_stage(trk_network *net, const char *name, void (*run)(trk_network *net, void *context), void *context);
 
 /* --- helpers of the stages (network.c) --- */
 trk_mat trk_new_mat(trk_network *net, trk_arena *arena, trk_dtype dtype, int rows, int cols);

@@ -247,7 +247,7 @@ static void track(trk_tracker *t, trk_object *o)
     tracking call = {.before = *trk_current_features(t), .features = trk_current_features(t), .reading = found,
                      .stability = uses_stability(t), .result = &o->result};
     if (t->seat->net.exec.status >= 0)
-        trk_run_stage(&t->seat->net, run_tracking, &call);
+        trk_run_stage(&t->seat->net, "track object", run_tracking, &call);
 }
 
 /* --- prompts -------------------------------------------------------------------------------------------------- */
