@@ -26,19 +26,33 @@ trk_status cuda_error(cudaError_t error, const char *what)
                     cudaGetErrorString(error));
 }
 
-static thread_local int current_device = -1;
+/* Once per device: threads that wait sleep, which is also what FFmpeg's decoders ask of a context they share. */
+static trk_status init_device(int device)
+{
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static int is_done[CUDA_DEVICES];
+    trk_status rc = TRK_OK;
+    pthread_mutex_lock(&mutex);
+    if (!is_done[device])
+        rc = cuda_error(cudaInitDevice(device, cudaDeviceScheduleBlockingSync, cudaInitDeviceFlagsAreValid),
+                        "cudaInitDevice");
+    is_done[device] |= rc >= 0;
+    pthread_mutex_unlock(&mutex);
+    return rc;
+}
 
+/* The program around the library may have made another device current in this thread. */
 trk_status cuda_use(int device)
 {
-    if (device == current_device)
+    static thread_local int initialised = -1; /* the device that this thread has used before */
+    int current = -1;
+    trk_status rc = TRK_OK;
+    if (initialised == device && cudaGetDevice(&current) == cudaSuccess && current == device)
         return TRK_OK;
-    /* threads that wait sleep: also what FFmpeg's decoders ask of a context they share; told again it changes nothing */
-    trk_status rc = cuda_error(cudaInitDevice(device, cudaDeviceScheduleBlockingSync, cudaInitDeviceFlagsAreValid),
-                               "cudaInitDevice");
-    if (rc >= 0)
-        rc = cuda_error(cudaSetDevice(device), "cudaSetDevice");
-    if (rc >= 0)
-        current_device = device;
+    TRK_CHECK(init_device(device));
+    TRK_CHECK(cuda_error(cudaSetDevice(device), "cudaSetDevice"));
+    initialised = device;
+done:
     return rc;
 }
 
