@@ -16,23 +16,36 @@
 #include "records.h"
 #include "sheet.h"
 
+/* With masks on the host, so many are had at a time: on a GPU a picture goes over once for each such group. */
+#define MASKS_AT_ONCE 4
+
 struct outputs {
     const options *wanted;
     int width, height;
     record *records; /* [n_records] owned, ascending by object */
     size_t n_records;
-    uint8_t *mask;                     /* [height][width] of one object, owned */
+    trk_paint_object *drawn;           /* [n_at_once] owned */
+    record **drawn_records;            /* [n_at_once] theirs; owned */
+    size_t n_at_once;
+    uint8_t *masks;                    /* [n_at_once][height][width], where masks are wanted on the host; owned */
     uint8_t *indices;                  /* [height][width] for --masks, owned */
     uint8_t (*palette)[3];             /* [256] for --masks, owned */
     int masks_created, logits_created; /* folders that were not there before */
     output_file jsonl;
     output_file *boxes;        /* [n_records] owned; NULL without --boxes */
     trk_video_writer *writer;  /* for --overlay */
-    overlay *painter;          /* for --overlay and --sheet */
     uint8_t *scratch;          /* [height][3 width] RGB for --sheet without --overlay, owned */
     sheet *contact;            /* for --sheet */
     output_file contact_probe; /* shows early that FILE.png cannot be written */
 };
+
+/* What a frame is drawn on. */
+typedef struct drawing {
+    canvas target;
+    trk_video_reader *reader; /* borrowed, like picture */
+    trk_picture *picture;
+    int empty; /* 1: the picture is not in target yet; the tracker may have it where the model computes */
+} drawing;
 
 static void *allocate(size_t bytes)
 {
@@ -97,8 +110,6 @@ static trk_status open_pictures(outputs *self, const trk_video_info *info)
 {
     const options *wanted = self->wanted;
     trk_status rc = TRK_OK;
-    if (wanted->overlay || wanted->sheet)
-        TRK_CHECK(overlay_create(&self->painter, self->width, self->height));
     if (wanted->sheet) {
         rc = output_file_open(&self->contact_probe, wanted->sheet);
         if (rc)
@@ -122,6 +133,25 @@ done:
     return rc;
 }
 
+/* The list for trk_tracker_paint. */
+static trk_status open_drawn(outputs *self)
+{
+    const size_t n_pixels = (size_t)self->width * (size_t)self->height;
+    const int masks_on_host = self->wanted->jsonl || self->wanted->masks;
+    self->n_at_once = masks_on_host && self->n_records > MASKS_AT_ONCE ? MASKS_AT_ONCE : self->n_records;
+    self->drawn = zeroed(self->n_at_once, sizeof *self->drawn);
+    self->drawn_records = zeroed(self->n_at_once, sizeof *self->drawn_records);
+    if (masks_on_host)
+        self->masks = allocate(self->n_at_once * n_pixels);
+    if (!self->drawn || !self->drawn_records || (masks_on_host && !self->masks))
+        return no_memory();
+    for (size_t i = 0; i < self->n_at_once; i++) {
+        self->drawn[i].mask = self->masks ? self->masks + i * n_pixels : NULL;
+        self->drawn[i].mask_stride = self->width;
+    }
+    return TRK_OK;
+}
+
 trk_status outputs_open(outputs **out, const options *wanted, const trk_video_info *info, const int *ids, size_t n_ids)
 {
     trk_status rc = TRK_OK;
@@ -133,9 +163,9 @@ trk_status outputs_open(outputs **out, const options *wanted, const trk_video_in
     self->height = info->height;
     self->n_records = n_ids;
     self->records = zeroed(n_ids, sizeof *self->records);
-    self->mask = allocate((size_t)info->width * (size_t)info->height);
-    if (!self->records || !self->mask)
+    if (!self->records)
         TRK_CHECK(no_memory());
+    TRK_CHECK(open_drawn(self));
     for (size_t i = 0; i < n_ids; i++)
         self->records[i].object = ids[i];
     if (wanted->masks)
@@ -167,39 +197,101 @@ static trk_status write_logits(const outputs *self, const trk_result *result, in
     return rc;
 }
 
-static void draw_indices(outputs *self, int object)
+static void draw_indices(outputs *self, const uint8_t *mask, int object)
 {
     const size_t n_pixels = (size_t)self->width * (size_t)self->height;
     for (size_t i = 0; i < n_pixels; i++)
-        self->indices[i] = self->mask[i] ? (uint8_t)object : self->indices[i];
+        self->indices[i] = mask[i] ? (uint8_t)object : self->indices[i];
 }
 
-/* One object: scores, mask, and whatever is made of its mask. target: NULL where nothing is drawn. */
-static trk_status take_object(outputs *self, record *self_record, trk_tracker *tracker, canvas *target)
+static trk_status take_scores(const outputs *self, record *taken, trk_tracker *tracker)
 {
     trk_result result = {.struct_size = sizeof result};
-    trk_status rc = trk_tracker_result(tracker, self_record->object, &result);
-    self_record->present = !rc;
+    trk_status rc = trk_tracker_result(tracker, taken->object, &result);
+    taken->present = !rc;
     if (rc == TRK_E_NOT_FOUND)
         return TRK_OK; /* starts on a later frame */
     if (rc)
         return failure_of_library(rc);
-    self_record->object_score = result.object_score;
-    self_record->iou = result.iou;
-    if (self->wanted->logits)
-        TRK_CHECK(write_logits(self, &result, self_record->object));
-    rc = trk_tracker_mask(tracker, self_record->object, self->mask, self->width);
+    taken->object_score = result.object_score;
+    taken->iou = result.iou;
+    return self->wanted->logits ? write_logits(self, &result, taken->object) : TRK_OK;
+}
+
+/* The picture as the video has it. */
+static trk_status fill(drawing *on)
+{
+    const canvas *target = &on->target;
+    if (!on->picture->rgb) {
+        trk_status rc = trk_video_pixels(on->reader, on->picture);
+        if (rc)
+            return rc;
+    }
+    for (int y = 0; y < target->height; y++)
+        memcpy(target->rgb + y * target->stride, on->picture->rgb + y * on->picture->stride,
+               3 * (size_t)target->width);
+    on->empty = 0;
+    return TRK_OK;
+}
+
+/* The first n of the list, with masks and regions. on: NULL where nothing is drawn. */
+static trk_status paint(outputs *self, size_t n, trk_tracker *tracker, drawing *on)
+{
+    trk_paint wanted = TRK_PAINT_INIT;
+    trk_status rc = TRK_OK;
+    wanted.objects = self->drawn;
+    wanted.n_objects = n;
+    wanted.line_width = overlay_line_width(self->height);
+    wanted.fill_percent = OVERLAY_FILL_PERCENT;
+    wanted.on_frame = on && on->empty;
+    rc = trk_tracker_paint(tracker, &wanted, on ? on->target.rgb : NULL, on ? on->target.stride : 0);
+    if (rc == TRK_E_NOT_FOUND && wanted.on_frame) { /* it was not kept, or the tracker was evicted meanwhile */
+        TRK_CHECK(fill(on));
+        wanted.on_frame = 0;
+        rc = trk_tracker_paint(tracker, &wanted, on->target.rgb, on->target.stride);
+    }
     if (rc)
         return failure_of_library(rc);
-    self_record->where = region_of_mask(self->mask, self->width, self->height, self->width);
-    if (self->wanted->jsonl)
-        TRK_CHECK(rle_encode(&self_record->runs, self->mask, self->width, self->height, self->width));
-    if (self->indices && self_record->where.area)
-        draw_indices(self, self_record->object);
-    if (target) {
-        uint8_t colour[3];
-        palette_drawing_colour(self_record->object, colour);
-        overlay_draw_mask(self->painter, target, self->mask, self->width, &self_record->where, colour);
+    if (on)
+        on->empty = 0;
+done:
+    return rc;
+}
+
+/* What is made of the masks of the first n of the list. */
+static trk_status take_masks(outputs *self, size_t n, trk_tracker *tracker, drawing *on)
+{
+    trk_status rc = TRK_OK;
+    TRK_CHECK(paint(self, n, tracker, on));
+    for (size_t i = 0; i < n; i++) {
+        record *taken = self->drawn_records[i];
+        const uint8_t *mask = self->drawn[i].mask;
+        taken->where = self->drawn[i].region;
+        if (self->wanted->jsonl)
+            TRK_CHECK(rle_encode(&taken->runs, mask, self->width, self->height, self->width));
+        if (self->indices && taken->where.area)
+            draw_indices(self, mask, taken->object);
+    }
+done:
+    return rc;
+}
+
+static trk_status take_objects(outputs *self, trk_tracker *tracker, drawing *on)
+{
+    trk_status rc = TRK_OK;
+    size_t n = 0;
+    for (size_t i = self->n_records; i-- > 0;) {
+        record *taken = &self->records[i];
+        TRK_CHECK(take_scores(self, taken, tracker));
+        if (taken->present) {
+            self->drawn[n].object = taken->object;
+            palette_drawing_colour(taken->object, self->drawn[n].colour);
+            self->drawn_records[n++] = taken;
+        }
+        if (n && (n == self->n_at_once || i == 0)) {
+            TRK_CHECK(take_masks(self, n, tracker, on));
+            n = 0;
+        }
     }
 done:
     return rc;
@@ -213,12 +305,6 @@ static void draw_ids(const outputs *self, canvas *target)
         if (self->records[i].present)
             overlay_draw_id(target, self->records[i].object, &self->records[i].where, colour);
     }
-}
-
-static void copy_rows(canvas *target, const trk_picture *picture)
-{
-    for (int y = 0; y < target->height; y++)
-        memcpy(target->rgb + y * target->stride, picture->rgb + y * picture->stride, 3 * (size_t)target->width);
 }
 
 static trk_status write_text(outputs *self, const trk_picture *picture)
@@ -248,34 +334,38 @@ static trk_status write_indices(const outputs *self, int64_t frame)
     return rc;
 }
 
-int outputs_want_pixels(const outputs *self)
+/* Masks and ids. */
+static trk_status draw(outputs *self, trk_tracker *tracker, drawing *on)
 {
-    return self->writer || (self->contact && sheet_wants_next(self->contact));
+    trk_status rc = TRK_OK;
+    if (on && (!tracker || on->picture->rgb))
+        TRK_CHECK(fill(on));
+    if (tracker)
+        TRK_CHECK(take_objects(self, tracker, on));
+    if (on && on->empty) /* no object is there */
+        TRK_CHECK(fill(on));
+    if (on)
+        draw_ids(self, &on->target);
+done:
+    return rc;
 }
 
-trk_status outputs_write(outputs *self, trk_tracker *tracker, const trk_picture *picture)
+trk_status outputs_write(outputs *self, trk_tracker *tracker, trk_video_reader *reader, trk_picture *picture)
 {
     trk_picture *borrowed = NULL; /* from the writer */
     const int on_sheet = self->contact && sheet_wants_next(self->contact);
-    canvas drawing = {self->scratch, 3 * (ptrdiff_t)self->width, self->width, self->height}, *target = NULL;
+    drawing on = {{self->scratch, 3 * (ptrdiff_t)self->width, self->width, self->height}, reader, picture, 1};
     trk_status rc = TRK_OK;
     if (self->writer) {
         TRK_CHECK(trk_video_writer_begin(self->writer, &borrowed));
-        drawing.rgb = borrowed->rgb;
-        drawing.stride = borrowed->stride;
-    }
-    if (self->writer || on_sheet) {
-        target = &drawing;
-        copy_rows(target, picture);
+        on.target.rgb = borrowed->rgb;
+        on.target.stride = borrowed->stride;
     }
     if (self->indices)
         memset(self->indices, 0, (size_t)self->width * (size_t)self->height);
-    for (size_t i = self->n_records; tracker && i-- > 0;)
-        TRK_CHECK(take_object(self, &self->records[i], tracker, target));
-    if (target)
-        draw_ids(self, target);
+    TRK_CHECK(draw(self, tracker, self->writer || on_sheet ? &on : NULL));
     if (on_sheet)
-        sheet_add(self->contact, target, picture->index);
+        sheet_add(self->contact, &on.target, picture->index);
     if (self->indices)
         TRK_CHECK(write_indices(self, picture->index));
     TRK_CHECK(write_text(self, picture));
@@ -335,7 +425,6 @@ void outputs_destroy(outputs **handle)
         return;
     trk_video_writer_destroy(&self->writer);
     sheet_destroy(&self->contact);
-    overlay_destroy(&self->painter);
     output_file_discard(&self->contact_probe);
     output_file_discard(&self->jsonl);
     for (size_t i = 0; i < self->n_records; i++) {
@@ -348,7 +437,9 @@ void outputs_destroy(outputs **handle)
     remove_empty_folders(self->wanted->logits, self->logits_created);
     trk_heap_release(self->boxes);
     trk_heap_release(self->records);
-    trk_heap_release(self->mask);
+    trk_heap_release(self->drawn);
+    trk_heap_release(self->drawn_records);
+    trk_heap_release(self->masks);
     trk_heap_release(self->indices);
     trk_heap_release(self->palette);
     trk_heap_release(self->scratch);

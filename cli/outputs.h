@@ -12,10 +12,9 @@ typedef struct outputs outputs;
 /* Opens what the options ask for. info: of the video; ids: [n_ids] all objects of the run, ascending, borrowed until
  * destroyed. */
 trk_status outputs_open(outputs **out, const options *wanted, const trk_video_info *info, const int *ids, size_t n_ids);
-/* 1: outputs_write is going to draw on the next picture, and needs its RGB. */
-int outputs_want_pixels(const outputs *self);
-/* Results of the tracker's current frame, drawn on the picture. tracker: NULL while no object has started. */
-trk_status outputs_write(outputs *self, trk_tracker *tracker, const trk_picture *picture);
+/* Results of the tracker's current frame, drawn on the picture, whose RGB is asked of the reader where that needs it.
+ * tracker: NULL while no object has started. */
+trk_status outputs_write(outputs *self, trk_tracker *tracker, trk_video_reader *reader, trk_picture *picture);
 /* Brings every file under its name. */
 trk_status outputs_finish(outputs *self);
 /* NULL-safe; without finish, takes away what is not whole. */

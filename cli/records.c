@@ -24,13 +24,13 @@ static void write_counts(FILE *stream, const char *text)
 
 static void write_object(FILE *stream, const record *self, int width, int height)
 {
-    const region *where = &self->where;
+    const trk_region *where = &self->where;
     fprintf(stream, "{\"id\":%d,\"box\":", self->object);
     if (where->area)
         fprintf(stream, "[%d,%d,%d,%d]", where->x, where->y, where->width, where->height);
     else
         fputs("null", stream);
-    fprintf(stream, ",\"area\":%" PRId64, where->area);
+    fprintf(stream, ",\"area\":%d", where->area);
     write_score(stream, "object_score", self->object_score);
     write_score(stream, "iou", self->iou);
     fprintf(stream, ",\"rle\":{\"size\":[%d,%d],\"counts\":\"", height, width);
@@ -55,6 +55,6 @@ void records_write_json(FILE *stream, const record *records, size_t n_records, i
 
 void record_write_box(FILE *stream, const record *self)
 {
-    const region none = {0}, *where = self->present ? &self->where : &none;
+    const trk_region none = {0}, *where = self->present ? &self->where : &none;
     fprintf(stream, "%d,%d,%d,%d\n", where->x, where->y, where->width, where->height);
 }

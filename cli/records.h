@@ -5,13 +5,13 @@
 
 #include <stdio.h>
 
-#include "region.h"
 #include "rle.h"
+#include "track.h"
 
 typedef struct record {
     int object;
     int present; /* 1: has a result on this frame (its mask may be empty) */
-    region where;
+    trk_region where;
     float object_score; /* logit */
     float iou;
     rle runs; /* owned; encoded only for JSON lines */

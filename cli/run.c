@@ -60,9 +60,7 @@ static trk_status track_frame(run *self, trk_picture *picture)
         self->started = 1;
     if (self->started)
         TRK_CHECK(push(self, picture));
-    if (outputs_want_pixels(self->written))
-        TRK_CHECK(trk_video_pixels(self->reader, picture));
-    TRK_CHECK(outputs_write(self->written, self->started ? self->tracker : NULL, picture));
+    TRK_CHECK(outputs_write(self->written, self->started ? self->tracker : NULL, self->reader, picture));
     self->first_pts = self->shown.n_done ? self->first_pts : picture->pts;
     self->last_pts = picture->pts;
     self->last_frame = picture->index;

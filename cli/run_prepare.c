@@ -80,6 +80,12 @@ static trk_status check_size(const run *self)
 
 /* --- video and prompts ------------------------------------------------------------------------------------------ */
 
+/* 1: overlays can be drawn on what the tracker keeps of a frame. States keep their own ways, and no frames. */
+static int may_keep_frames(const options *wanted)
+{
+    return wanted->overlay && !wanted->resume && !wanted->save_state;
+}
+
 /* Beside a model on the CPU a GPU is used only when asked for, and the pixels come over. */
 static trk_status settle_hardware(run *self, trk_video_delivery *delivery)
 {
@@ -93,7 +99,7 @@ static trk_status settle_hardware(run *self, trk_video_delivery *delivery)
         wanted->encoder = wanted->encoder == TRK_HARDWARE_TRY ? TRK_HARDWARE_OFF : wanted->encoder;
         *delivery = TRK_DELIVER_RGB;
     } else
-        *delivery = wanted->overlay ? TRK_DELIVER_BOTH : TRK_DELIVER_PLANES;
+        *delivery = wanted->overlay && !may_keep_frames(wanted) ? TRK_DELIVER_BOTH : TRK_DELIVER_PLANES;
     return TRK_OK;
 }
 
@@ -115,6 +121,8 @@ static trk_status open_video(run *self)
         rc = trk_video_read(self->reader, &self->picture);
     if (rc == TRK_END)
         return TRK_FAIL(TRK_E_FORMAT, "%s: no frame to process", wanted->operands[0]);
+    if (rc == TRK_OK)
+        self->policies.keep_frame = may_keep_frames(wanted) && self->picture->device.planes[0];
     return rc;
 }
 

@@ -168,10 +168,11 @@ typedef enum trk_pixel_format {
 } trk_pixel_format;
 typedef enum trk_yuv_matrix { TRK_YUV_BT601 = 0, TRK_YUV_BT709, TRK_YUV_BT2020 } trk_yuv_matrix;
 /* Where planes lie. ON_DEVICE: memory of the model's GPU, whose contents are ready or will be by work that was given to
- * its default stream; TRK_E_ARGUMENT for a model on the CPU. */
+ * its default stream (the legacy one); TRK_E_ARGUMENT for a model on the CPU. Calls with a model on a GPU leave its device
+ * current in the calling thread, and make its context wait by sleeping. */
 typedef enum trk_place { TRK_ON_HOST = 0, TRK_ON_DEVICE } trk_place;
 
-struct trk_frame {
+struct trk_frame { /* zero it first: fields may be added at its end */
     int width, height;       /* pixels; fixed after a tracker's first frame */
     trk_pixel_format format;
     const uint8_t *planes[3];/* borrowed during the call only */
@@ -235,6 +236,43 @@ TRK_API trk_status trk_tracker_mask_to(trk_tracker *tracker, int object, trk_pla
                                        ptrdiff_t stride);
 /* Logits at the frame's size, rows of `width` floats; > 0 is foreground. */
 TRK_API trk_status trk_tracker_logits(trk_tracker *tracker, int object, float *logits);
+
+/* --- painting -------------------------------------------------------------------------------------------------- */
+
+/* Where a mask is. */
+typedef struct trk_region {
+    int x, y, width, height; /* box, pixels; all 0 for an empty mask */
+    int area;                /* pixels set */
+    int top;                 /* first row set in the middle column of the box; y where that column is empty */
+} trk_region;
+
+typedef struct trk_paint_object {
+    int object;
+    uint8_t colour[3];       /* R G B */
+    uint8_t *mask;           /* out, on the host: its mask as trk_tracker_mask gives it; NULL: not wanted */
+    ptrdiff_t mask_stride;   /* bytes between rows */
+    trk_region region;       /* out: of its mask */
+} trk_paint_object;
+
+typedef struct trk_paint {
+    size_t struct_size;
+    trk_paint_object *objects; /* [n_objects], later ones on top of earlier ones */
+    size_t n_objects;
+    int line_width;            /* of the contour, pixels into the mask; 0 = 2, negative = none */
+    int fill_percent;          /* share of the colour in the rest of the mask; 0 = 45, negative = none */
+    int on_frame;              /* 1: on the frame that was pushed; see below */
+} trk_paint;
+#define TRK_PAINT_INIT {sizeof(trk_paint), NULL, 0, 0, 0, 0}
+
+/* Draws the masks of the current frame on a picture of the frame's size: rgb, R G B bytes on the host, `stride` bytes
+ * between rows, in place; or, with on_frame, on the RGB that the model made of the pushed frame, and rgb is written
+ * only. The frame itself stays as it is. The same masks give the same bytes on every device. A GPU draws where the masks
+ * are: of an object only its region comes over, and the mask where it is wanted. The edge of the picture is no edge of
+ * a mask. rgb NULL: only regions, and masks where wanted.
+ * TRK_E_NOT_FOUND, nothing written: an object has no result on the current frame, or, with on_frame, that frame's RGB
+ * is not held. It is as long as the features are (keep_frame, a lock, the sweep policy), but not with frames that were
+ * RGB already where the model computes (the caller has those), nor after an eviction or a resume. */
+TRK_API trk_status trk_tracker_paint(trk_tracker *tracker, const trk_paint *paint, uint8_t *rgb, ptrdiff_t stride);
 
 /* --- going back, branching, renumbering ------------------------------------------------------------------------ */
 

@@ -148,7 +148,7 @@ static trk_status open_cpu(trk_backend *backend)
     plan_tokens(planned);
 #define KEEP(name) planned->name = backend->ops.name;
     KEEP(attention) KEEP(window_attention) KEEP(resize_bilinear) KEEP(fill_holes) KEEP(frame_to_input)
-    KEEP(linear) KEEP(matmul_nt) KEEP(conv2d)
+    KEEP(linear) KEEP(matmul_nt) KEEP(conv2d) KEEP(paint)
 #undef KEEP
     backend->kernels = cpu_kernels_best();
     TRK_CHECK(cpu_team_create(&backend->team, backend->n_threads));

@@ -82,6 +82,24 @@ typedef struct trk_image {
     float y_scale, y_offset, r_v, g_u, g_v, b_u;
 } trk_image;
 
+/* Where a mask is; see mask_region. */
+typedef struct trk_mask_region {
+    int32_t x, y, width, height; /* box, pixels; all 0 for an empty mask */
+    int32_t area;                /* pixels set */
+    int32_t top;                 /* first row set in the middle column of the box; y where that column is empty */
+} trk_mask_region;
+
+/* A mask to be drawn on a picture of its size; see paint. */
+typedef struct trk_painting {
+    const uint8_t *mask; /* [height, width] bytes 0 or 1 */
+    ptrdiff_t mask_stride;
+    int width, height;
+    const trk_mask_region *region; /* of this mask; like it in the backend's memory */
+    uint8_t colour[3];             /* R G B */
+    int line_width;                /* of the contour, pixels; 0: none */
+    int fill_percent;              /* share of the colour in the rest of the mask, 0..100 */
+} trk_painting;
+
 /* What the mask decoder leaves for one object; see select_mask. */
 typedef struct trk_mask_choice {
     trk_mat masks;  /* [4, n] f32 logits of the four hypotheses */
@@ -211,6 +229,15 @@ typedef struct trk_exec {
     X(suppress, (trk_exec * x, trk_mat io, trk_mat original, trk_mat rival, int rival_first))                         \
     /* bytes out = in > 0, f32 in [h, w], rows `stride` bytes apart */                                                \
     X(mask_bytes, (trk_exec * x, uint8_t *out, ptrdiff_t stride, trk_mat in))                                         \
+    /* region of a mask of bytes 0 or 1, rows `stride` bytes apart */                                                  \
+    X(mask_region, (trk_exec * x, trk_mask_region *region, const uint8_t *mask, ptrdiff_t stride, int width,           \
+                    int height))                                                                                       \
+    /* in place on RGB bytes, rows `stride` bytes apart. Pixels of the mask with a pixel outside it (but inside the    \
+     * picture) within line_width columns and line_width rows become the colour, the others                            \
+     * (rgb * (256 - share) + colour * share + 128) / 256 with share = fill_percent * 256 / 100, all rounded down */   \
+    X(paint, (trk_exec * x, uint8_t *rgb, ptrdiff_t stride, const trk_painting *painting))                             \
+    /* dense bytes from one place of the backend's memory to another */                                                \
+    X(copy_bytes, (trk_exec * x, void *to, const void *from, size_t bytes))                                            \
     /* from the host: rows of row_bytes, `stride` bytes apart, to `to`, dense; `from` may change once this returns */ \
     X(upload, (trk_exec * x, void *to, const void *from, size_t row_bytes, size_t rows, ptrdiff_t stride))            \
     /* to the host: dense rows to rows `stride` bytes apart, which are there after trk_exec_finish */                 \

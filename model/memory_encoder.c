@@ -46,8 +46,7 @@ typedef struct remembering {
     trk_features before, *features;
     const float *logits, *score;
     int binarize;
-    trk_storage storage;
-    void *memory;
+    trk_mat out; /* [g^2, m] f32 */
 } remembering;
 
 static void remember(trk_network *net, void *context)
@@ -58,7 +57,7 @@ static void remember(trk_network *net, void *context)
     const trk_network_model *m = net->model;
     const trk_weights *w = &m->weights;
     trk_exec *e = &net->exec;
-    int s = m->image_size, n = m->grid * m->grid, d = m->arch.d_model, width = m->arch.mem_dim;
+    int s = m->image_size, n = m->grid * m->grid, d = m->arch.d_model;
     if (!f->projected.data) {
         trk_mat projected = trk_new_mat(net, net->frame, TRK_F32, n, d);
         TRK_RUN(e, linear, projected, f->level2, &w->pixel_proj, plain);
@@ -73,18 +72,21 @@ static void remember(trk_network *net, void *context)
     TRK_RUN(e, add, x, x, f->projected);
     for (int i = 0; i < m->arch.n_fuser_layers; i++)
         fuse(net, &w->fuser[i], x);
-    trk_mat out = trk_new_mat(net, net->scratch, TRK_F32, n, width);
-    TRK_RUN(e, linear, out, x, &w->memory_out, plain);
+    TRK_RUN(e, linear, in->out, x, &w->memory_out, plain);
     if (w->no_obj_embed_spatial)
-        TRK_RUN(e, if_absent, out, w->no_obj_embed_spatial, in->score, 0);
-    trk_trace(net, "memory_encoder.out", out);
-    TRK_RUN(e, store, in->memory, in->storage, out);
+        TRK_RUN(e, if_absent, in->out, w->no_obj_embed_spatial, in->score, 0);
+    trk_trace(net, "memory_encoder.out", in->out);
     trk_arena_rewind(net->scratch, mark);
 }
 
 void trk_encode_memory(trk_network *net, trk_features *f, const float *logits, int binarize, const float *score,
                        trk_storage storage, void *memory)
 {
-    remembering call = {*f, f, logits, score, binarize, storage, memory};
+    const trk_network_model *m = net->model;
+    trk_arena_mark mark = trk_arena_here(net->scratch);
+    trk_mat out = trk_new_mat(net, net->scratch, TRK_F32, m->grid * m->grid, m->arch.mem_dim);
+    remembering call = {*f, f, logits, score, binarize, out};
     trk_run_stage(net, "encode memory", remember, &call);
+    TRK_RUN(&net->exec, store, memory, storage, out); /* apart: it goes to another slot each frame */
+    trk_arena_rewind(net->scratch, mark);
 }

@@ -131,7 +131,8 @@ trk_status trk_model_load(trk_model **out, const char *path, const trk_model_par
         goto done;
     }
     rc = trk_network_model_load(&model->network, path, &np);
-    if (rc == TRK_E_MEMORY && p.device == TRK_DEVICE_AUTO && np.backend.kind == TRK_BACKEND_CUDA) {
+    const int refused = rc == TRK_E_MEMORY || rc == TRK_E_BACKEND || rc == TRK_E_UNSUPPORTED;
+    if (refused && p.device == TRK_DEVICE_AUTO && np.backend.kind == TRK_BACKEND_CUDA) {
         trk_log(TRK_LOG_INFO, "no GPU is used: %s", trk_error_text());
         p.device = TRK_DEVICE_CPU;
         TRK_CHECK(choose_backend(&p, &np.backend));

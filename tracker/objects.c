@@ -411,13 +411,18 @@ trk_status trk_objects_collect(trk_tracker *t)
     for (size_t i = 0; i < t->n_objects; i++) {
         trk_object *o = t->objects[i];
         o->host_logits_current = 0;
-        if (has_current(t, o))
-            TRK_RUN(&net->exec, download, o->told, 0, o->result.info, sizeof o->told, 1);
+        if (!has_current(t, o))
+            continue;
+        TRK_RUN(&net->exec, download, o->told, 0, o->result.info, sizeof o->told, 1);
+        if (o->host_logits) /* they were asked for on an earlier frame */
+            TRK_RUN(&net->exec, download, o->host_logits, 0, o->result.logits, trk_logits_bytes(t), 1);
     }
     trk_status rc = trk_network_finish(net);
     for (size_t i = 0; rc >= 0 && i < t->n_objects; i++)
-        if (has_current(t, t->objects[i]))
+        if (has_current(t, t->objects[i])) {
             trk_sequence_set_score(&t->objects[i]->memories, t->index, t->objects[i]->told[0]);
+            t->objects[i]->host_logits_current = t->objects[i]->host_logits != NULL;
+        }
     return rc;
 }
 

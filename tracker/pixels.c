@@ -30,6 +30,8 @@ trk_status trk_frame_check(const trk_frame *f)
         return rc;
     if (f->width < 1 || f->height < 1 || f->width > 32768 || f->height > 32768)
         return TRK_FAIL(TRK_E_ARGUMENT, "frame of %d x %d: expected sides of 1 to 32768 pixels", f->width, f->height);
+    if (f->place != TRK_ON_HOST && f->place != TRK_ON_DEVICE)
+        return TRK_FAIL(TRK_E_ARGUMENT, "frame place %d: expected a trk_place", (int)f->place);
     int half = (f->width + 1) / 2;
     switch (f->format) {
     case TRK_PIXEL_RGB24:
@@ -93,8 +95,9 @@ static plane_size size_of_plane(const trk_frame *f, int plane)
 
 static uint8_t *take_bytes(trk_tracker *t, trk_arena *arena, size_t bytes)
 {
-    uint8_t *out = t->seat->net.exec.status < 0 ? NULL : trk_arena_allocate(arena, bytes);
-    if (!out)
+    const int failed = t->seat->net.exec.status < 0;
+    uint8_t *out = failed ? NULL : trk_arena_allocate(arena, bytes);
+    if (!out && !failed)
         trk_exec_fail(&t->seat->net.exec, TRK_FAIL(TRK_E_MEMORY, "no memory for a frame of %zu bytes", bytes));
     return out;
 }
@@ -125,6 +128,13 @@ static void convert(trk_tracker *t, const trk_frame *f, uint8_t *rgb)
         image.planes[i] = plane_there(t, f, i, &t->seat->scratch, &image.strides[i]);
     TRK_RUN(&t->seat->net.exec, frame_to_rgb, rgb, &image);
     trk_arena_rewind(&t->seat->scratch, mark);
+}
+
+trk_status trk_frame_check_place(const trk_tracker *t, const trk_frame *f)
+{
+    if (f->place == TRK_ON_DEVICE && t->model->network->memory->on_host)
+        return TRK_FAIL(TRK_E_ARGUMENT, "frame %lld lies on a GPU; the model is on the CPU", (long long)f->index);
+    return TRK_OK;
 }
 
 trk_status trk_frame_rgb(trk_tracker *t, const trk_frame *f, const uint8_t **rgb, ptrdiff_t *stride)

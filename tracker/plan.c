@@ -117,6 +117,8 @@ static trk_status run_frames(trk_tracker *t, const request *r, rehearsal *out)
     const int row = 3 * r->width;
     trk_frame frame = {.width = r->width, .height = r->height, .format = r->format,
                        .planes = {&pixel, &pixel, &pixel}, .strides = {row, row, row}};
+    trk_paint_object painted = {.object = 1, .mask = &pixel, .mask_stride = r->width};
+    const trk_paint paint = {.struct_size = sizeof paint, .objects = &painted, .n_objects = 1};
     const int n_objects = r->objects > 1 ? 2 : 1; /* a second one shares features and contends for pixels */
     size_t prompts;
     trk_status rc = TRK_OK;
@@ -125,7 +127,7 @@ static trk_status run_frames(trk_tracker *t, const request *r, rehearsal *out)
         for (int id = 1; id <= n_objects && frame.index < (int64_t)prompts; id++)
             TRK_CHECK(give_prompts(t, r, id, frame.index));
         TRK_CHECK(trk_tracker_push(t, &frame));
-        TRK_CHECK(trk_tracker_mask(t, 1, &pixel, r->width));
+        TRK_CHECK(trk_tracker_paint(t, &paint, &pixel, row)); /* needs all that a mask needs */
         if (r->points && frame.index >= n_frames - 2)
             TRK_CHECK(refine(t, r, frame.index, frame.index == n_frames - 1));
         const size_t bytes = t->sweeper.holdings[t->sweeper.n_holdings - 1]->arena.peak;

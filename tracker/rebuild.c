@@ -56,7 +56,7 @@ static trk_status ask_source(trk_tracker *t, int64_t index, trk_frame *out)
     if (rc != TRK_OK)
         return TRK_FAIL(rc < 0 ? rc : TRK_E_STATE, "the source did not give frame %lld again (status %d)",
                         (long long)index, (int)rc);
-    if ((rc = trk_frame_check(out)) < 0)
+    if ((rc = trk_frame_check(out)) < 0 || (rc = trk_frame_check_place(t, out)) < 0)
         return rc;
     if (out->index != index || out->width != t->width || out->height != t->height)
         return TRK_FAIL(TRK_E_ARGUMENT, "the source gave frame %lld of %d x %d, expected frame %lld of %d x %d",

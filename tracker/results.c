@@ -7,7 +7,7 @@ static int has_current(const trk_tracker *t, const trk_object *o)
     return t->started && o->has_result && o->result_frame == t->index;
 }
 
-static trk_status current_object(const trk_tracker *t, int id, trk_object **out)
+trk_status trk_object_current(const trk_tracker *t, int id, trk_object **out)
 {
     if (!t)
         return TRK_FAIL(TRK_E_ARGUMENT, "tracker must not be NULL");
@@ -61,7 +61,7 @@ trk_status trk_tracker_result(const trk_tracker *t, int id, trk_result *out)
     trk_object *o;
     if (!out || out->struct_size < sizeof *out)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_result: set out->struct_size to sizeof(trk_result)");
-    trk_status rc = current_object(t, id, &o);
+    trk_status rc = trk_object_current(t, id, &o);
     if (rc < 0)
         return rc;
     const float *logits;
@@ -96,8 +96,7 @@ static void suppress_losers(trk_tracker *t, const trk_object *o, trk_mat own)
     }
 }
 
-/* logits at frame size in the scratch arena */
-static trk_mat frame_logits(trk_tracker *t, const trk_object *o)
+trk_mat trk_frame_logits(trk_tracker *t, const trk_object *o)
 {
     trk_mat out = trk_new_mat(&t->seat->net, &t->seat->scratch, TRK_F32, t->height, t->width);
     upsample(t, o, out);
@@ -109,14 +108,14 @@ static trk_mat frame_logits(trk_tracker *t, const trk_object *o)
 trk_status trk_tracker_logits(trk_tracker *t, int id, float *logits)
 {
     trk_object *o;
-    trk_status rc = current_object(t, id, &o);
+    trk_status rc = trk_object_current(t, id, &o);
     if (rc < 0)
         return rc;
     if (!logits)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_logits: logits must not be NULL");
     if ((rc = trk_pool_enter(t, TRK_ANYWHERE)) < 0)
         return rc;
-    trk_mat full = frame_logits(t, o);
+    trk_mat full = trk_frame_logits(t, o);
     TRK_RUN(&t->seat->net.exec, download, logits, 0, full.data,
             (size_t)t->width * (size_t)t->height * sizeof *logits, 1);
     rc = trk_network_finish(&t->seat->net);
@@ -128,6 +127,8 @@ static void write_mask(trk_tracker *t, trk_mat logits, trk_place place, uint8_t 
 {
     trk_network *net = &t->seat->net;
     const size_t width = (size_t)t->width, height = (size_t)t->height;
+    if (place == TRK_ON_DEVICE) /* work of the caller's may still read what lay there */
+        trk_exec_follow(&net->exec);
     if (place == TRK_ON_DEVICE || t->model->network->memory->on_host) {
         TRK_RUN(&net->exec, mask_bytes, mask, stride, logits);
         return;
@@ -149,7 +150,7 @@ trk_status trk_tracker_mask(trk_tracker *t, int id, uint8_t *mask, ptrdiff_t str
 trk_status trk_tracker_mask_to(trk_tracker *t, int id, trk_place place, uint8_t *mask, ptrdiff_t stride)
 {
     trk_object *o;
-    trk_status rc = current_object(t, id, &o);
+    trk_status rc = trk_object_current(t, id, &o);
     if (rc < 0)
         return rc;
     if (place != TRK_ON_HOST && (place != TRK_ON_DEVICE || t->model->network->memory->on_host))
@@ -160,7 +161,7 @@ trk_status trk_tracker_mask_to(trk_tracker *t, int id, trk_place place, uint8_t 
                         t->width, stride);
     if ((rc = trk_pool_enter(t, TRK_ANYWHERE)) < 0)
         return rc;
-    write_mask(t, frame_logits(t, o), place, mask, stride);
+    write_mask(t, trk_frame_logits(t, o), place, mask, stride);
     rc = trk_network_finish(&t->seat->net);
     trk_pool_exit(t);
     return rc;

@@ -129,6 +129,12 @@ trk_features *trk_current_features(trk_tracker *t)
     return holding ? &((trk_held_frame *)holding->payload)->features : NULL;
 }
 
+const uint8_t *trk_current_picture(const trk_tracker *t)
+{
+    const trk_holding *holding = t->started ? trk_sweeper_find(&t->sweeper, t->index) : NULL;
+    return holding ? ((const trk_held_frame *)holding->payload)->rgb : NULL;
+}
+
 size_t trk_sweep_unlocked(trk_tracker *t)
 {
     return trk_sweeper_reclaim(&t->sweeper);
@@ -161,6 +167,7 @@ void trk_unlock_current(trk_tracker *t)
 
 void trk_finish_current(trk_tracker *t)
 {
+    trk_exec_finish(&t->seat->net.exec); /* also after a failure: nothing may be at work on what goes now */
     if (!t->params.keep_frame)
         trk_unlock_current(t);
 }
@@ -172,8 +179,8 @@ static trk_status check_push(const trk_tracker *t, const trk_frame *frame)
     trk_status rc = trk_frame_check(frame);
     if (rc < 0)
         return rc;
-    if (frame->place == TRK_ON_DEVICE && t->model->network->memory->on_host)
-        return TRK_FAIL(TRK_E_ARGUMENT, "frame %lld lies on a GPU; the model is on the CPU", (long long)frame->index);
+    if ((rc = trk_frame_check_place(t, frame)) < 0)
+        return rc;
     int64_t expected = t->index + trk_direction(t);
     if (t->started && frame->index != expected)
         return TRK_FAIL(TRK_E_ARGUMENT, "frame index %lld: expected %lld after frame %lld", (long long)frame->index,
@@ -220,8 +227,9 @@ static trk_status encode(trk_tracker *t, const trk_frame *frame)
     rc = trk_frame_rgb(t, frame, &rgb, &stride);
     if (rc < 0)
         return rc;
-    trk_encode_image(&t->seat->net, rgb, frame->width, frame->height, stride,
-                     &((trk_held_frame *)holding->payload)->features);
+    trk_held_frame *held = holding->payload;
+    held->rgb = rgb == frame->planes[0] ? NULL : rgb;
+    trk_encode_image(&t->seat->net, rgb, frame->width, frame->height, stride, &held->features);
     return trk_network_status(&t->seat->net);
 }
 
@@ -244,7 +252,6 @@ static trk_status push(trk_tracker *t, const trk_frame *frame)
     TRK_CHECK(trk_objects_collect(t));
     drop_missed_prompts(t);
 done:
-    trk_exec_finish(&t->seat->net.exec); /* also after a failure: nothing may be at work on what goes now */
     trk_finish_current(t);
     trk_sweeper_after_frame(&t->sweeper);
     if (rc < 0)

@@ -59,6 +59,7 @@ typedef struct trk_object {
 /* What the sweeper keeps with a frame's features. */
 typedef struct trk_held_frame {
     trk_features features; /* in the holding's arena */
+    const uint8_t *rgb;    /* [height, width, 3] there as well; NULL: the frame itself was the caller's, or is gone */
 } trk_held_frame;
 
 /* What one object reads on one frame; on the host. */
@@ -192,10 +193,17 @@ trk_status trk_object_refine(trk_tracker *t, trk_object *object, trk_prompt *pro
 /* Waits for all that was computed and brings scores of the current frame to the host and to their memories. */
 trk_status trk_objects_collect(trk_tracker *t);
 
+/* --- results.c --- */
+/* The object, if it has a result on the current frame. */
+trk_status trk_object_current(const trk_tracker *t, int id, trk_object **out);
+/* Its logits at the frame's size [height, width], in the seat's scratch arena. */
+trk_mat trk_frame_logits(trk_tracker *t, const trk_object *object);
+
 /* --- pixels.c --- */
 trk_status trk_frame_check(const trk_frame *frame);
+trk_status trk_frame_check_place(const trk_tracker *t, const trk_frame *frame); /* refuses a GPU's for a CPU's model */
 trk_status trk_check_index(int64_t index); /* refuses frame numbers so large that differences could overflow */
-/* Frame as RGB in the model's memory: the caller's plane for RGB24 that lies there, else made in the frame arena. */
+/* Frame as RGB in the model's memory: the caller's plane for RGB24 that lies there, else dense in the frame arena. */
 trk_status trk_frame_rgb(trk_tracker *t, const trk_frame *frame, const uint8_t **rgb, ptrdiff_t *stride);
 
 /* --- tracker.c --- */
@@ -206,6 +214,7 @@ trk_status trk_params_read(void *out, size_t size, const void *params, const cha
 /* library.c: a caller's params, of any age, or NULL, with every field present, checked and defaults filled in */
 trk_status trk_tracker_params_read(trk_tracker_params *out, const trk_tracker_params *params);
 trk_features *trk_current_features(trk_tracker *t); /* NULL when they are not held */
+const uint8_t *trk_current_picture(const trk_tracker *t); /* [height, width, 3]; NULL when it is not held */
 /* Locks the held features of the current frame and lets the stages' frame arena be theirs; finish undoes the lock
  * unless the frame is kept. */
 void trk_use_current(trk_tracker *t);

@@ -41,5 +41,8 @@ void unpack_mask_cpu(trk_exec *x, trk_mat out, const int8_t *in);
 void if_absent_cpu(trk_exec *x, trk_mat io, const float *row, const float *score, int replace);
 void frame_to_input_cpu(trk_exec *x, trk_mat out, const uint8_t *rgb, int width, int height, ptrdiff_t stride, int size,
                         const float *mean, const float *std);
+void mask_region_cpu(trk_exec *x, trk_mask_region *region, const uint8_t *mask, ptrdiff_t stride, int width,
+                     int height);
+void paint_cpu(trk_exec *x, uint8_t *rgb, ptrdiff_t stride, const trk_painting *painting);
 
 #endif

@@ -9,8 +9,9 @@
 
 /* "cuda: WHAT: text" recorded, or TRK_OK; TRK_E_MEMORY where memory ran out. */
 trk_status cuda_error(cudaError_t error, const char *what);
-/* Between 1 and 0 no other thread waits for a device or records a graph. */
-void cuda_quiet(int wanted);
+/* Between 1 and 0 this thread records a graph: no other waits for a device or records, this one gets no memory (NULL),
+ * and what it releases is released afterwards. */
+void cuda_recording(int on);
 /* Makes the device current in this thread. */
 trk_status cuda_use(int device);
 

@@ -9,6 +9,7 @@
 #include "exec.cuh"
 #include "heap.h"
 #include "library.cuh"
+#include "resample.cuh"
 
 cudaStream_t cuda_stream(trk_exec *x)
 {
@@ -56,6 +57,7 @@ static struct staging *staging_grow(struct cuda_exec *e, size_t bytes)
 /* Room that nobody else uses until the exec is finished; NULL, with the failure recorded, without memory. */
 static char *staging_take(trk_exec *x, size_t bytes)
 {
+    cuda_stream(x); /* page-locked memory is of the current device's context */
     const size_t rounded = (bytes + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
     struct cuda_exec *e = exec_of(x);
     struct staging *s = e->staging;
@@ -134,6 +136,40 @@ void download_cuda(trk_exec *x, void *to, ptrdiff_t stride, const void *from, si
     cuda_expect(x, cudaMemcpyAsync(staged, from, row_bytes * rows, cudaMemcpyDeviceToHost, stream), "download");
 }
 
+void copy_bytes_cuda(trk_exec *x, void *to, const void *from, size_t bytes)
+{
+    const void *const told[] = {to, from, reinterpret_cast<const void *>(bytes)};
+    if (bytes == 0 || cuda_tell(x, told, sizeof told))
+        return;
+    cudaStream_t stream = cuda_stream(x);
+    cuda_expect(x, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream), "copy");
+}
+
+void cuda_exec_borrow(trk_exec *x, const struct cuda_table *table)
+{
+    struct cuda_exec *e = exec_of(x);
+    if (!table)
+        return;
+    if (e->n_borrowed == e->borrowed_capacity) {
+        const size_t capacity = e->borrowed_capacity ? 2 * e->borrowed_capacity : 16;
+        void *grown = trk_heap_resize(e->borrowed, TRK_MEM_SCRATCH, "borrowed tables", capacity * sizeof *e->borrowed);
+        if (!grown) { /* it stays for good, which does no harm */
+            trk_exec_fail(x, TRK_FAIL(TRK_E_MEMORY, "cuda: no memory for a list of tables"));
+            return;
+        }
+        e->borrowed = static_cast<const struct cuda_table **>(grown);
+        e->borrowed_capacity = capacity;
+    }
+    e->borrowed[e->n_borrowed++] = table;
+}
+
+static void return_tables(trk_exec *x)
+{
+    struct cuda_exec *e = exec_of(x);
+    while (e->n_borrowed)
+        cuda_table_return(x, e->borrowed[--e->n_borrowed]);
+}
+
 static void exec_finish(trk_exec *x)
 {
     struct cuda_exec *e = exec_of(x);
@@ -147,6 +183,7 @@ static void exec_finish(trk_exec *x)
     }
     e->n_arrivals = 0;
     staging_reset(e);
+    return_tables(x);
 }
 
 static void exec_follow(trk_exec *x)
@@ -185,6 +222,8 @@ static void exec_close(trk_exec *x)
             cuda_error(cudaStreamSynchronize(e->stream), "cudaStreamSynchronize");
             cuda_error(cudaStreamDestroy(e->stream), "cudaStreamDestroy");
         }
+        return_tables(x);
+        trk_heap_release(e->borrowed);
         cuda_stages_destroy(&e->stages);
         staging_release(e);
         trk_heap_release(e->arrivals);

@@ -26,7 +26,12 @@ struct cuda_exec {
     struct arrival *arrivals; /* downloads under way; [capacity] owned */
     size_t n_arrivals, capacity;
     struct cuda_stages *stages; /* owned */
+    const struct cuda_table **borrowed; /* until the exec has finished; [borrowed_capacity] owned */
+    size_t n_borrowed, borrowed_capacity;
 };
+
+/* The exec returns the table when it has finished. Accepts NULL. */
+void cuda_exec_borrow(trk_exec *x, const struct cuda_table *table);
 
 /* stages.cu */
 trk_status cuda_stages_create(struct cuda_stages **out);

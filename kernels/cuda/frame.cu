@@ -138,6 +138,4 @@ void frame_to_input_cuda(trk_exec *x, trk_mat out, const uint8_t *rgb, int width
         const channel_scale scale = {{mean[0], mean[1], mean[2]}, {std[0], std[1], std[2]}};
         frame_passes(x, out, rows, rgb, height, stride, taps_of<int>(tx), taps_of<int>(ty), scale);
     }
-    cuda_table_return(x, tx);
-    cuda_table_return(x, ty);
 }

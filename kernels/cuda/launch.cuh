@@ -17,6 +17,8 @@
 #include "expect.h"
 #include "workspace.h"
 
+#define CUDA_SHARED_BYTES (99 * 1024) /* that a block may have on every card from 8.6 on, and is never exceeded */
+
 #define CUDA_OP(name, args) void name##_cuda args;
 extern "C" {
 TRK_OP_LIST(CUDA_OP)
@@ -33,8 +35,14 @@ void cuda_expect(trk_exec *x, cudaError_t error, const char *what);
  * now (stages.cu). */
 int cuda_tell(trk_exec *x, const void *bytes, size_t n);
 
-template <class T> int cuda_tell_value(trk_exec *x, const T &value)
+/* Bytes between a value's fields are whatever was there before: they are no part of what is told. */
+template <class T> int cuda_tell_value(trk_exec *x, T value)
 {
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_clear_padding)
+    __builtin_clear_padding(&value);
+#endif
+#endif
     return cuda_tell(x, &value, sizeof value);
 }
 
@@ -54,9 +62,9 @@ void cuda_launch(trk_exec *x, const char *name, void (*kernel)(P...), dim3 grid,
     if (told)
         return;
     cudaStream_t stream = cuda_stream(x);
-    if (shared_bytes > 48 * 1024) /* more than every card gives unasked */
+    if (shared_bytes > 48 * 1024) /* more than every card gives unasked; one limit, because it is the kernel's, not ours */
         cuda_expect(x, cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                            (int)shared_bytes), name);
+                                            CUDA_SHARED_BYTES), name);
 #ifdef TRK_SIMT
     simt_launch(name, kernel, grid, block, shared_bytes, stream, static_cast<P>(arguments)...);
 #else

@@ -9,6 +9,7 @@
 
 #include "heap.h"
 #include "plane.cuh"
+#include "exec.cuh"
 #include "resample.cuh"
 
 /* ---- tables ---- */
@@ -65,20 +66,33 @@ static struct cuda_table *table_find(struct cuda_tables *tables, trk_resample_ki
     return t;
 }
 
-/* The one not used for longest goes, if nobody is about to launch with it; the device has finished with it before its
- * memory is taken back. */
-static void release_oldest(struct cuda_tables *tables)
+/* Unlinks what is too much and used by nobody, oldest first; under the lock. Returns the list of them. */
+static struct cuda_table *take_oldest(struct cuda_tables *tables)
 {
-    struct cuda_table **oldest = NULL;
-    for (struct cuda_table **t = &tables->first; *t; t = &(*t)->next)
-        if ((*t)->n_users == 0 && (!oldest || (*t)->last_used < (*oldest)->last_used))
-            oldest = t;
-    if (!oldest)
-        return;
-    struct cuda_table *t = *oldest;
-    *oldest = t->next;
-    table_release(tables, t);
-    tables->n--;
+    struct cuda_table *taken = NULL;
+    while (tables->n > MOST_TABLES) {
+        struct cuda_table **oldest = NULL;
+        for (struct cuda_table **t = &tables->first; *t; t = &(*t)->next)
+            if ((*t)->n_users == 0 && (!oldest || (*t)->last_used < (*oldest)->last_used))
+                oldest = t;
+        if (!oldest)
+            break; /* all are in use: some more than that many */
+        struct cuda_table *t = *oldest;
+        *oldest = t->next;
+        t->next = taken;
+        taken = t;
+        tables->n--;
+    }
+    return taken;
+}
+
+static void release_list(struct cuda_tables *tables, struct cuda_table *list)
+{
+    while (list) {
+        struct cuda_table *next = list->next;
+        table_release(tables, list);
+        list = next;
+    }
 }
 
 /* The layout of cuda_table.data on the host, heap memory; NULL without memory. *bytes: its size. */
@@ -126,16 +140,11 @@ static trk_status table_upload(struct cuda_tables *tables, struct cuda_table *t,
     return rc;
 }
 
+/* Not yet among the others. */
 static trk_status table_make(struct cuda_table **out, struct cuda_tables *tables, const struct cuda_table *wanted,
                              int device)
 {
     *out = NULL;
-    while (tables->n >= MOST_TABLES) {
-        const int before = tables->n;
-        release_oldest(tables);
-        if (tables->n == before)
-            break; /* all are in use: one more */
-    }
     struct cuda_table *t = static_cast<struct cuda_table *>(trk_heap_zeroed(TRK_MEM_PINNED, OWNER, 1, sizeof *t));
     if (!t)
         return TRK_FAIL(TRK_E_MEMORY, "cuda: no memory for a resize table");
@@ -145,38 +154,63 @@ static trk_status table_make(struct cuda_table **out, struct cuda_tables *tables
         table_release(tables, t);
         return rc;
     }
-    t->next = tables->first;
-    tables->first = t;
-    tables->n++;
     *out = t;
     return TRK_OK;
+}
+
+/* Marks the table as used; under the lock. */
+static struct cuda_table *use(struct cuda_tables *tables, struct cuda_table *t)
+{
+    if (t) {
+        t->n_users++;
+        t->last_used = ++tables->clock;
+    }
+    return t;
+}
+
+/* Puts a table among the others, unless another thread was faster, and returns the one to be used. */
+static struct cuda_table *add(struct cuda_tables *tables, struct cuda_table *made)
+{
+    struct cuda_table *spare = NULL;
+    pthread_mutex_lock(&tables->lock);
+    struct cuda_table *t = table_find(tables, made->kind, made->n_in, made->n_out);
+    if (t) {
+        spare = made;
+        spare->next = NULL;
+    } else {
+        t = made;
+        t->next = tables->first;
+        tables->first = t;
+        tables->n++;
+    }
+    use(tables, t);
+    struct cuda_table *old = take_oldest(tables);
+    pthread_mutex_unlock(&tables->lock);
+    release_list(tables, spare);
+    release_list(tables, old);
+    return t;
 }
 
 const struct cuda_table *cuda_table_borrow(trk_exec *x, trk_resample_kind kind, int n_in, int n_out)
 {
     struct cuda_tables *tables = x->backend->cuda->tables;
-    trk_status rc = TRK_OK;
     pthread_mutex_lock(&tables->lock);
-    struct cuda_table *t = table_find(tables, kind, n_in, n_out);
-    if (!t) {
-        const struct cuda_table wanted = {NULL, kind, n_in, n_out, 0, 0, NULL, 0};
-        rc = table_make(&t, tables, &wanted, x->backend->device);
-    }
-    if (t) {
-        t->n_users++;
-        t->last_used = ++tables->clock;
-    }
+    struct cuda_table *t = use(tables, table_find(tables, kind, n_in, n_out));
     pthread_mutex_unlock(&tables->lock);
-    if (rc < 0)
-        trk_exec_fail(x, rc);
+    if (!t) { /* what waits for a device holds no lock meanwhile: who records a stage may want it */
+        const struct cuda_table wanted = {NULL, kind, n_in, n_out, 0, 0, NULL, 0};
+        const trk_status rc = table_make(&t, tables, &wanted, x->backend->device);
+        if (rc < 0)
+            trk_exec_fail(x, rc);
+        t = t ? add(tables, t) : NULL;
+    }
+    cuda_exec_borrow(x, t);
     return t;
 }
 
 void cuda_table_return(trk_exec *x, const struct cuda_table *table)
 {
     struct cuda_tables *tables = x->backend->cuda->tables;
-    if (!table)
-        return;
     pthread_mutex_lock(&tables->lock);
     const_cast<struct cuda_table *>(table)->n_users--;
     pthread_mutex_unlock(&tables->lock);
@@ -266,8 +300,6 @@ static void resize_antialias(trk_exec *x, trk_mat out, trk_mat in)
         TRK_LAUNCH(x, resize_along_columns, plane_grid(out.rows, out.cols, 1), plane_block(), 0,
                    matrix_of<float>(out), rows, taps_of<float>(ty));
     }
-    cuda_table_return(x, tx);
-    cuda_table_return(x, ty);
 }
 
 void resize_bilinear_cuda(trk_exec *x, trk_mat out, trk_mat in, int antialias)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Resize tables on the device (ref/resample.h), which all execs of a backend share. An operator borrows the table of an
- * axis, launches what reads it and returns it; the tables not used for longest are released when there are many. */
+ * axis; the exec returns it when it has finished. The tables not used for longest are released when there are many. */
 #ifndef TRK_KERNELS_CUDA_RESAMPLE_CUH
 #define TRK_KERNELS_CUDA_RESAMPLE_CUH
 
@@ -23,7 +23,7 @@ struct cuda_table {
     struct cuda_table *next;
     trk_resample_kind kind;
     int n_in, n_out;
-    int n_users;        /* borrowers; the table stays while there are any */
+    int n_users;        /* borrowings; the table stays while there are any */
     uint64_t last_used; /* by the clock of the tables */
     int *data;          /* on the device: first [n_out], count [n_out], weights [taps, n_out]; owned */
     size_t bytes;
@@ -38,7 +38,7 @@ template <class W> axis_taps<W> taps_of(const struct cuda_table *t)
 
 /* Made where it is not there yet, which waits for the device. NULL after recording the failure in `x`. */
 const struct cuda_table *cuda_table_borrow(trk_exec *x, trk_resample_kind kind, int n_in, int n_out);
-/* After the last launch that reads it; accepts NULL. */
+/* For exec.cu: the device has done what reads it. */
 void cuda_table_return(trk_exec *x, const struct cuda_table *table);
 
 #endif

@@ -7,6 +7,7 @@
 #include "cuda.h"
 #include "current.cuh"
 #include "heap.h"
+#include "log.h"
 
 #define LEAST_MAJOR 8 /* bf16 tensor cores, asynchronous copies */
 
@@ -101,10 +102,50 @@ trk_status cuda_device_open(int device, cuda_device_info *out)
 
 /* --- memory --- */
 
+
+/* One at a time: whoever waits for a whole device, and whoever records a graph, which must not be waited for. */
+static pthread_mutex_t quiet = PTHREAD_MUTEX_INITIALIZER;
+static thread_local int is_recording;
+
+/* Released while recording; under `quiet`. Each block's first bytes are the device's, so the list is apart. */
+struct late_release {
+    struct late_release *next;
+    int device;
+    void *data;
+};
+static struct late_release *late;
+
+void cuda_recording(int on)
+{
+    if (on)
+        pthread_mutex_lock(&quiet);
+    is_recording = on;
+    while (!on && late) {
+        struct late_release *next = late->next;
+        if (cuda_use(late->device) >= 0)
+            cuda_error(cudaFree(late->data), "cudaFree");
+        trk_heap_release(late);
+        late = next;
+    }
+    if (!on)
+        pthread_mutex_unlock(&quiet);
+}
+
+static void release_later(int device, void *data)
+{
+    struct late_release *l = static_cast<struct late_release *>(trk_heap_zeroed(TRK_MEM_SCRATCH, "release", 1, sizeof *l));
+    if (!l) {
+        trk_log(TRK_LOG_ERROR, "cuda: no memory to remember a block that is to be released");
+        return;
+    }
+    *l = {late, device, data};
+    late = l;
+}
+
 void *cuda_allocate(int device, size_t bytes)
 {
     void *data = NULL;
-    if (cuda_use(device) < 0 || cudaMalloc(&data, bytes) != cudaSuccess) {
+    if (is_recording || cuda_use(device) < 0 || cudaMalloc(&data, bytes) != cudaSuccess) {
         cudaGetLastError();
         return NULL;
     }
@@ -113,33 +154,30 @@ void *cuda_allocate(int device, size_t bytes)
 
 void cuda_release(int device, void *data)
 {
-    if (!data || cuda_use(device) < 0)
+    if (!data)
         return;
-    cuda_quiet(1); /* it waits for the device */
+    if (is_recording) {
+        release_later(device, data);
+        return;
+    }
+    if (cuda_use(device) < 0)
+        return;
+    pthread_mutex_lock(&quiet); /* it waits for the device */
     cuda_error(cudaFree(data), "cudaFree");
-    cuda_quiet(0);
-}
-
-/* One at a time: whoever waits for a whole device, and whoever records a graph, which must not be waited for. */
-static pthread_mutex_t quiet = PTHREAD_MUTEX_INITIALIZER;
-
-void cuda_quiet(int wanted)
-{
-    if (wanted)
-        pthread_mutex_lock(&quiet);
-    else
-        pthread_mutex_unlock(&quiet);
+    pthread_mutex_unlock(&quiet);
 }
 
 /* Execs have streams that do not wait for this one: what they were given to do comes first. */
 static trk_status settled(int device)
 {
     trk_status rc = cuda_use(device);
+    if (rc >= 0 && is_recording)
+        rc = TRK_FAIL(TRK_E_BACKEND, "cuda: a transfer while a stage is recorded");
     if (rc < 0)
         return rc;
-    cuda_quiet(1);
+    pthread_mutex_lock(&quiet);
     rc = cuda_error(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
-    cuda_quiet(0);
+    pthread_mutex_unlock(&quiet);
     return rc;
 }
 
@@ -185,7 +223,7 @@ size_t cuda_available(int device)
 void *cuda_host_allocate(size_t bytes)
 {
     void *data = NULL;
-    if (trk_heap_refuses() || cudaHostAlloc(&data, bytes, cudaHostAllocPortable) != cudaSuccess) {
+    if (is_recording || trk_heap_refuses() || cudaHostAlloc(&data, bytes, cudaHostAllocPortable) != cudaSuccess) {
         cudaGetLastError();
         return NULL;
     }
@@ -197,6 +235,8 @@ void cuda_host_release(void *data, size_t bytes)
 {
     if (!data)
         return;
-    cudaFreeHost(data);
+    pthread_mutex_lock(&quiet); /* it may wait for the device */
+    cuda_error(cudaFreeHost(data), "cudaFreeHost");
+    pthread_mutex_unlock(&quiet);
     trk_heap_count(TRK_MEM_SCRATCH, "page-locked buffers", bytes, 0);
 }

@@ -12,8 +12,10 @@
 #include "current.cuh"
 #include "exec.cuh"
 #include "heap.h"
+#include "log.h"
 
-#define RECORDINGS 32 /* of an exec; the one not used for longest goes */
+#define RECORDINGS 128   /* of an exec; the one not used for longest goes */
+#define MOST_FAILURES 8 /* after so many captures that failed an exec records no more */
 
 enum stage_mode {
     STAGE_NONE,   /* operators run */
@@ -29,7 +31,8 @@ struct recording {
 
 struct cuda_stages {
     enum stage_mode mode;
-    uint64_t hash, clock, n_replays;
+    uint64_t hash, heard, clock, n_replays; /* heard: the hash of the listening round */
+    int n_failures;
     struct recording recordings[RECORDINGS];
     struct staging *staging; /* what the stage found, for when it comes again */
     size_t staging_used, n_arrivals;
@@ -104,7 +107,7 @@ void cuda_stage_begin(trk_exec *x)
     if (s->mode != STAGE_RECORD)
         return;
     cudaStream_t stream = cuda_stream(x);
-    cuda_quiet(1);
+    cuda_recording(1);
     cuda_expect(x, cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
 }
 
@@ -114,24 +117,44 @@ static void launch(trk_exec *x, struct recording *r)
     cuda_expect(x, cudaGraphLaunch(r->graph, stream), "cudaGraphLaunch");
 }
 
-/* The recording of what has just come, launched. */
-static void keep_recording(trk_exec *x)
+/* Ends the capture; NULL when there is no recording of it. */
+static cudaGraphExec_t recorded(trk_exec *x)
 {
-    struct cuda_stages *s = exec_of(x)->stages;
     cudaStream_t stream = cuda_stream(x);
     cudaGraph_t graph = NULL;
-    int known;
+    cudaGraphExec_t out = NULL;
     cuda_expect(x, cudaStreamEndCapture(stream, &graph), "cudaStreamEndCapture");
-    cuda_quiet(0);
-    if (x->status >= 0) {
-        struct recording *r = place_of(s, s->hash, &known);
-        if (!r->graph)
-            cuda_expect(x, cudaGraphInstantiate(&r->graph, graph, 0), "cudaGraphInstantiate");
-        if (x->status >= 0)
-            launch(x, r);
-    }
+    cuda_recording(0);
+    if (x->status >= 0)
+        cuda_expect(x, cudaGraphInstantiate(&out, graph, 0), "cudaGraphInstantiate");
     if (graph)
         cudaGraphDestroy(graph);
+    return x->status >= 0 ? out : NULL;
+}
+
+/* The recording of what has just come, launched; kept if it is of what was heard before: a buffer may have moved in
+ * between. 0: it failed. What failed is the capture (another thread of the program may have waited for the device, or
+ * memory was wanted): the round before, with the same operators, went well, so they are simply run. */
+static int keep_recording(trk_exec *x)
+{
+    struct cuda_stages *s = exec_of(x)->stages;
+    int known;
+    struct recording fresh = {s->hash, 0, recorded(x)};
+    if (!fresh.graph) {
+        trk_log(TRK_LOG_DEBUG, "cuda: a stage was not recorded: %s", trk_error_text());
+        x->status = TRK_OK;
+        cudaGetLastError();
+        s->n_failures++;
+        return 0;
+    }
+    launch(x, &fresh);
+    if (s->hash == s->heard) {
+        place_of(s, s->hash, &known)->graph = fresh.graph;
+        return 1;
+    }
+    cuda_expect(x, cudaStreamSynchronize(cuda_stream(x)), "cudaStreamSynchronize");
+    cuda_error(cudaGraphExecDestroy(fresh.graph), "cudaGraphExecDestroy");
+    return 1;
 }
 
 int cuda_stage_end(trk_exec *x)
@@ -140,8 +163,10 @@ int cuda_stage_end(trk_exec *x)
     const enum stage_mode mode = s->mode;
     int known;
     s->mode = STAGE_NONE;
-    if (mode == STAGE_RECORD)
-        keep_recording(x);
+    if (mode == STAGE_RECORD && !keep_recording(x)) {
+        s->mode = STAGE_RUN;
+        return 0;
+    }
     if (mode != STAGE_LISTEN || x->status < 0)
         return 1;
     struct recording *r = place_of(s, s->hash, &known);
@@ -150,7 +175,8 @@ int cuda_stage_end(trk_exec *x)
         s->n_replays++;
         return 1;
     }
-    s->mode = known ? STAGE_RECORD : STAGE_RUN;
+    s->heard = s->hash;
+    s->mode = known && s->n_failures < MOST_FAILURES ? STAGE_RECORD : STAGE_RUN;
     return 0;
 }
 

@@ -85,6 +85,12 @@ void threshold_ref(trk_exec *x, trk_mat out, trk_mat in, float level)
 
 /* ---- to and from the host: here both sides are ---- */
 
+void copy_bytes_ref(trk_exec *x, void *to, const void *from, size_t bytes)
+{
+    if (bytes)
+        memcpy(to, from, bytes);
+}
+
 void upload_ref(trk_exec *x, void *to, const void *from, size_t row_bytes, size_t rows, ptrdiff_t stride)
 {
     for (size_t r = 0; r < rows && row_bytes; r++)

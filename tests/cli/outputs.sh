@@ -26,6 +26,9 @@ for object in 1 2; do
 done
 is "overlay: MP4 signature" "$(head -c 8 out/o.mp4 | tail -c 4)" ftyp
 is "sheet: PNG signature" "$(head -c 4 out/o.png | tail -c 3)" PNG
+# a sheet by itself is the same sheet
+"$track" "$clip" --box $box --box $other --sheet alone.png --quiet
+cmp -s alone.png out/o.png || complain "the sheet without other outputs differs"
 # two devices and their sum
 is "memory report: classes" "$(grep -oE '"(pinned|bank|frame|scratch|total)": \{' out/memory.json | wc -l)" 15
 is "memory report: frames" "$(grep -c '"frames_swept": 48,' out/memory.json)" 1

@@ -95,6 +95,13 @@ static trk_status push_copy(world *w) { return push(w->copy, 4); }
 static trk_status lock(world *w) { return trk_tracker_lock_frame(w->t, 2); }
 static trk_status mask(world *w) { return trk_tracker_mask(w->t, 1, w->mask, CROP); }
 static trk_status logits(world *w) { return trk_tracker_logits(w->t, 2, w->logits); }
+static trk_status paint(world *w)
+{
+    static uint8_t rgb[CROP * CROP * 3];
+    trk_paint_object objects[] = {{.object = 2, .colour = {9, 8, 7}}, {.object = 1}};
+    const trk_paint p = {.struct_size = sizeof p, .objects = objects, .n_objects = 2};
+    return trk_tracker_paint(w->t, &p, rgb, CROP * 3);
+}
 static trk_status save(world *w) { return trk_tracker_save(w->t, state_path); }
 static trk_status fork_it(world *w) { return trk_tracker_fork(&w->copy, w->t); }
 static trk_status fork_object(world *w) { return trk_tracker_fork_object(w->t, 1, 5); }
@@ -129,6 +136,7 @@ static const step steps[] = {
     {"trk_tracker_lock_frame", lock, 0},
     {"trk_tracker_mask", mask, 0},
     {"trk_tracker_logits", logits, 0},
+    {"trk_tracker_paint", paint, 0},
     {"trk_tracker_save", save, 0},
     {"trk_tracker_resume", resume, 0},
     {"push 3 into the resumed one", push_resumed, 2},

@@ -50,9 +50,10 @@ static void attention_case(kcheck *k, int n, int m, int heads, int dk, int dv)
 
 void check_attention(kcheck *k)
 {
-    static const int shapes[][5] = {{1, 1, 1, 16, 16},   {8, 300, 8, 16, 16},  {65, 8, 2, 32, 24},  {100, 257, 1, 96, 32},
-                                    {17, 129, 1, 256, 256}, {66, 70, 1, 256, 64}, {9, 64, 4, 32, 32}, {64, 1000, 1, 32, 32},
-                                    {31, 65, 3, 24, 40},    {128, 128, 1, 64, 64}};
+    static const int shapes[][5] = {{1, 1, 1, 16, 16},   {8, 300, 8, 16, 16},  {65, 8, 2, 32, 24},
+                                    {100, 257, 1, 96, 32},  {17, 129, 1, 256, 256}, {66, 70, 1, 256, 64},
+                                    {9, 64, 4, 32, 32},     {64, 1000, 1, 32, 32},  {31, 65, 3, 24, 40},
+                                    {128, 128, 1, 64, 64}};
     static const int models[][5] = {{4096, 4096, 1, 256, 256},
                                     {4096, 28736, 1, 256, 64},
                                     {8, 4096, 8, 16, 16},
@@ -90,9 +91,9 @@ static void window_case(kcheck *k, int h, int w, int heads, int dim, int window,
 
 void check_window_attention(kcheck *k)
 {
-    static const int shapes[][6] = {{16, 16, 1, 96, 8, 0}, {12, 8, 4, 24, 4, 1},  {20, 30, 2, 32, 14, 0}, {8, 8, 3, 8, 0, 0},
-                                    {14, 10, 2, 48, 8, 1}, {15, 9, 1, 56, 7, 0},   {9, 11, 2, 16, 4, 0},   {16, 12, 1, 112, 0, 0},
-                                    {16, 16, 2, 72, 14, 1}};
+    static const int shapes[][6] = {{16, 16, 1, 96, 8, 0}, {12, 8, 4, 24, 4, 1},   {20, 30, 2, 32, 14, 0},
+                                    {8, 8, 3, 8, 0, 0},    {14, 10, 2, 48, 8, 1},  {15, 9, 1, 56, 7, 0},
+                                    {9, 11, 2, 16, 4, 0},  {16, 12, 1, 112, 0, 0}, {16, 16, 2, 72, 14, 1}};
     static const int models[][6] = {{256, 256, 1, 96, 8, 0},
                                     {128, 128, 2, 96, 4, 0},
                                     {64, 64, 4, 96, 14, 0},
@@ -110,24 +111,26 @@ static void run_rope(trk_exec *x, trk_mat out, const void *context)
     TRK_RUN(x, rope, out, c->table, c->n_positions);
 }
 
-static void rope_case(kcheck *k, int rows, int cols, int n_positions, trk_dtype dtype)
+static void rope_case(kcheck *k, int rows, int cols, int extra, int n_positions, trk_dtype dtype)
 {
-    if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype(dtype), "%dx%d positions%d", rows, cols, n_positions))
+    if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype(dtype), "%dx%d s%d positions%d", rows, cols, extra, n_positions))
         return;
     const attention_context c = {.table = kcheck_floats(k, (size_t)n_positions * (size_t)cols, -1, 1),
                                  .n_positions = n_positions};
-    kcheck_run(k, kcheck_input(k, rows, cols, 2, dtype), run_rope, &c, KCHECK_F32, 0);
+    kcheck_run(k, kcheck_input(k, rows, cols, extra, dtype), run_rope, &c, KCHECK_F32, 0);
 }
 
 void check_rope(kcheck *k)
 {
     for (int dtype = 0; dtype < 2; dtype++) {
         if (kcheck_is_bench(k)) {
-            rope_case(k, 28672, 256, 4096, (trk_dtype)dtype);
+            rope_case(k, 28672, 256, 0, 4096, (trk_dtype)dtype);
             continue;
         }
-        rope_case(k, 1, 2, 1, (trk_dtype)dtype);
-        rope_case(k, 5, 30, 3, (trk_dtype)dtype);
-        rope_case(k, 900, 96, 100, (trk_dtype)dtype);
+        rope_case(k, 1, 2, 2, 1, (trk_dtype)dtype);
+        rope_case(k, 5, 30, 2, 3, (trk_dtype)dtype);
+        rope_case(k, 7, 32, 0, 3, (trk_dtype)dtype);
+        rope_case(k, 64, 256, 0, 32, (trk_dtype)dtype); /* dense, as queries and keys are */
+        rope_case(k, 900, 96, 2, 100, (trk_dtype)dtype);
     }
 }

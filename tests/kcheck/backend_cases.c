@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Cases about the backend itself: what it refuses, what a failed exec does, and one layer in two threads. */
+ * Cases about the backend itself: what it refuses, what a failed exec does, one layer in two threads, stages that
+ * recur, and the order of an exec's work and the host's transfers. */
 #include <pthread.h>
 #include <string.h>
 
+#include "cuda/cuda.h"
 #include "kcheck.h"
 
 static trk_status create(trk_backend **out, kcheck *k, int kind, trk_dtype activation, int n_threads)
@@ -113,6 +115,104 @@ static void check_threads(kcheck *k)
     }
 }
 
+/* ---- stages ---- */
+
+#define STAGE_COLS 40
+
+/* uploaded = from; out = in > 0 ? scale + 1 : 1; to = out. */
+static void run_stage(trk_exec *x, trk_mat out, trk_mat uploaded, trk_mat in, float scale, const float *from, float *to)
+{
+    const size_t bytes = STAGE_COLS * sizeof(float);
+    do {
+        trk_exec_stage_begin(x);
+        TRK_RUN(x, upload, uploaded.data, from, bytes, 1, (ptrdiff_t)bytes);
+        TRK_RUN(x, mask_to_memory, out, in, 1, scale, 1);
+        TRK_RUN(x, download, to, (ptrdiff_t)bytes, out.data, bytes, 1);
+    } while (!trk_exec_stage_end(x));
+}
+
+/* A stage that comes again with another number, address or content gives what it would give the first time. */
+static void check_stages(kcheck *k)
+{
+    static const struct {
+        float scale;
+        int out, to_spare; /* upload elsewhere: what was there before is used again */
+    } rounds[] = {{2, 0, 0}, {2, 0, 0}, {2, 0, 0}, {3, 0, 0}, {3, 0, 0},
+                  {2, 0, 0}, {2, 1, 0}, {2, 0, 1}, {3, 0, 0}, {5, 0, 0}};
+    const int n_replays = 3; /* what comes the third time: rounds 2, 5 and 8 */
+    float used[STAGE_COLS] = {0};
+    trk_exec x;
+    if (!kcheck_case(k, FILL_UNIFORM, "-", "stages"))
+        return;
+    const trk_mat in = kcheck_uniform(k, 1, STAGE_COLS, TRK_F32, 0, 0);
+    const trk_mat spare = kcheck_uniform(k, 1, STAGE_COLS, TRK_F32, 0, 0);
+    const trk_mat outs[] = {kcheck_uniform(k, 1, STAGE_COLS, TRK_F32, 0, 0),
+                            kcheck_uniform(k, 1, STAGE_COLS, TRK_F32, 0, 0)};
+    kcheck_expect(k, trk_exec_init(&x, kcheck_backend(k), kcheck_allocator(k)) == TRK_OK, "an exec");
+    for (int i = 0; i < KCHECK_OF(rounds); i++) {
+        float from[STAGE_COLS], to[STAGE_COLS] = {0};
+        int n_wrong = 0;
+        for (int c = 0; c < STAGE_COLS; c++)
+            from[c] = (float)(c % (i + 2));
+        if (!rounds[i].to_spare)
+            memcpy(used, from, sizeof used);
+        run_stage(&x, outs[rounds[i].out], rounds[i].to_spare ? spare : in, in, rounds[i].scale, from, to);
+        kcheck_expect(k, trk_exec_finish(&x) == TRK_OK, "no failure");
+        for (int c = 0; c < STAGE_COLS; c++)
+            n_wrong += to[c] != (used[c] > 0 ? rounds[i].scale + 1 : 1);
+        kcheck_expect(k, n_wrong == 0, "a stage's results are those of its operators");
+    }
+    kcheck_expect(k, trk_backend_on_host(kcheck_backend(k)) || trk_exec_replays(&x) == n_replays,
+                  "what recurs is replayed, and nothing else");
+    trk_exec_release(&x);
+}
+
+/* ---- the host's transfers ---- */
+
+static float first_of(trk_mat m)
+{
+    return ((const float *)m.data)[0];
+}
+
+/* Transfers come after all that an exec was given before them, and before all that it is given later, which waits for
+ * nothing but its own stream. */
+static void check_transfers(kcheck *k)
+{
+    enum { N = 300 };
+    const size_t bytes = N * sizeof(float);
+    float ones[N], twos[N], back[N] = {0};
+    trk_exec x;
+    if (trk_backend_on_host(kcheck_backend(k)) || !kcheck_case(k, FILL_UNIFORM, "-", "transfers"))
+        return;
+    for (int i = 0; i < N; i++)
+        twos[i] = 2 * (ones[i] = 1);
+    const trk_mat before = kcheck_uniform(k, 1, N, TRK_F32, 7, 7), after = kcheck_uniform(k, 1, N, TRK_F32, 7, 7);
+    const trk_mat data = {cuda_allocate(0, bytes), TRK_F32, 1, N, N};
+    const trk_mat copy = {cuda_allocate(0, bytes), TRK_F32, 1, N, N};
+    kcheck_expect(k, trk_exec_init(&x, kcheck_backend(k), kcheck_allocator(k)) == TRK_OK, "an exec");
+    kcheck_expect(k, cuda_write(0, data.data, ones, bytes) == TRK_OK, "a write");
+    TRK_RUN(&x, convert, before, data);
+    kcheck_expect(k, cuda_write(0, data.data, twos, bytes) == TRK_OK, "a write");
+    TRK_RUN(&x, convert, after, data);
+    TRK_RUN(&x, add, data, data, data);
+    kcheck_expect(k, trk_exec_finish(&x) == TRK_OK && first_of(before) == 1, "a write waits for what reads the bytes");
+    kcheck_expect(k, first_of(after) == 2, "what is launched next sees a write");
+    TRK_RUN(&x, add, data, data, data);
+    kcheck_expect(k, cuda_read(0, back, data.data, bytes) == TRK_OK && back[0] == 8, "a read sees what was launched");
+    TRK_RUN(&x, add, data, data, data);
+    kcheck_expect(k, cuda_copy(0, copy.data, data.data, bytes) == TRK_OK, "a copy");
+    TRK_RUN(&x, convert, after, copy);
+    kcheck_expect(k, trk_exec_finish(&x) == TRK_OK && first_of(after) == 16, "what is launched next sees a copy");
+    TRK_RUN(&x, convert, before, copy);
+    cuda_fill(0, copy.data, 0, bytes);
+    TRK_RUN(&x, convert, after, copy);
+    kcheck_expect(k, trk_exec_finish(&x) == TRK_OK && first_of(before) == 16 && first_of(after) == 0,
+                  "a fill in its turn");
+    cuda_release(0, data.data);
+    cuda_release(0, copy.data);
+    trk_exec_release(&x);
+}
+
 void check_backend(kcheck *k)
 {
     if (kcheck_is_bench(k))
@@ -120,4 +220,6 @@ void check_backend(kcheck *k)
     check_refusals(k);
     check_failed_exec(k);
     check_threads(k);
+    check_stages(k);
+    check_transfers(k);
 }

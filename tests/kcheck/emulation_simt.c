@@ -25,3 +25,8 @@ const char *emulation_take_error(void)
     simt_clear();
     return kept;
 }
+
+long emulation_allocations(long *held)
+{
+    return simt_allocations(held);
+}

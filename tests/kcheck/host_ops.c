@@ -167,7 +167,8 @@ static void level_case(kcheck *k, kcheck_function *run, kcheck_fill fill, const 
                        int extra, int in_place)
 {
     const int rows = shape[0], cols = shape[1];
-    if (!kcheck_case(k, fill, "f32", "%dx%d low%g high%g s%d%s", rows, cols, (double)low, (double)high, extra,
+    if (kcheck_has_enough(k, fill, (double)rows * cols) ||
+        !kcheck_case(k, fill, "f32", "%dx%d low%g high%g s%d%s", rows, cols, (double)low, (double)high, extra,
                      in_place ? " in place" : ""))
         return;
     level_context c = {kcheck_input(k, rows, cols, extra, TRK_F32), low, high};
@@ -284,7 +285,8 @@ static void put_levels(kcheck *k, trk_mat m)
 static void suppress_case(kcheck *k, kcheck_fill fill, const int shape[2], int extra, int rival_first)
 {
     const int rows = shape[0], cols = shape[1];
-    if (!kcheck_case(k, fill, "f32", "%dx%d s%d first%d", rows, cols, extra, rival_first))
+    if (kcheck_has_enough(k, fill, (double)rows * cols) ||
+        !kcheck_case(k, fill, "f32", "%dx%d s%d first%d", rows, cols, extra, rival_first))
         return;
     const suppress_context c = {kcheck_input(k, rows, cols, extra, TRK_F32),
                                 kcheck_input(k, rows, cols, 2 * extra, TRK_F32), rival_first};
@@ -326,7 +328,8 @@ static void run_bytes(trk_exec *x, trk_mat out, const void *context)
 static void bytes_case(kcheck *k, kcheck_fill fill, const int shape[2], int extra, int gap)
 {
     const int h = shape[0], w = shape[1];
-    if (!kcheck_case(k, fill, "f32", "%dx%d s%d gap%d", h, w, extra, gap))
+    if (kcheck_has_enough(k, fill, (double)h * w) ||
+        !kcheck_case(k, fill, "f32", "%dx%d s%d gap%d", h, w, extra, gap))
         return;
     bytes_context c = {.in = kcheck_input(k, h, w, extra, TRK_F32), .stride = w + gap};
     const size_t n = h ? (size_t)(c.stride * (h - 1) + w) : 0;

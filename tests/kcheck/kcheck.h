@@ -61,7 +61,8 @@ int kcheck_case(kcheck *k, kcheck_fill fill, const char *types, const char *shap
 int kcheck_is_bench(const kcheck *k);
 int kcheck_is_emulated(const kcheck *k); /* the candidate: a GPU's, on the host */
 
-/* Buffers live until the next case. `extra` elements between rows (poisoned as the guard bands are). */
+/* Buffers live until the next case. `extra` elements between rows, in half of the cases a few more, so that rows start
+ * on whole vectors (poisoned as the guard bands are); only kcheck_uniform is dense. */
 trk_mat kcheck_shape(int rows, int cols, int extra, trk_dtype dtype);            /* no data: for kcheck_run */
 trk_mat kcheck_input(kcheck *k, int rows, int cols, int extra, trk_dtype dtype); /* the case's fill */
 trk_mat kcheck_uniform(kcheck *k, int rows, int cols, trk_dtype dtype, float low, float high);
@@ -79,6 +80,9 @@ void kcheck_send(kcheck *k, const void *data);
 /* Page-locked memory for a GPU candidate, else zeroed pages; the caller releases it. NULL: none. */
 void *kcheck_pages(kcheck *k, size_t bytes);
 void kcheck_pages_release(kcheck *k, void *data, size_t bytes);
+
+/* 1 if the candidate is emulated, the shape large, and the fill one that smaller shapes are checked with. */
+int kcheck_has_enough(const kcheck *k, kcheck_fill fill, double elements);
 
 /* 1 if the candidate is emulated and this is too much for it: then the case does not count. work as for kcheck_run. */
 int kcheck_too_large(kcheck *k, double work);

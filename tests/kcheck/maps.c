@@ -56,7 +56,8 @@ static void run_upsampled(trk_exec *x, trk_mat out, const void *context)
 
 static void upsampled_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], const int s[3])
 {
-    if (!kcheck_case(k, fill, types_text(types), "%dx%dx%d", s[0], s[1], s[2]))
+    if (kcheck_has_enough(k, fill, 4.0 * s[0] * s[1] * s[2]) ||
+        !kcheck_case(k, fill, types_text(types), "%dx%dx%d", s[0], s[1], s[2]))
         return;
     const map_context c = {.in = kcheck_input(k, s[0] * s[1], s[2], 3, types[0]), .h = s[0], .w = s[1]};
     kcheck_run(k, kcheck_input(k, 4 * s[0] * s[1], s[2], 1, types[1]), run_upsampled, &c, KCHECK_EXACT, 0);
@@ -82,7 +83,8 @@ static void run_depth_to_space(trk_exec *x, trk_mat out, const void *context)
 /* addend: 0 none, 1 of the output's type, 2 f32 */
 static void depth_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], const int s[3], int addend, trk_act act)
 {
-    if (!kcheck_case(k, fill, types_text(types), "%dx%dx%d addend%d act%d", s[0], s[1], s[2], addend, (int)act))
+    if (kcheck_has_enough(k, fill, 4.0 * s[0] * s[1] * s[2]) ||
+        !kcheck_case(k, fill, types_text(types), "%dx%dx%d addend%d act%d", s[0], s[1], s[2], addend, (int)act))
         return;
     map_context c = {.in = kcheck_input(k, s[0] * s[1], 4 * s[2], 3, types[0]), .h = s[0], .w = s[1], .act = act};
     if (addend)

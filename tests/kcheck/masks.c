@@ -48,7 +48,8 @@ void check_fill_holes(kcheck *k)
         for (int a = 0; a < KCHECK_OF(areas); a++)
             for (int d = 0; d < KCHECK_OF(densities); d++)
                 for (int dtype = 0; dtype < 2; dtype++)
-                    holes_case(k, sizes[i][0], sizes[i][1], areas[a], densities[d], (trk_dtype)dtype);
+                    if (areas[a] == 8 || sizes[i][0] < 256 || !kcheck_is_emulated(k))
+                        holes_case(k, sizes[i][0], sizes[i][1], areas[a], densities[d], (trk_dtype)dtype);
 }
 
 /* The three outputs share one row: mask [n] | token [d] | info [3]. */
@@ -107,6 +108,7 @@ void check_select_mask(kcheck *k)
         for (int flags = 0; flags < 8; flags++)
             for (int s = 0; s < KCHECK_OF(scores); s++)
                 for (int r = 0; r < KCHECK_OF(spreads); r++)
-                    select_case(k, sizes[i][0], sizes[i][1], flags & 1, flags >> 1 & 1, flags >> 2, scores[s],
-                                spreads[r]);
+                    if (s == 0 || sizes[i][0] < 65536 || !kcheck_is_emulated(k))
+                        select_case(k, sizes[i][0], sizes[i][1], flags & 1, flags >> 1 & 1, flags >> 2, scores[s],
+                                    spreads[r]);
 }

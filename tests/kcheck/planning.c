@@ -249,6 +249,24 @@ PLAN(mask_bytes)
 {
     TRK_RUN(x, mask_bytes, part(c, 0), 44, mat(c, 1, TRK_F32, 50, 40));
 }
+PLAN(mask_region)
+{
+    TRK_RUN(x, mask_bytes, part(c, 1), 44, mat(c, 2, TRK_F32, 50, 40));
+    TRK_RUN(x, mask_region, part(c, 0), part(c, 1), 44, 40, 50);
+}
+PLAN(paint)
+{
+    const int n = pick(c, 3, 40, 256);
+    const trk_painting painting = {.mask = part(c, 1), .mask_stride = 2 * n, .width = 2 * n, .height = n,
+                                   .region = part(c, 2), .line_width = 2, .fill_percent = 45};
+    TRK_RUN(x, mask_bytes, part(c, 1), 2 * n, mat(c, 3, TRK_F32, n, 2 * n));
+    TRK_RUN(x, mask_region, part(c, 2), part(c, 1), 2 * n, 2 * n, n);
+    TRK_RUN(x, paint, part(c, 0), (ptrdiff_t)6 * n, &painting);
+}
+PLAN(copy_bytes)
+{
+    TRK_RUN(x, copy_bytes, part(c, 0), part(c, 1), 3001);
+}
 PLAN(upload)
 {
     TRK_RUN(x, upload, part(c, 0), part(c, 1), 100, 30, 120);
@@ -283,7 +301,7 @@ static int allocates(const char *name, const trk_backend *backend, int surely)
 {
     static const char *const always[] = {"attention", "window_attention", "resize_bilinear", "fill_holes",
                                          "frame_to_input"};
-    static const char *const on_cpu[] = {"linear", "matmul_nt", "conv2d"};
+    static const char *const on_cpu[] = {"linear", "matmul_nt", "conv2d", "paint"};
     static const char *const on_cuda[] = {"linear", "matmul_nt", "conv2d", "select_mask"};
     static const char *const tokens[] = {"gather_tokens", "token_keys", "attend_tokens"}; /* of others of these */
     const int is_always = is_one_of(name, always, KCHECK_OF(always));
@@ -387,7 +405,8 @@ static void check_failure(const plan_case *p)
     call on = p->call;
     on.memory = p->no_memory;
     operators[p->op].run(&x, &on);
-    kcheck_expect(p->k, trk_exec_finish(&x) == TRK_E_MEMORY && c.n_allocations == n_before, "a failed allocation is recorded");
+    kcheck_expect(p->k, trk_exec_finish(&x) == TRK_E_MEMORY && c.n_allocations == n_before,
+                  "a failed allocation is recorded");
     trk_exec_release(&x);
 }
 

@@ -47,7 +47,8 @@ static void linear_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], c
     const trk_mat weights = {
         .data = (void *)(uintptr_t)c.layer->weight, .rows = shape[2], .cols = shape[1], .stride = shape[1]};
     kcheck_bound bound = KCHECK_F32;
-    bound.scale = kcheck_row_norm(k, c.in) * kcheck_row_norm(k, weights) + 2; /* bias and a saturated act are of order one */
+    /* bias and a saturated act are of order one */
+    bound.scale = kcheck_row_norm(k, c.in) * kcheck_row_norm(k, weights) + 2;
     if (epilogue.accumulate && fill == FILL_OFFSET)
         bound.scale += 1000;
     if (fill == FILL_OFFSET) /* the terms are a thousand times what is left of them */

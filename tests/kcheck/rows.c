@@ -41,7 +41,8 @@ static void run_layernorm(trk_exec *x, trk_mat out, const void *context)
 static void layernorm_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], int rows, int cols, trk_act act,
                            int extra, int in_place)
 {
-    if (!kcheck_case(k, fill, types_text(types), "%dx%d act%d s%d%s", rows, cols, (int)act, extra,
+    if (kcheck_has_enough(k, fill, (double)rows * cols) ||
+        !kcheck_case(k, fill, types_text(types), "%dx%d act%d s%d%s", rows, cols, (int)act, extra,
                      in_place ? " in place" : ""))
         return;
     layernorm_context c = {kcheck_input(k, rows, cols, extra, types[0]), kcheck_floats(k, (size_t)cols, -2, 2),
@@ -92,7 +93,8 @@ static void run_add(trk_exec *x, trk_mat out, const void *context)
 
 static void add_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], int rows, int cols, int b_rows, int alias)
 {
-    if (!kcheck_case(k, fill, types_text(types), "%dx%d by %d rows alias%d", rows, cols, b_rows, alias))
+    if (kcheck_has_enough(k, fill, (double)rows * cols) ||
+        !kcheck_case(k, fill, types_text(types), "%dx%d by %d rows alias%d", rows, cols, b_rows, alias))
         return;
     add_context c = {kcheck_input(k, rows, cols, 3, types[0]), kcheck_input(k, b_rows, cols, 1, types[0])};
     trk_mat out = kcheck_shape(rows, cols, 2, types[1]);
@@ -142,7 +144,8 @@ static void run_convert(trk_exec *x, trk_mat out, const void *context)
 
 static void convert_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], int rows, int cols, int in_rows)
 {
-    if (!kcheck_case(k, fill, types_text(types), "%dx%d from %d rows", rows, cols, in_rows))
+    if (kcheck_has_enough(k, fill, (double)rows * cols) ||
+        !kcheck_case(k, fill, types_text(types), "%dx%d from %d rows", rows, cols, in_rows))
         return;
     const trk_mat in = kcheck_input(k, in_rows, cols, 5, types[0]);
     kcheck_run(k, kcheck_shape(rows, cols, 2, types[1]), run_convert, &in, KCHECK_EXACT, 0);

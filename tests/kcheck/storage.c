@@ -140,7 +140,8 @@ static void store_case(kcheck *k, kcheck_fill fill, trk_storage storage, const i
 {
     char types[16];
     snprintf(types, sizeof types, "%s %s", kcheck_dtype(dtype), trk_storage_name(storage));
-    if (!kcheck_case(k, fill, types, "%dx%d salt%d", shape[0], shape[1], (int)kind))
+    if (kcheck_has_enough(k, fill, (double)shape[0] * shape[1]) ||
+        !kcheck_case(k, fill, types, "%dx%d salt%d", shape[0], shape[1], (int)kind))
         return;
     storage_context c = new_context(k, storage, shape[0], shape[1]);
     c.in = salted(k, shape[0], shape[1], dtype, kind);

@@ -40,6 +40,7 @@ static size_t live_bytes;
 static int accesses;
 static pthread_t accessor; /* the only OS thread that may touch the device while there are accesses */
 static int fails_at;
+static long n_given; /* blocks of device and of page-locked memory, ever */
 
 static void install_handler();
 static void prepare_for_faults();
@@ -236,6 +237,7 @@ cudaError_t cudaMalloc(void **out, size_t bytes)
     if (!r)
         return simt_failed(cudaErrorMemoryAllocation);
     poison(r);
+    n_given++;
     *out = r->data;
     return cudaSuccess;
 }
@@ -267,6 +269,14 @@ extern "C" void simt_fail_allocation(int nth)
     fails_at = nth;
 }
 
+extern "C" long simt_allocations(long *held)
+{
+    SIMT_LOCKED;
+    if (held)
+        *held = (long)(n_live + locked_ranges.size());
+    return n_given;
+}
+
 cudaError_t cudaHostAlloc(void **out, size_t bytes, unsigned)
 {
     SIMT_LOCKED;
@@ -283,6 +293,7 @@ cudaError_t cudaHostAlloc(void **out, size_t bytes, unsigned)
         return simt_failed(cudaErrorMemoryAllocation);
     memset(data, 0xff, bytes);
     locked_ranges[(const char *)data] = bytes;
+    n_given++;
     *out = data;
     return cudaSuccess;
 }

@@ -379,7 +379,7 @@ static void test_json_line(void **state)
                         "{\"frame\":12,\"pts\":0.480000,\"objects\":[{\"id\":3,\"box\":null,\"area\":0,"
                         "\"object_score\":-1.5000,\"iou\":0.0000,\"rle\":{\"size\":[1,44],\"counts\":\"\\\\1\"}}]}\n");
     rewind(stream);
-    records[0].where = (region){1, 2, 3, 4, 5, 2};
+    records[0].where = (trk_region){1, 2, 3, 4, 5, 2};
     records[0].iou = -(float)strtod("inf", NULL);
     records_write_json(stream, records, 1, 0, 0, 44, 1);
     record_write_box(stream, &records[0]);

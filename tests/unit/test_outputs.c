@@ -30,9 +30,9 @@ static trk_status write_all(void)
     outputs *written = NULL;
     trk_status rc = outputs_open(&written, &everything, &info, ids, 2);
     for (int t = 0; t < N_FRAMES && !rc; t++) {
-        const trk_picture picture = {
+        trk_picture picture = {
             .width = WIDTH, .height = HEIGHT, .rgb = pixels[0], .stride = WIDTH * 3, .index = t, .pts = t / 25.0};
-        rc = outputs_write(written, NULL, &picture);
+        rc = outputs_write(written, NULL, NULL, &picture);
     }
     if (!rc)
         rc = outputs_finish(written);

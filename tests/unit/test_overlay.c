@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What is drawn, pixel by pixel: palette, fill, contour, ids, contact sheet. */
+ * What is drawn, pixel by pixel: palette, ids, contact sheet. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,6 @@
 #include "palette.h"
 #include "sheet.h"
 
-enum { WIDTH = 61, HEIGHT = 47, STRIDE = 3 * WIDTH + 5 };
 static const uint8_t RED[3] = {200, 40, 0};
 
 static void test_palette(void **state)
@@ -36,67 +35,6 @@ static void test_palette(void **state)
     palette_drawing_colour(256, a);
     palette_drawing_colour(1, b);
     assert_memory_equal(a, b, 3);
-}
-
-/* 1 if the mask holds everywhere in the square of the given radius around (x, y), outside the picture not looked at */
-static int is_inside(const uint8_t *mask, int x, int y, int radius)
-{
-    for (int j = y - radius; j <= y + radius; j++)
-        for (int i = x - radius; i <= x + radius; i++)
-            if (i >= 0 && j >= 0 && i < WIDTH && j < HEIGHT && !mask[j * WIDTH + i])
-                return 0;
-    return 1;
-}
-
-static void check_drawn(const uint8_t *mask)
-{
-    overlay *painter = NULL;
-    uint8_t *picture = malloc(STRIDE * HEIGHT);
-    canvas target = {picture, STRIDE, WIDTH, HEIGHT};
-    const int radius = overlay_line_width(HEIGHT);
-    region where = region_of_mask(mask, WIDTH, HEIGHT, WIDTH);
-    for (int i = 0; i < STRIDE * HEIGHT; i++)
-        picture[i] = (uint8_t)(i * 31);
-    assert_int_equal(overlay_create(&painter, WIDTH, HEIGHT), TRK_OK);
-    overlay_draw_mask(painter, &target, mask, WIDTH, &where, RED);
-    for (int y = 0; y < HEIGHT; y++)
-        for (int i = 0; i < STRIDE; i++) {
-            const int x = i / 3, channel = i % 3, before = (uint8_t)((y * STRIDE + i) * 31);
-            const int found = picture[y * STRIDE + i];
-            if (x >= WIDTH || !mask[y * WIDTH + x])
-                assert_int_equal(found, before);
-            else if (!is_inside(mask, x, y, radius))
-                assert_int_equal(found, RED[channel]);
-            else { /* the share is a whole number of 1/256, so a value can be off by up to 1 from the exact mixture */
-                const double exact = before + (RED[channel] - before) * OVERLAY_FILL_PERCENT / 100.0;
-                assert_true(found - exact < 1.51 && exact - found < 1.51);
-            }
-        }
-    overlay_destroy(&painter);
-    assert_null(painter);
-    free(picture);
-}
-
-static void fill(uint8_t *mask, int x, int y, int width, int height, uint8_t value)
-{
-    for (int j = y; j < y + height; j++)
-        memset(mask + j * WIDTH + x, value, (size_t)width);
-}
-
-static void test_fill_and_contour(void **state)
-{
-    (void)state;
-    uint8_t mask[WIDTH * HEIGHT] = {0};
-    check_drawn(mask); /* empty: the picture stays */
-    fill(mask, 10, 8, 30, 20, 1);
-    fill(mask, 20, 15, 3, 3, 0); /* a hole */
-    mask[40 * WIDTH + 55] = 1;   /* a single pixel */
-    check_drawn(mask);
-    fill(mask, 0, 0, 25, 12, 1); /* touches the corner */
-    fill(mask, 50, 30, 11, 17, 1);
-    check_drawn(mask);
-    memset(mask, 1, sizeof mask); /* everything: no contour anywhere */
-    check_drawn(mask);
 }
 
 static void test_line_width(void **state)
@@ -130,7 +68,7 @@ static void test_id_stays_on_the_picture(void **state)
     (void)state;
     uint8_t picture[20 * 40 * 3 + 3] = {0};
     canvas target = {picture, 120, 40, 20};
-    const region corners[] = {{0, 0, 1, 1, 1, 0}, {39, 0, 1, 1, 1, 0}, {0, 19, 1, 1, 1, 19}, {39, 19, 1, 1, 1, 19}};
+    const trk_region corners[] = {{0, 0, 1, 1, 1, 0}, {39, 0, 1, 1, 1, 0}, {0, 19, 1, 1, 1, 19}, {39, 19, 1, 1, 1, 19}};
     for (int i = 0; i < 4; i++) {
         memset(picture, 0, sizeof picture);
         overlay_draw_id(&target, 7, &corners[i], RED);
@@ -194,7 +132,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_palette),
-        cmocka_unit_test(test_fill_and_contour),
         cmocka_unit_test(test_line_width),
         cmocka_unit_test(test_digits),
         cmocka_unit_test(test_id_stays_on_the_picture),

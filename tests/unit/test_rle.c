@@ -8,7 +8,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "region.h"
 #include "rle.h"
 
 static void check(const uint8_t *mask, int width, int height, ptrdiff_t stride, const uint32_t *counts, size_t n_counts,
@@ -100,26 +99,6 @@ static void test_random_against_definition(void **state)
     rle_free(&out);
 }
 
-static void test_region(void **state)
-{
-    (void)state;
-    uint8_t mask[5][8] = {{0}};
-    region where = region_of_mask(mask[0], 7, 5, 8);
-    assert_int_equal(where.area, 0);
-    assert_int_equal(where.width, 0);
-    mask[1][6] = mask[3][2] = mask[3][3] = 1;
-    mask[4][7] = 1; /* beyond the width */
-    where = region_of_mask(mask[0], 7, 5, 8);
-    assert_int_equal(where.area, 3);
-    assert_int_equal(where.x, 2);
-    assert_int_equal(where.y, 1);
-    assert_int_equal(where.width, 5);
-    assert_int_equal(where.height, 3);
-    assert_int_equal(where.top, 1); /* nothing in the middle column, 4: the top of the box */
-    mask[2][4] = 1;
-    assert_int_equal(region_of_mask(mask[0], 7, 5, 8).top, 2);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,7 +107,6 @@ int main(void)
         cmocka_unit_test(test_sign_extension),
         cmocka_unit_test(test_stride_and_large_counts),
         cmocka_unit_test(test_random_against_definition),
-        cmocka_unit_test(test_region),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

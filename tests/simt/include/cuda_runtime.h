@@ -280,8 +280,16 @@ template <class... P> struct simt_call_of final : simt_call {
     const void *addresses[sizeof...(P) + 1];
     size_t sizes[sizeof...(P) + 1];
 
+    /* Else an int with what is left of an address behind it looks like one. An empty value shares its byte. */
+    template <class T> static void clear_padding(T &value)
+    {
+        if constexpr (!std::is_empty<T>::value)
+            __builtin_clear_padding(&value);
+    }
+
     simt_call_of(void (*kernel_)(P...), P... arguments_) : kernel(kernel_), arguments(arguments_...)
     {
+        std::apply([](P &...a) { (clear_padding(a), ...); }, arguments);
         std::apply(
             [this](const P &...a) {
                 const void *all_addresses[] = {&a..., nullptr};
