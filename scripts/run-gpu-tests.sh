@@ -13,6 +13,7 @@ if [ -d "$here/bin" ]; then # the bundle
     root=$here
     kcheck=$here/bin/kcheck stages=$here/bin/test_stages tracking=$here/bin/test_tracking
     quality=$here/bin/test_quality identity=$here/bin/test_identity failures=$here/bin/test_failures
+    whole=$here/bin/test_cuda memory=$here/bin/test_cuda_memory
     bench=$here/bin/frame_bench weights=$here/bin/make_weights track=$here/bin/track
 else
     root=$(dirname "$here")
@@ -21,6 +22,7 @@ else
     stages=$build/tests/golden/test_stages tracking=$build/tests/golden/test_tracking
     quality=$build/tests/e2e/test_quality identity=$build/tests/e2e/test_identity
     failures=$build/tests/e2e/test_failures
+    whole=$build/tests/test_cuda memory=$build/tests/test_cuda_memory
     bench=$build/tests/bench/frame_bench weights=$build/tests/tools/make_weights track=$build/track
 fi
 # a bundle without cuBLASLt finds that of the machine's toolkit
@@ -83,6 +85,8 @@ for model in $models; do
     "$weights" "$family" "$size" "$out/$family-$size.safetensors" >"$out/make-$family-$size.log" 2>&1
     golden "$family-$size" "$out/$family-$size.safetensors"
 done
+run backend "$whole"
+run backend.memory "$memory"
 run quality.f32 "$quality" f32 samples "$data/quality.json"
 run quality.bf16 "$quality" bf16 samples "$data/quality.json"
 run identity "$identity"

@@ -10,7 +10,7 @@ disc script_disc(int video, int object, int64_t index)
     const float step = (float)(index < 0 ? -index : index);
     if (object == 1)
         return (disc){(float)(24 + video % 5) + 2 * step, (float)(26 + video % 3), (float)(13 + video % 4)};
-    return (disc){(float)(66 - video % 4) - step, (float)(48 - video % 5), 12};
+    return (disc){(float)(66 - video % 4) - step, (float)(38 - video % 5), 12};
 }
 
 void script_draw(uint8_t *rgb, int width, int height, int video, int64_t index)
