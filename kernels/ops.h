@@ -111,16 +111,22 @@ typedef struct trk_mask_choice {
     float stability_delta, stability_threshold;
 } trk_mask_choice;
 
-/* What memory attention reads for one object: memories where they lie in the bank, then pointers. Keys are made of
- * memory + position, values are the memories themselves. */
+/* What memory attention reads for one object, or for several, one after the other: of each its memories, where they lie
+ * in the bank, then its pointers. Keys are made of memory + position, values are the memories themselves. */
 typedef struct trk_token_source {
     const void *memory; /* [n, width] in `storage` */
     trk_storage storage;
     const float *position; /* [n, width] */
 } trk_token_source;
 
+typedef struct trk_token_counts {
+    int memories, pointers; /* of one object */
+} trk_token_counts;
+
 typedef struct trk_tokens {
-    const trk_token_source *memories; /* [n_memories], the host's, for gather_tokens and those after it */
+    const trk_token_counts *objects;  /* [n_objects], the host's; NULL: one object, whose all of them are */
+    int n_objects;
+    const trk_token_source *memories; /* [n_memories], likewise; for gather_tokens and those after it */
     int n_memories, n, width;
     const float *const *pointers;     /* [n_pointers], likewise: each [split, width] */
     int n_pointers, split;
@@ -133,6 +139,24 @@ typedef struct trk_tokens {
 static inline int trk_tokens_rows(const trk_tokens *tokens)
 {
     return tokens->n_memories * tokens->n + tokens->n_pointers * tokens->split;
+}
+
+static inline int trk_tokens_objects(const trk_tokens *tokens)
+{
+    return tokens->objects ? tokens->n_objects : 1;
+}
+
+static inline trk_token_counts trk_tokens_of(const trk_tokens *tokens, int object)
+{
+    const trk_token_counts all = {tokens->n_memories, tokens->n_pointers};
+    return tokens->objects ? tokens->objects[object] : all;
+}
+
+/* Rows of one object. */
+static inline int trk_tokens_rows_of(const trk_tokens *tokens, int object)
+{
+    const trk_token_counts counts = trk_tokens_of(tokens, object);
+    return counts.memories * tokens->n + counts.pointers * tokens->split;
 }
 
 typedef struct trk_backend trk_backend;
@@ -169,19 +193,21 @@ typedef struct trk_exec {
     /* out [2h * 2w, c] += nearest-neighbour doubled in [h * w, c] */                                                  \
     X(add_upsampled2x, (trk_exec * x, trk_mat out, trk_mat in, int h, int w))                                          \
     /* tail of a 2x2 stride-2 transposed convolution: in [h * w, 4c], column (ky * 2 + kx) * c + channel, becomes      \
-     * pixel (2y + ky, 2x + kx) of out [2h * 2w, c]; out = act(that + addend); addend as out, data NULL for none */    \
+     * pixel (2y + ky, 2x + kx) of out [2h * 2w, c]; out = act(that + addend); row r uses addend's r % addend.rows,    \
+     * data NULL for none */                                                                                           \
     X(depth_to_space2x, (trk_exec * x, trk_mat out, trk_mat in, int h, int w, trk_mat addend, trk_act act))            \
     /* in place: rotates pairs (2i, 2i+1) of row r by table[r % n_positions][i] = (cos, sin) */                        \
     X(rope, (trk_exec * x, trk_mat qk, const float *table, int n_positions))                                           \
     /* per head softmax(scale q k^T) v; q [n, heads * dk], k [m, heads * dk], v [m, heads * dv], out [n, heads * dv];  \
-     * never materialises the scores */                                                                                \
-    X(attention, (trk_exec * x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, float scale))                 \
+     * never materialises the scores. The rows of each are `batch` equal parts, of which part i attends to part i */   \
+    X(attention, (trk_exec * x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, int batch, float scale))      \
     /* Makes the tokens ready for the next two: copies them into their room, or, where a backend can read them in the      \
      * bank, only the pointers */                                                                                      \
     X(gather_tokens, (trk_exec * x, const trk_tokens *tokens))                                                        \
     /* keys [rows, d] = (memory or pointer + position) W^T + b, those of memories turned as by rope with n positions */ \
     X(token_keys, (trk_exec * x, trk_mat keys, const trk_tokens *tokens, const trk_linear *layer, const float *table)) \
-    /* attention with these keys and the tokens as values; one head; out [q.rows, width] */                            \
+    /* attention of each object's part of q with its own keys and tokens as values; one head; out [n, width]; q [n, d],\
+     * or the rows of one object, which all share */                                                                   \
     X(attend_tokens, (trk_exec * x, trk_mat out, trk_mat q, trk_mat keys, const trk_tokens *tokens, float scale))      \
     /* Hiera attention on qkv [h * w, 3 c], columns q | k | v each [heads][c / heads], scale 1/sqrt(c / heads).        \
      * window 0: one window, the whole map. Otherwise window x window tiles from the top left; tokens beyond the       \

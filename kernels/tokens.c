@@ -17,7 +17,8 @@ static trk_mat table_of(const float *data, int rows, int cols)
     return (trk_mat){(void *)(uintptr_t)data, TRK_F32, rows, cols, cols};
 }
 
-static void gather_memory(trk_exec *x, const trk_tokens *tokens, int i)
+/* Memory i into the rows from `row` on. */
+static void gather_memory(trk_exec *x, const trk_tokens *tokens, int i, int row)
 {
     const trk_token_source *source = &tokens->memories[i];
     const int n = tokens->n;
@@ -26,8 +27,17 @@ static void gather_memory(trk_exec *x, const trk_tokens *tokens, int i)
         memory = tokens->fetched;
         TRK_RUN(x, fetch, memory, source->memory, source->storage);
     }
-    TRK_RUN(x, add, rows_of(tokens->with_positions, i * n, n), memory, table_of(source->position, n, tokens->width));
-    TRK_RUN(x, convert, rows_of(tokens->values, i * n, n), memory);
+    TRK_RUN(x, add, rows_of(tokens->with_positions, row, n), memory, table_of(source->position, n, tokens->width));
+    TRK_RUN(x, convert, rows_of(tokens->values, row, n), memory);
+}
+
+static void gather_pointer(trk_exec *x, const trk_tokens *tokens, int i, int row)
+{
+    const int split = tokens->split;
+    const trk_mat pointer = table_of(tokens->pointers[i], split, tokens->width);
+    TRK_RUN(x, add, rows_of(tokens->with_positions, row, split), pointer,
+            rows_of(tokens->pointer_positions, i * split, split));
+    TRK_RUN(x, convert, rows_of(tokens->values, row, split), pointer);
 }
 
 void trk_gather_tokens(trk_exec *x, const trk_tokens *tokens)
@@ -35,14 +45,12 @@ void trk_gather_tokens(trk_exec *x, const trk_tokens *tokens)
     const int rows = trk_tokens_rows(tokens), split = tokens->split;
     TRK_EXPECT(x, "gather_tokens", tokens->with_positions.rows == rows && tokens->values.rows == rows);
     TRK_EXPECT(x, "gather_tokens", tokens->pointer_positions.rows == tokens->n_pointers * split);
-    for (int i = 0; i < tokens->n_memories; i++)
-        gather_memory(x, tokens, i);
-    for (int i = 0; i < tokens->n_pointers; i++) {
-        const trk_mat pointer = table_of(tokens->pointers[i], split, tokens->width);
-        const int row = tokens->n_memories * tokens->n + i * split;
-        TRK_RUN(x, add, rows_of(tokens->with_positions, row, split), pointer,
-                rows_of(tokens->pointer_positions, i * split, split));
-        TRK_RUN(x, convert, rows_of(tokens->values, row, split), pointer);
+    for (int object = 0, memory = 0, pointer = 0, row = 0; object < trk_tokens_objects(tokens); object++) {
+        const trk_token_counts counts = trk_tokens_of(tokens, object);
+        for (int i = 0; i < counts.memories; i++, row += tokens->n)
+            gather_memory(x, tokens, memory++, row);
+        for (int i = 0; i < counts.pointers; i++, row += split)
+            gather_pointer(x, tokens, pointer++, row);
     }
 }
 
@@ -51,11 +59,22 @@ void trk_token_keys(trk_exec *x, trk_mat keys, const trk_tokens *tokens, const t
     const trk_epilogue plain = {TRK_ACT_NONE, 0};
     TRK_EXPECT(x, "token_keys", keys.rows == trk_tokens_rows(tokens));
     TRK_RUN(x, linear, keys, tokens->with_positions, layer, plain);
-    if (tokens->n_memories)
-        TRK_RUN(x, rope, rows_of(keys, 0, tokens->n_memories * tokens->n), table, tokens->n);
+    for (int object = 0, row = 0; object < trk_tokens_objects(tokens); object++) {
+        const int rotated = trk_tokens_of(tokens, object).memories * tokens->n;
+        if (rotated)
+            TRK_RUN(x, rope, rows_of(keys, row, rotated), table, tokens->n);
+        row += trk_tokens_rows_of(tokens, object);
+    }
 }
 
 void trk_attend_tokens(trk_exec *x, trk_mat out, trk_mat q, trk_mat keys, const trk_tokens *tokens, float scale)
 {
-    TRK_RUN(x, attention, out, q, keys, tokens->values, 1, scale);
+    const int n_objects = trk_tokens_objects(tokens), n = out.rows / n_objects;
+    TRK_EXPECT(x, "attend_tokens", out.rows == n * n_objects && (q.rows == out.rows || q.rows == n));
+    for (int object = 0, row = 0; object < n_objects; object++) {
+        const int rows = trk_tokens_rows_of(tokens, object);
+        TRK_RUN(x, attention, rows_of(out, object * n, n), q.rows == n ? q : rows_of(q, object * n, n),
+                rows_of(keys, row, rows), rows_of(tokens->values, row, rows), 1, 1, scale);
+        row += rows;
+    }
 }

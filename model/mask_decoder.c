@@ -25,7 +25,7 @@ static void attend(trk_network *net, const trk_attention_layer *a, trk_mat out, 
     TRK_RUN(e, linear, q, q_in, &a->q, plain);
     TRK_RUN(e, linear, k, k_in, &a->k, plain);
     TRK_RUN(e, linear, v, v_in, &a->v, plain);
-    TRK_RUN(e, attention, o, q, k, v, a->heads, 1.0f / sqrtf((float)(width / a->heads)));
+    TRK_RUN(e, attention, o, q, k, v, a->heads, 1, 1.0f / sqrtf((float)(width / a->heads)));
     TRK_RUN(e, linear, out, o, &a->out, epilogue);
     trk_arena_rewind(net->scratch, mark);
 }

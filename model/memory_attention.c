@@ -44,7 +44,7 @@ static void self_attention(trk_network *net, const trk_memory_layer *layer, trk_
     trk_mat v = trk_new_mat(net, net->scratch, e->activation, x.rows, x.cols);
     trk_mat o = trk_new_mat(net, net->scratch, e->activation, x.rows, x.cols);
     TRK_RUN(e, linear, v, y, &layer->self.v, plain);
-    TRK_RUN(e, attention, o, q, k, v, 1, 1.0f / sqrtf((float)x.cols));
+    TRK_RUN(e, attention, o, q, k, v, 1, 1, 1.0f / sqrtf((float)x.cols));
     TRK_RUN(e, linear, x, o, &layer->self.out, add_to_out);
     trk_arena_rewind(net->scratch, mark);
 }

@@ -131,13 +131,8 @@ static void run_attention_task(const void *context, int task, const attention_ke
     (call->bf16 ? kernels->tile_bf16 : kernels->tile_f32)(&tile, scratch);
 }
 
-void attention_cpu(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, float scale)
+static void attend_part(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, float scale)
 {
-    TRK_EXPECT(x, "attention", heads > 0 && q.cols % heads == 0 && v.cols % heads == 0);
-    TRK_EXPECT(x, "attention", q.cols == k.cols && v.cols == out.cols && q.rows == out.rows && k.rows == v.rows);
-    TRK_EXPECT(x, "attention", k.rows > 0 && q.cols > 0 && v.cols > 0);
-    if (q.rows < 1)
-        return;
     const attention_kernels *kernels = attention_kernels_chosen();
     const int dk = q.cols / heads, dv = v.cols / heads;
     attention_call call = {
@@ -155,6 +150,25 @@ void attention_cpu(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, in
         .operations = 2.0 * q.rows * k.rows * (dk + dv) * heads,
     };
     attention_run_tasks(x, kernels, &tasks);
+}
+
+/* Part i of n equal ones. */
+static trk_mat mat_part(trk_mat m, int i, int n)
+{
+    m.rows /= n;
+    m.data = (char *)m.data + (int64_t)i * m.rows * m.stride * (int64_t)trk_dtype_bytes(m.dtype);
+    return m;
+}
+
+void attention_cpu(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, int batch, float scale)
+{
+    TRK_EXPECT(x, "attention", heads > 0 && q.cols % heads == 0 && v.cols % heads == 0);
+    TRK_EXPECT(x, "attention", q.cols == k.cols && v.cols == out.cols && q.rows == out.rows && k.rows == v.rows);
+    TRK_EXPECT(x, "attention", k.rows > 0 && q.cols > 0 && v.cols > 0);
+    TRK_EXPECT(x, "attention", batch > 0 && q.rows % batch == 0 && k.rows % batch == 0);
+    for (int i = 0; i < batch && q.rows > 0; i++)
+        attend_part(x, mat_part(out, i, batch), mat_part(q, i, batch), mat_part(k, i, batch), mat_part(v, i, batch),
+                    heads, scale);
 }
 
 /* ---- rope ---- */

@@ -6,7 +6,7 @@
 #include "attention_tile.h"
 #include "ops.h"
 
-void attention_cpu(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, float scale);
+void attention_cpu(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, int batch, float scale);
 void window_attention_cpu(trk_exec *x, trk_mat out, trk_mat qkv, int h, int w, int heads, int window, int pool,
                           const float *bias);
 void rope_cpu(trk_exec *x, trk_mat qk, const float *table, int n_positions);

@@ -68,7 +68,10 @@ static inline void gather_pixel(float *values, const cpu_map_args *a, int64_t y,
         memcpy(values, in, (size_t)n * sizeof *values);
         return;
     }
-    const float *addend = load_span(addend_buffer, a->addend, 4 * y * a->w + i, first, n);
+    int64_t row = 4 * y * a->w + i;
+    if (row >= a->addend.rows)
+        row %= a->addend.rows;
+    const float *addend = load_span(addend_buffer, a->addend, row, first, n);
 #pragma omp simd
     for (int j = 0; j < n; j++)
         values[j] = in[j] + addend[j];

@@ -103,7 +103,7 @@ void add_upsampled2x_cpu(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
 void depth_to_space2x_cpu(trk_exec *x, trk_mat out, trk_mat in, int h, int w, trk_mat addend, trk_act act)
 {
     TRK_EXPECT(x, "depth_to_space2x", in.rows == h * w && out.rows == 4 * h * w && in.cols == 4 * out.cols);
-    TRK_EXPECT(x, "depth_to_space2x", !addend.data || (addend.rows == out.rows && addend.cols == out.cols));
+    TRK_EXPECT(x, "depth_to_space2x", !addend.data || (addend.rows > 0 && addend.cols == out.cols));
     const cpu_map_args args = {.out = out, .in = in, .addend = addend, .w = w, .act = act};
     cpu_for(x, x->backend->kernels->depth_to_space2x, &args, h,
             (int64_t)w * in.cols * (act == TRK_ACT_GELU ? ACT_WORK : 1));

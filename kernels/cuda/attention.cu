@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * attention of the CUDA backend: rows of plain matrices, an instance a head; see attention_core.cuh. */
+ * attention of the CUDA backend: rows of plain matrices, an instance a head of a part; see attention_core.cuh. */
 #include "attention_f32.cuh"
 #include "attention_mma.cuh"
 
@@ -8,19 +8,26 @@ namespace
 
 struct matrix_source {
     element_rows q, k, v, out;
-    int64_t n_queries, dk, dv;
+    int64_t dk, dv;
+    int n_queries, n_keys; /* of a part */
+    int64_t heads;
 
     struct place {
-        int head;
+        int head, query, key; /* rows: the first of the part */
     };
 
     __device__ __forceinline__ place at(int instance) const
     {
-        return place{instance};
+        const int part = instance / (int)heads;
+        return place{instance - part * (int)heads, part * n_queries, part * n_keys};
     }
     __device__ __forceinline__ int queries(place) const
     {
-        return (int)n_queries;
+        return n_queries;
+    }
+    __device__ __forceinline__ int keys(place) const
+    {
+        return n_keys;
     }
     __device__ __forceinline__ static constexpr bool pooled()
     {
@@ -28,23 +35,23 @@ struct matrix_source {
     }
     __device__ __forceinline__ element_row query(place p, int i, int) const
     {
-        return q.row(i, p.head * dk);
+        return q.row(p.query + i, p.head * dk);
     }
     __device__ __forceinline__ element_row key(place p, int j) const
     {
-        return k.row(j, p.head * dk);
+        return k.row(p.key + j, p.head * dk);
     }
     __device__ __forceinline__ element_row value(place p, int j) const
     {
-        return v.row(j, p.head * dv);
+        return v.row(p.key + j, p.head * dv);
     }
     __device__ __forceinline__ element_row result(place p, int i) const
     {
-        return out.row(i, p.head * dv);
+        return out.row(p.query + i, p.head * dv);
     }
 };
 
-static_assert(sizeof(matrix_source) == 4 * sizeof(element_rows) + 3 * 8, "no padding");
+static_assert(sizeof(matrix_source) == 4 * sizeof(element_rows) + 4 * 8, "no padding");
 
 /* Widths of the models have tiles of their own: the decoder's heads, memory attention's. */
 void run_bf16(trk_exec *x, const matrix_source &source, const attention_shape &shape)
@@ -68,16 +75,19 @@ void run_bf16(trk_exec *x, const matrix_source &source, const attention_shape &s
 
 } // namespace
 
-extern "C" void attention_cuda(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, float scale)
+extern "C" void attention_cuda(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, int batch,
+                               float scale)
 {
     TRK_EXPECT(x, "attention", heads > 0 && q.cols % heads == 0 && v.cols % heads == 0);
     TRK_EXPECT(x, "attention", q.cols == k.cols && v.cols == out.cols && q.rows == out.rows && k.rows == v.rows);
     TRK_EXPECT(x, "attention", k.rows > 0 && q.cols > 0 && v.cols > 0);
+    TRK_EXPECT(x, "attention", batch > 0 && q.rows % batch == 0 && k.rows % batch == 0);
     if (q.rows < 1)
         return;
-    const attention_shape shape = {heads, q.rows, k.rows, q.cols / heads, v.cols / heads, scale};
+    const attention_shape shape = {batch * heads, q.rows / batch, k.rows / batch,
+                                   q.cols / heads, v.cols / heads, scale};
     const matrix_source source = {element_rows_of(q), element_rows_of(k), element_rows_of(v), element_rows_of(out),
-                                  q.rows, shape.dk, shape.dv};
+                                  shape.dk, shape.dv, shape.n_queries, shape.n_keys, heads};
     if (x->activation == TRK_BF16)
         run_bf16(x, source, shape);
     else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What both attention cores share: how rows are read and written, how the work is cut, and the sum of its parts.
  *
- * The work is a number of equal instances (a head; a window and a head) of n_queries queries against n_keys keys. A
+ * The work is a number of instances (a head; a window and a head) of up to n_queries queries against n_keys keys. A
  * group of warps takes one tile of an instance's queries and all keys, or, where that would leave most of the card
  * idle, one of `splits` parts of them; parts leave (largest score, sum, unnormalised output) per query in the
  * workspace, and attention_combine adds them up in their order, so that results do not depend on the order of blocks.
@@ -9,6 +9,7 @@
  * A core is a template over a source, which says where an instance's rows are:
  *     place = source.at(instance);           an instance's place, known to each thread
  *     source.queries(place)                  how many of the n_queries there are
+ *     source.keys(place)                     how many of the n_keys there are, at least one
  *     source.query(place, i, corner)         row i of q; pooled: corners 0 .. 3, whose maximum is the query
  *     source.key(place, j), value(place, j)  rows of k and v
  *     source.result(place, i)                row i of the output
@@ -240,7 +241,7 @@ static inline int plan_workspace(trk_exec *x, attention_plan *plan)
 /* A group's part of the work. */
 struct attention_part {
     int instance, first_query, slab, split;
-    int first_tile, tiles; /* of keys; tiles 0 for groups beyond the last one */
+    int first_tile, tiles; /* of n_keys keys; tiles 0 for groups beyond the last one */
 };
 
 __device__ __forceinline__ attention_part part_of(const attention_plan &plan, int64_t group)
@@ -257,6 +258,13 @@ __device__ __forceinline__ attention_part part_of(const attention_plan &plan, in
     part.first_tile = part.split * plan.tiles_per_split;
     part.tiles = exists ? min(plan.tiles_per_split, plan.key_tiles - part.first_tile) : 0;
     return part;
+}
+
+/* Tiles of the part that have any of the instance's own keys. */
+__device__ __forceinline__ int tiles_with_keys(const attention_plan &plan, const attention_part &part, int n_keys)
+{
+    const int own = (int)(((unsigned)n_keys + (unsigned)plan.tile_keys - 1) / (unsigned)plan.tile_keys);
+    return min(part.tiles, max(own - part.first_tile, 0));
 }
 
 /* Row of the partial results for query i. */

@@ -38,7 +38,7 @@ __device__ __forceinline__ float as_factor(const attention_plan &plan, float v)
 /* Columns first .. first + 31 of the block's queries and of a tile of keys into shared memory, zeros outside. */
 template <class S, class P>
 __device__ void f32_stage_slice(const S &source, const P &place, const attention_plan &plan, int query, int n_queries,
-                                int key, int first)
+                                int key, int n_keys, int first)
 {
     float *queries = shared_memory<float>(), *keys = queries + F32_TILE * F32_SLICE_STRIDE;
     const int column = threadIdx.x % F32_SLICE, c = first + column;
@@ -46,7 +46,7 @@ __device__ void f32_stage_slice(const S &source, const P &place, const attention
         float q = 0.0f, k = 0.0f;
         if (c < plan.shape.dk && query + i < n_queries)
             q = query_element(source, place, query + i, c);
-        if (c < plan.shape.dk && key + i < plan.shape.n_keys)
+        if (c < plan.shape.dk && key + i < n_keys)
             k = element_of(source.key(place, key + i), c);
         queries[i * F32_SLICE_STRIDE + column] = as_factor(plan, q);
         keys[i * F32_SLICE_STRIDE + column] = as_factor(plan, k);
@@ -56,7 +56,7 @@ __device__ void f32_stage_slice(const S &source, const P &place, const attention
 /* s[r][j]: the score of the thread's query r and key tx + 16 j of the tile; -infinity beyond the last key. */
 template <class S, class P>
 __device__ void f32_scores(float (&s)[F32_OWN][F32_OWN], const S &source, const P &place, const attention_plan &plan,
-                           int query, int n_queries, int key)
+                           int query, int n_queries, int key, int n_keys)
 {
     const float *queries = shared_memory<float>(), *keys = queries + F32_TILE * F32_SLICE_STRIDE;
     const int tx = threadIdx.x % F32_SIDE, ty = threadIdx.x / F32_SIDE;
@@ -65,7 +65,7 @@ __device__ void f32_scores(float (&s)[F32_OWN][F32_OWN], const S &source, const 
         s[i / F32_OWN][i % F32_OWN] = 0.0f;
     for (int first = 0; first < plan.shape.dk; first += F32_SLICE) {
         __syncthreads(); /* nobody reads the last slice, or values, any more */
-        f32_stage_slice(source, place, plan, query, n_queries, key, first);
+        f32_stage_slice(source, place, plan, query, n_queries, key, n_keys, first);
         __syncthreads();
         for (int d = 0; d < F32_SLICE; d++) {
             float q[F32_OWN], k[F32_OWN];
@@ -82,7 +82,7 @@ __device__ void f32_scores(float (&s)[F32_OWN][F32_OWN], const S &source, const 
 #pragma unroll
     for (int i = 0; i < F32_OWN * F32_OWN; i++) {
         float *score = &s[i / F32_OWN][i % F32_OWN];
-        *score = key + tx + i % F32_OWN * F32_SIDE >= plan.shape.n_keys ? -INFINITY : plan.negative ? -*score : *score;
+        *score = key + tx + i % F32_OWN * F32_SIDE >= n_keys ? -INFINITY : plan.negative ? -*score : *score;
     }
 }
 
@@ -122,17 +122,17 @@ __device__ __forceinline__ void f32_weights(f32_state<SLAB> &state, const float 
 /* output += weights times the values of a tile of keys, columns first .. first + SLAB - 1. */
 template <int SLAB, class S, class P>
 __device__ void f32_add_values(f32_state<SLAB> &state, const S &source, const P &place, const attention_plan &plan,
-                               int key, int first)
+                               int key, int n_keys, int first)
 {
     constexpr int ROWS = F32_VALUES / SLAB < F32_TILE ? F32_VALUES / SLAB : F32_TILE;
     float *values = shared_memory<float>();
     const float *weights = values + F32_INPUTS;
     const int tx = threadIdx.x % F32_SIDE, ty = threadIdx.x / F32_SIDE;
-    for (int row = 0; row < F32_TILE && key + row < plan.shape.n_keys; row += ROWS) {
+    for (int row = 0; row < F32_TILE && key + row < n_keys; row += ROWS) {
         __syncthreads();
         for (int i = threadIdx.x; i < ROWS * SLAB; i += F32_THREADS) {
             const int j = key + row + i / SLAB, c = first + i % SLAB;
-            const bool inside = j < plan.shape.n_keys && c < plan.shape.dv;
+            const bool inside = j < n_keys && c < plan.shape.dv;
             values[i] = inside ? as_factor(plan, element_of(source.value(place, j), c)) : 0.0f;
         }
         __syncthreads();
@@ -182,7 +182,7 @@ __global__ void __launch_bounds__(F32_THREADS, 1) attend_f32(const S source, con
 {
     const attention_part part = part_of(plan, blockIdx.x);
     const auto place = source.at(part.instance);
-    const int n_queries = source.queries(place);
+    const int n_queries = source.queries(place), n_keys = source.keys(place);
     if (part.first_query >= n_queries)
         return; /* the whole block */
     f32_state<SLAB> state;
@@ -194,11 +194,12 @@ __global__ void __launch_bounds__(F32_THREADS, 1) attend_f32(const S source, con
         for (int c = 0; c < SLAB / F32_SIDE; c++)
             state.output[r][c] = 0.0f;
     }
-    for (int tile = part.first_tile; tile < part.first_tile + part.tiles; tile++) {
+    const int end = part.first_tile + tiles_with_keys(plan, part, n_keys);
+    for (int tile = part.first_tile; tile < end; tile++) {
         float s[F32_OWN][F32_OWN];
-        f32_scores(s, source, place, plan, part.first_query, n_queries, tile * F32_TILE);
+        f32_scores(s, source, place, plan, part.first_query, n_queries, tile * F32_TILE, n_keys);
         f32_weights(state, s, plan);
-        f32_add_values(state, source, place, plan, tile * F32_TILE, part.slab * SLAB);
+        f32_add_values(state, source, place, plan, tile * F32_TILE, n_keys, part.slab * SLAB);
     }
     f32_write(state, source, place, plan, part, n_queries);
 }

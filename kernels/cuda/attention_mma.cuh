@@ -85,20 +85,20 @@ __device__ void mma_stage_queries(bf16 *shared, const S &source, const P &place,
 
 /* KEYS rows of k and v from `first_key` on into one buffer, zeros from n_keys on. */
 template <int DK, int DV, int KEYS, class S, class P>
-__device__ void mma_stage_keys(bf16 *buffer, const S &source, const P &place, int first_key,
+__device__ void mma_stage_keys(bf16 *buffer, const S &source, const P &place, int first_key, int n_keys,
                                const attention_shape &shape, int thread, int threads)
 {
     using tile = MmaTile<DK, DV, KEYS>;
     for (int i = thread; i < KEYS * (DK / 8); i += threads) {
         const int row = i / (DK / 8), first = i % (DK / 8) * 8, key = first_key + row;
         stage_8(buffer + row * tile::K_STRIDE + first,
-                key < shape.n_keys ? source.key(place, key) : element_row{NULL, 0}, first, shape.dk);
+                key < n_keys ? source.key(place, key) : element_row{NULL, 0}, first, shape.dk);
     }
     buffer += KEYS * tile::K_STRIDE;
     for (int i = thread; i < KEYS * (DV / 8); i += threads) {
         const int row = i / (DV / 8), first = i % (DV / 8) * 8, key = first_key + row;
         stage_8(buffer + row * tile::V_STRIDE + first,
-                key < shape.n_keys ? source.value(place, key) : element_row{NULL, 0}, first, shape.dv);
+                key < n_keys ? source.value(place, key) : element_row{NULL, 0}, first, shape.dv);
     }
 }
 
@@ -171,19 +171,20 @@ __device__ __forceinline__ void mma_add_values(mma_state<DV> &state, const float
 
 /* Scores of keys from n_keys on become -infinity; all change their sign with a negative scale. */
 template <int KEYS>
-__device__ __forceinline__ void mma_mask(float (&s)[KEYS / 8][4], const attention_plan &plan, int first_key, int lane)
+__device__ __forceinline__ void mma_mask(float (&s)[KEYS / 8][4], const attention_plan &plan, int first_key, int n_keys,
+                                         int lane)
 {
     if (plan.negative) {
 #pragma unroll
         for (int n = 0; n < KEYS / 2; n++)
             s[n / 4][n % 4] = -s[n / 4][n % 4];
     }
-    if (first_key + KEYS <= plan.shape.n_keys)
+    if (first_key + KEYS <= n_keys)
         return;
 #pragma unroll
     for (int n = 0; n < KEYS / 2; n++) {
         const int key = first_key + n / 4 * 8 + lane % 4 * 2 + n % 2;
-        s[n / 4][n % 4] = key < plan.shape.n_keys ? s[n / 4][n % 4] : -INFINITY;
+        s[n / 4][n % 4] = key < n_keys ? s[n / 4][n % 4] : -INFINITY;
     }
 }
 
@@ -258,6 +259,7 @@ __global__ void __launch_bounds__(MMA_WARPS * WARP) attend_mma(const S source, c
     const attention_part part = part_of(plan, (int64_t)blockIdx.x * plan.block_groups + in_block);
     const auto place = source.at(part.instance);
     const int n_queries = part.tiles ? source.queries(place) : 0, query = part.first_query + thread / WARP * MMA_ROWS;
+    const int n_keys = source.keys(place);
     if (plan.block_groups == 1 && part.first_query >= n_queries)
         return; /* the whole block */
 
@@ -266,7 +268,7 @@ __global__ void __launch_bounds__(MMA_WARPS * WARP) attend_mma(const S source, c
     mma_stage_queries<DK>(queries, source, place, part.first_query, n_queries, plan.shape.dk, plan.tile_queries, thread,
                           threads);
     queries += thread / WARP * MMA_ROWS * tile::K_STRIDE; /* the warp's */
-    mma_stage_keys<DK, DV, KEYS>(buffers, source, place, part.first_tile * KEYS, plan.shape, thread, threads);
+    mma_stage_keys<DK, DV, KEYS>(buffers, source, place, part.first_tile * KEYS, n_keys, plan.shape, thread, threads);
     copies_commit();
     copies_wait<0>();
     __syncthreads();
@@ -288,7 +290,7 @@ __global__ void __launch_bounds__(MMA_WARPS * WARP) attend_mma(const S source, c
     }
 
     /* every group of a block takes as many steps as the largest part has; keys beyond its own weigh nothing */
-    const int tiles = plan.block_groups == 1 ? part.tiles : plan.tiles_per_split;
+    const int tiles = plan.block_groups == 1 ? tiles_with_keys(plan, part, n_keys) : plan.tiles_per_split;
     for (int t = 0; t < tiles; t++) {
         const int key = (part.first_tile + t) * KEYS;
         const bf16 *keys = buffers + t % 2 * tile::BUFFER;
@@ -297,15 +299,15 @@ __global__ void __launch_bounds__(MMA_WARPS * WARP) attend_mma(const S source, c
             __syncthreads();
         }
         if (t + 1 < tiles) {
-            mma_stage_keys<DK, DV, KEYS>(buffers + (t + 1) % 2 * tile::BUFFER, source, place, key + KEYS, plan.shape,
-                                         thread, threads);
+            mma_stage_keys<DK, DV, KEYS>(buffers + (t + 1) % 2 * tile::BUFFER, source, place, key + KEYS, n_keys,
+                                         plan.shape, thread, threads);
             copies_commit();
         }
         if (query >= n_queries)
             continue; /* the whole warp */
         float s[KEYS / 8][4];
         mma_scores<DK, DV, KEYS, KEPT>(s, kept, queries, keys, lane);
-        mma_mask<KEYS>(s, plan, key, lane);
+        mma_mask<KEYS>(s, plan, key, n_keys, lane);
         mma_weights<DV, KEYS>(state, s, plan.steepness);
         mma_add_values<DK, DV, KEYS>(state, s, keys + KEYS * tile::K_STRIDE, lane);
     }

@@ -105,7 +105,7 @@ static __global__ void depth_to_space(matrix<O> out, matrix<I> in, matrix<A> add
         load_group(v, in.at(at.y / 2 * w + at.x / 2, part * out.cols + c));
         if (addend.data) {
             float u[N];
-            load_group(u, addend.at(r, c));
+            load_group(u, addend.at(repeated(r, addend.rows), c));
 #pragma unroll
             for (int i = 0; i < N; i++)
                 v[i] += u[i];
@@ -120,7 +120,7 @@ static __global__ void depth_to_space(matrix<O> out, matrix<I> in, matrix<A> add
 void depth_to_space2x_cuda(trk_exec *x, trk_mat out, trk_mat in, int h, int w, trk_mat addend, trk_act act)
 {
     TRK_EXPECT(x, "depth_to_space2x", in.rows == h * w && out.rows == 4 * h * w && in.cols == 4 * out.cols);
-    TRK_EXPECT(x, "depth_to_space2x", !addend.data || (addend.rows == out.rows && addend.cols == out.cols));
+    TRK_EXPECT(x, "depth_to_space2x", !addend.data || (addend.rows > 0 && addend.cols == out.cols));
     if (out.rows == 0 || out.cols == 0)
         return;
     by_width(in_groups(out) && in_groups(in) && (!addend.data || in_groups(addend)), [&](auto n) {

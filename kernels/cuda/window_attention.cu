@@ -39,6 +39,10 @@ struct window_source {
     {
         return p.rows * p.cols;
     }
+    __device__ __forceinline__ int keys(const place &) const
+    {
+        return window_h * window_w;
+    }
     __device__ __forceinline__ bool pooled() const
     {
         return step == 2;

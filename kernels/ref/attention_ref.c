@@ -67,30 +67,41 @@ static int allocate_buffers(trk_exec *x, head_buffers *b, int n, int dk, int dv)
     return 1;
 }
 
-void attention_ref(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, float scale)
+/* One head of one part: n_queries from i0 on, n_keys from j0 on; m: out, q, k, v. */
+static void attend_head(const trk_exec *x, head_buffers *b, const trk_mat m[4], int head, int heads, int i0,
+                        int n_queries, int j0, int n_keys, double scale)
+{
+    const trk_mat out = m[0], q = m[1], k = m[2], v = m[3];
+    const int dk = q.cols / heads, dv = v.cols / heads;
+    for (int j = 0; j < n_keys; j++) {
+        for (int d = 0; d < dk; d++)
+            b->k[(size_t)j * dk + d] = element_factor(x, element_get(k, j0 + j, head * dk + d));
+        for (int c = 0; c < dv; c++)
+            b->v[(size_t)j * dv + c] = element_factor(x, element_get(v, j0 + j, head * dv + c));
+    }
+    for (int i = i0; i < i0 + n_queries; i++) {
+        for (int d = 0; d < dk; d++)
+            b->q[d] = element_factor(x, element_get(q, i, head * dk + d));
+        attend(x, b->result, b->p, b->q, b->k, b->v, n_keys, dk, dv, scale);
+        for (int c = 0; c < dv; c++)
+            element_put(out, i, head * dv + c, b->result[c]);
+    }
+}
+
+void attention_ref(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, int batch, float scale)
 {
     TRK_EXPECT(x, "attention", heads > 0 && q.cols % heads == 0 && v.cols % heads == 0);
     TRK_EXPECT(x, "attention", q.cols == k.cols && v.cols == out.cols && q.rows == out.rows && k.rows == v.rows);
     TRK_EXPECT(x, "attention", k.rows > 0 && q.cols > 0 && v.cols > 0);
-    const int dk = q.cols / heads, dv = v.cols / heads;
+    TRK_EXPECT(x, "attention", batch > 0 && q.rows % batch == 0 && k.rows % batch == 0);
+    const int n_queries = q.rows / batch, n_keys = k.rows / batch;
+    const trk_mat mats[4] = {out, q, k, v};
     head_buffers b;
-    if (!allocate_buffers(x, &b, k.rows, dk, dv))
+    if (!allocate_buffers(x, &b, n_keys, q.cols / heads, v.cols / heads))
         return;
-    for (int head = 0; head < heads; head++) {
-        for (int j = 0; j < k.rows; j++) {
-            for (int d = 0; d < dk; d++)
-                b.k[(size_t)j * dk + d] = element_factor(x, element_get(k, j, head * dk + d));
-            for (int c = 0; c < dv; c++)
-                b.v[(size_t)j * dv + c] = element_factor(x, element_get(v, j, head * dv + c));
-        }
-        for (int i = 0; i < q.rows; i++) {
-            for (int d = 0; d < dk; d++)
-                b.q[d] = element_factor(x, element_get(q, i, head * dk + d));
-            attend(x, b.result, b.p, b.q, b.k, b.v, k.rows, dk, dv, scale);
-            for (int c = 0; c < dv; c++)
-                element_put(out, i, head * dv + c, b.result[c]);
-        }
-    }
+    for (int part = 0; part < batch; part++)
+        for (int head = 0; head < heads; head++)
+            attend_head(x, &b, mats, head, heads, part * n_queries, n_queries, part * n_keys, n_keys, scale);
     release_buffers(x, &b);
 }
 

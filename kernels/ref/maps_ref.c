@@ -39,14 +39,14 @@ void add_upsampled2x_ref(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
 void depth_to_space2x_ref(trk_exec *x, trk_mat out, trk_mat in, int h, int w, trk_mat addend, trk_act act)
 {
     TRK_EXPECT(x, "depth_to_space2x", in.rows == h * w && out.rows == 4 * h * w && in.cols == 4 * out.cols);
-    TRK_EXPECT(x, "depth_to_space2x", !addend.data || (addend.rows == out.rows && addend.cols == out.cols));
+    TRK_EXPECT(x, "depth_to_space2x", !addend.data || (addend.rows > 0 && addend.cols == out.cols));
     for (int y = 0; y < 2 * h; y++) {
         for (int column = 0; column < 2 * w; column++) {
             const int64_t row = (int64_t)y * 2 * w + column, in_row = (int64_t)(y / 2) * w + column / 2;
             const int part = (y % 2 * 2 + column % 2) * out.cols;
             for (int c = 0; c < out.cols; c++) {
-                const double v = element_get(in, in_row, part + c) + (addend.data ? element_get(addend, row, c) : 0.0);
-                element_put(out, row, c, element_act(act, v));
+                const double more = addend.data ? element_get(addend, row % addend.rows, c) : 0.0;
+                element_put(out, row, c, element_act(act, element_get(in, in_row, part + c) + more));
             }
         }
     }

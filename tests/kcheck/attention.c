@@ -236,10 +236,10 @@ static void check_tiling(trk_exec *x, const attention_case *c, trk_mat out, trk_
     trk_exec other = *x;
     other.n_threads = x->n_threads == 1 ? 2 : 1;
     trk_mat again = poisoned(out.rows, out.cols, c->extra, c->out);
-    attention_cpu(&other, again, q, k, v, c->heads, c->scale);
+    attention_cpu(&other, again, q, k, v, c->heads, 1, c->scale);
     compare_exactly(again, out, "result depends on the number of threads");
     const int first = between(0, c->n_queries - 1), n = between(1, c->n_queries - first);
-    attention_cpu(&other, rows_from(again, first, n), rows_from(q, first, n), k, v, c->heads, c->scale);
+    attention_cpu(&other, rows_from(again, first, n), rows_from(q, first, n), k, v, c->heads, 1, c->scale);
     compare_exactly(rows_from(again, first, n), rows_from(out, first, n), "result depends on the tiling of queries");
     discard(again);
 }
@@ -261,12 +261,12 @@ static void check_attention(trk_exec *x, const attention_case *c)
         put(q, between(0, c->n_queries - 1), between(0, q.cols - 1), NAN);
     if (c->nan == 2)
         put(k, between(0, c->n_keys - 1), between(0, k.cols - 1), NAN);
-    attention_ref(x, expected, q, k, v, c->heads, c->scale);
+    attention_ref(x, expected, q, k, v, c->heads, 1, c->scale);
     const bounds b = bounds_for(x, c->out, c->dk, (double)c->scale, c->how);
     for (int i = 0; i < n_under_test; i++) {
         attention_force_kernels(under_test[i]);
         trk_mat out = poisoned(c->n_queries, c->heads * c->dv, c->extra, c->out);
-        attention_cpu(x, out, q, k, v, c->heads, c->scale);
+        attention_cpu(x, out, q, k, v, c->heads, 1, c->scale);
         compare(out, expected, b.max, b.nmse);
         check_tiling(x, c, out, q, k, v);
         discard(out);
@@ -345,13 +345,13 @@ static void check_attention_extremes(trk_exec *x)
             put(v, j, d, j < KEYS / 2 ? 0.0f : (float)d);
         }
     }
-    attention_cpu(x, out, q, k, v, 1, 1.0f);
+    attention_cpu(x, out, q, k, v, 1, 1, 1.0f);
     compare(out, expected, 1e-6, 1e-12);
     for (int j = 0; j < KEYS / 2; j++)
         put(k, j, 0, -INFINITY); /* 0 * infinity makes the second query NaN */
     for (int d = 0; d < D; d++)
         put(expected, 1, d, NAN);
-    attention_cpu(x, out, q, k, v, 1, 1.0f);
+    attention_cpu(x, out, q, k, v, 1, 1, 1.0f);
     compare(out, expected, 1e-6, 1e-12);
     discard(q), discard(k), discard(v), discard(out), discard(expected);
 }

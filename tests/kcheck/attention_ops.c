@@ -8,7 +8,7 @@
 
 typedef struct attention_context {
     trk_mat q, k, v;
-    int heads, h, w, window, pool, n_positions;
+    int heads, batch, h, w, window, pool, n_positions;
     const float *bias, *table;
 } attention_context;
 
@@ -32,20 +32,22 @@ static kcheck_bound attention_bound(trk_dtype dtype)
 static void run_attention(trk_exec *x, trk_mat out, const void *context)
 {
     const attention_context *c = context;
-    TRK_RUN(x, attention, out, c->q, c->k, c->v, c->heads, 1 / sqrtf((float)(c->q.cols / c->heads)));
+    TRK_RUN(x, attention, out, c->q, c->k, c->v, c->heads, c->batch, 1 / sqrtf((float)(c->q.cols / c->heads)));
 }
 
-static void attention_case(kcheck *k, int n, int m, int heads, int dk, int dv)
+/* n queries and m keys of each part */
+static void attention_case(kcheck *k, int n, int m, int heads, int dk, int dv, int batch)
 {
     const trk_dtype dtype = candidate_dtype(k);
-    if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype(dtype), "%d by %d heads%d %d %d", n, m, heads, dk, dv))
+    if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype(dtype), "%d x %d by %d heads%d %d %d", batch, n, m, heads, dk, dv))
         return;
-    const attention_context c = {.q = kcheck_input(k, n, heads * dk, 0, dtype),
-                                 .k = kcheck_input(k, m, heads * dk, 3, dtype),
-                                 .v = kcheck_input(k, m, heads * dv, 0, dtype),
-                                 .heads = heads};
-    kcheck_run(k, kcheck_shape(n, heads * dv, 1, TRK_F32), run_attention, &c, attention_bound(dtype),
-               2.0 * n * m * heads * (dk + dv));
+    const attention_context c = {.q = kcheck_input(k, batch * n, heads * dk, 0, dtype),
+                                 .k = kcheck_input(k, batch * m, heads * dk, 3, dtype),
+                                 .v = kcheck_input(k, batch * m, heads * dv, 0, dtype),
+                                 .heads = heads,
+                                 .batch = batch};
+    kcheck_run(k, kcheck_shape(batch * n, heads * dv, 1, TRK_F32), run_attention, &c, attention_bound(dtype),
+               2.0 * batch * n * m * heads * (dk + dv));
 }
 
 void check_attention(kcheck *k)
@@ -62,7 +64,15 @@ void check_attention(kcheck *k)
     const int(*list)[5] = kcheck_is_bench(k) ? models : shapes;
     const int n = kcheck_is_bench(k) ? KCHECK_OF(models) : KCHECK_OF(shapes);
     for (int i = 0; i < n; i++)
-        attention_case(k, list[i][0], list[i][1], list[i][2], list[i][3], list[i][4]);
+        attention_case(k, list[i][0], list[i][1], list[i][2], list[i][3], list[i][4], 1);
+    static const int parts[][6] = {{8, 16, 8, 16, 16, 3}, {16, 8, 8, 16, 16, 2}, {33, 100, 2, 24, 40, 3},
+                                   {20, 400, 1, 256, 64, 2}, {65, 65, 1, 96, 96, 4}, {1, 1, 1, 16, 16, 5}};
+    static const int model_parts[][6] = {
+        {4096, 4096, 1, 256, 256, 8}, {8, 4096, 8, 16, 16, 16}, {4096, 8, 8, 16, 16, 16}};
+    const int(*more)[6] = kcheck_is_bench(k) ? model_parts : parts;
+    const int n_more = kcheck_is_bench(k) ? KCHECK_OF(model_parts) : KCHECK_OF(parts);
+    for (int i = 0; i < n_more; i++)
+        attention_case(k, more[i][0], more[i][1], more[i][2], more[i][3], more[i][4], more[i][5]);
 }
 
 static void run_window(trk_exec *x, trk_mat out, const void *context)

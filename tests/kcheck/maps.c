@@ -80,7 +80,7 @@ static void run_depth_to_space(trk_exec *x, trk_mat out, const void *context)
     TRK_RUN(x, depth_to_space2x, out, c->in, c->h, c->w, c->addend, c->act);
 }
 
-/* addend: 0 none, 1 of the output's type, 2 f32 */
+/* addend: 0 none, 1 of the output's type, 2 f32, 3 f32 and shared by two images */
 static void depth_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], const int s[3], int addend, trk_act act)
 {
     if (kcheck_has_enough(k, fill, 4.0 * s[0] * s[1] * s[2]) ||
@@ -88,7 +88,8 @@ static void depth_case(kcheck *k, kcheck_fill fill, const trk_dtype types[2], co
         return;
     map_context c = {.in = kcheck_input(k, s[0] * s[1], 4 * s[2], 3, types[0]), .h = s[0], .w = s[1], .act = act};
     if (addend)
-        c.addend = kcheck_input(k, 4 * s[0] * s[1], s[2], 2, addend == 1 ? types[1] : TRK_F32);
+        c.addend = kcheck_input(k, 4 * s[0] * s[1] / (addend == 3 ? 2 : 1), s[2], 2,
+                                addend == 1 ? types[1] : TRK_F32);
     kcheck_run(k, kcheck_shape(4 * s[0] * s[1], s[2], 1, types[1]), run_depth_to_space, &c, KCHECK_F32, 0);
 }
 
@@ -101,7 +102,7 @@ void check_depth_to_space2x(kcheck *k)
     for (int i = 0; i < KCHECK_OF(map_shapes) && !kcheck_is_bench(k); i++)
         for (int t = 0; t < KCHECK_OF(type_pairs); t++)
             for (int fill = 0; fill < FILLS; fill++)
-                for (int addend = 0; addend < 3; addend++)
+                for (int addend = 0; addend < 4; addend++)
                     depth_case(k, (kcheck_fill)fill, type_pairs[t], map_shapes[i], addend,
                                (trk_act)((fill + addend) % 4));
 }

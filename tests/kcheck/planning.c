@@ -115,7 +115,7 @@ PLAN(attention)
 {
     const int n = pick(c, 3, 70, 300), m = pick(c, 5, 90, 500);
     TRK_RUN(x, attention, mat(c, 0, c->out, n, 48), mat(c, 1, c->in, n, 64), mat(c, 2, c->in, m, 64),
-            mat(c, 3, c->in, m, 48), 2, 0.25f);
+            mat(c, 3, c->in, m, 48), 2, 1, 0.25f);
 }
 PLAN(window_attention)
 {

@@ -8,8 +8,9 @@
 #include "ref.h"
 #include "stored.h"
 
-#define MOST_MEMORIES 4
-#define MOST_POINTERS 4
+#define MOST_MEMORIES 8
+#define MOST_POINTERS 8
+#define MOST_OBJECTS  4
 #define SPLIT         4 /* tokens of a pointer */
 
 typedef struct token_context {
@@ -23,18 +24,36 @@ typedef struct token_context {
 } token_context;
 
 typedef struct token_shape {
-    int n_memories, n, width, pointers, d, queries;
+    int n_memories, n, width, pointers, d, queries; /* queries: of an object */
     trk_storage storages[MOST_MEMORIES];
+    int n_objects; /* 0: one, that has all */
+    trk_token_counts objects[MOST_OBJECTS];
+    int shared; /* the objects have the same queries */
 } token_shape;
 
+#define ONE_OBJECT 0, {{0, 0}}, 0
+
 static const token_shape shapes[] = {
-    {1, 16, 16, 0, 32, 5, {TRK_STORE_BF16}},
-    {2, 16, 16, 1, 32, 16, {TRK_STORE_BF16, TRK_STORE_BF16}},
-    {3, 64, 64, 3, 256, 70, {TRK_STORE_BF16, TRK_STORE_BF16, TRK_STORE_BF16}},
-    {0, 16, 16, 2, 32, 9, {0}},
-    {4, 36, 32, 4, 64, 33, {TRK_STORE_F32, TRK_STORE_BF16, TRK_STORE_F16, TRK_STORE_Q8}},
-    {2, 4, 64, 1, 128, 3, {TRK_STORE_F32, TRK_STORE_F32}},
+    {1, 16, 16, 0, 32, 5, {TRK_STORE_BF16}, ONE_OBJECT},
+    {2, 16, 16, 1, 32, 16, {TRK_STORE_BF16, TRK_STORE_BF16}, ONE_OBJECT},
+    {3, 64, 64, 3, 256, 70, {TRK_STORE_BF16, TRK_STORE_BF16, TRK_STORE_BF16}, ONE_OBJECT},
+    {0, 16, 16, 2, 32, 9, {0}, ONE_OBJECT},
+    {4, 36, 32, 4, 64, 33, {TRK_STORE_F32, TRK_STORE_BF16, TRK_STORE_F16, TRK_STORE_Q8}, ONE_OBJECT},
+    {2, 4, 64, 1, 128, 3, {TRK_STORE_F32, TRK_STORE_F32}, ONE_OBJECT},
+    {3, 16, 16, 3, 32, 9, {TRK_STORE_BF16, TRK_STORE_BF16, TRK_STORE_BF16}, 2, {{2, 1}, {1, 2}}, 0},
+    {3, 16, 16, 2, 32, 21, {TRK_STORE_BF16, TRK_STORE_F32, TRK_STORE_BF16}, 3, {{0, 1}, {3, 0}, {0, 1}}, 1},
+    {5, 64, 64, 4, 256, 70, /* keys of one object in parts where another has none */
+     {TRK_STORE_BF16, TRK_STORE_BF16, TRK_STORE_BF16, TRK_STORE_BF16, TRK_STORE_BF16}, 2, {{5, 3}, {0, 1}}, 0},
+    {7, 36, 32, 6, 64, 33,
+     {TRK_STORE_BF16, TRK_STORE_BF16, TRK_STORE_BF16, TRK_STORE_BF16, TRK_STORE_BF16, TRK_STORE_BF16, TRK_STORE_BF16},
+     4, {{1, 1}, {2, 2}, {1, 0}, {3, 3}}, 1},
+    {3, 36, 32, 2, 64, 17, {TRK_STORE_Q8, TRK_STORE_BF16, TRK_STORE_F16}, 2, {{1, 1}, {2, 1}}, 0},
 };
+
+static int objects_of(const token_shape *s)
+{
+    return s->n_objects ? s->n_objects : 1;
+}
 
 static const trk_tokens *tokens_of(const trk_exec *x, const token_context *c)
 {
@@ -55,7 +74,8 @@ static void make_context(kcheck *k, const token_shape *s, trk_dtype activation, 
 {
     const int rows = s->n_memories * s->n + s->pointers * SPLIT;
     trk_tokens tokens = {.memories = c->memories, .n_memories = s->n_memories, .n = s->n, .width = s->width,
-                         .pointers = c->pointers, .n_pointers = s->pointers, .split = SPLIT};
+                         .pointers = c->pointers, .n_pointers = s->pointers, .split = SPLIT,
+                         .objects = s->n_objects ? s->objects : NULL, .n_objects = s->n_objects};
     for (int i = 0; i < s->n_memories; i++)
         c->memories[i] = (trk_token_source){new_memory(k, s, s->storages[i]), s->storages[i],
                                             kcheck_floats(k, (size_t)s->n * (size_t)s->width, -1, 1)};
@@ -76,7 +96,7 @@ static void make_context(kcheck *k, const token_shape *s, trk_dtype activation, 
         table[i + 1] = sinf(angle);
     }
     c->table = table;
-    c->q = kcheck_uniform(k, s->queries, s->d, activation, -1, 1);
+    c->q = kcheck_uniform(k, s->queries * (s->shared ? 1 : objects_of(s)), s->d, activation, -1, 1);
     c->keys = kcheck_uniform(k, rows, s->d, activation, -1, 1);
     c->scale = 1.0f / sqrtf((float)s->d);
 }
@@ -99,13 +119,14 @@ static void token_case(kcheck *k, kcheck_fill fill, const token_shape *s, kcheck
 {
     static token_context c;
     const trk_dtype activation = trk_backend_activation(kcheck_backend(k));
-    const int rows = s->n_memories * s->n + s->pointers * SPLIT;
-    if (!kcheck_case(k, fill, kcheck_dtype(activation), "%dx%d of %d + %d pointers, %d wide, %d queries", s->n_memories, s->n,
-                     s->width, s->pointers, s->d, s->queries))
+    const int rows = s->n_memories * s->n + s->pointers * SPLIT, queries = s->queries * objects_of(s);
+    if (!kcheck_case(k, fill, kcheck_dtype(activation), "%dx%d of %d + %d pointers, %d wide, %d queries, %d objects%s",
+                     s->n_memories, s->n, s->width, s->pointers, s->d, s->queries, objects_of(s),
+                     s->shared ? ", shared" : ""))
         return;
     make_context(k, s, activation, &c);
     const trk_mat out =
-        keys ? kcheck_shape(rows, s->d, 0, activation) : kcheck_shape(s->queries, s->width, 0, activation);
+        keys ? kcheck_shape(rows, s->d, 0, activation) : kcheck_shape(queries, s->width, 0, activation);
     /* As for linear and attention: sums of up to 64 terms and softmax in f32; bf16 factors can fall to the other side
      * of a rounding where a sum before them differs in its last bit, 2^-8 of one term of many. */
     const kcheck_bound bound = activation == TRK_BF16 ? (kcheck_bound){.max = 8e-3, .nmse = 1e-5}
