@@ -11,8 +11,8 @@ static const trk_epilogue plain = {TRK_ACT_NONE, 0}, add_to_out = {TRK_ACT_NONE,
 
 #define N_OUTPUT_TOKENS 6 /* object score, iou, four masks */
 
-/* out (+)= out_proj(attention(q, k, v)) */
-static void attend(trk_network *net, const trk_attention_layer *a, trk_mat out, trk_mat q_in, trk_mat k_in,
+/* out (+)= out_proj(attention(q, k, v)), each of n objects' rows by themselves */
+static void attend(trk_network *net, const trk_attention_layer *a, int n, trk_mat out, trk_mat q_in, trk_mat k_in,
                    trk_mat v_in, trk_epilogue epilogue)
 {
     trk_exec *e = &net->exec;
@@ -25,7 +25,7 @@ static void attend(trk_network *net, const trk_attention_layer *a, trk_mat out, 
     TRK_RUN(e, linear, q, q_in, &a->q, plain);
     TRK_RUN(e, linear, k, k_in, &a->k, plain);
     TRK_RUN(e, linear, v, v_in, &a->v, plain);
-    TRK_RUN(e, attention, o, q, k, v, a->heads, 1, 1.0f / sqrtf((float)(width / a->heads)));
+    TRK_RUN(e, attention, o, q, k, v, a->heads, n, 1.0f / sqrtf((float)(width / a->heads)));
     TRK_RUN(e, linear, out, o, &a->out, epilogue);
     trk_arena_rewind(net->scratch, mark);
 }
@@ -35,12 +35,14 @@ static void normalise(trk_network *net, trk_mat x, const trk_norm *norm)
     TRK_RUN(&net->exec, layernorm, x, x, norm->gamma, norm->beta, 1e-5f, TRK_ACT_NONE);
 }
 
+/* Of n objects, one after the other; what they share is there once. */
 typedef struct two_way_state {
-    trk_mat tokens;    /* [t, d] queries */
+    int n;
+    trk_mat tokens;    /* [n t, d] queries */
     trk_mat token_pos; /* [t, d] the initial tokens */
-    trk_mat keys;      /* [g^2, d] image */
+    trk_mat keys;      /* [n g^2, d] image */
     trk_mat key_pos;   /* [g^2, d] */
-    trk_mat with_pos_t, with_pos_k; /* scratch of the same shapes: tokens + token_pos, keys + key_pos */
+    trk_mat with_pos_t, with_pos_k; /* scratch as tokens and keys: tokens + token_pos, keys + key_pos */
 } two_way_state;
 
 static void two_way_layer(trk_network *net, const trk_two_way_layer *t, two_way_state *s, int first)
@@ -48,15 +50,15 @@ static void two_way_layer(trk_network *net, const trk_two_way_layer *t, two_way_
     trk_exec *e = &net->exec;
     if (first) { /* no positional term and no residual */
         TRK_RUN(e, convert, s->with_pos_t, s->tokens);
-        attend(net, &t->self, s->tokens, s->with_pos_t, s->with_pos_t, s->with_pos_t, plain);
+        attend(net, &t->self, s->n, s->tokens, s->with_pos_t, s->with_pos_t, s->with_pos_t, plain);
         TRK_RUN(e, add, s->with_pos_k, s->keys, s->key_pos);
     } else {
         TRK_RUN(e, add, s->with_pos_t, s->tokens, s->token_pos);
-        attend(net, &t->self, s->tokens, s->with_pos_t, s->with_pos_t, s->tokens, add_to_out);
+        attend(net, &t->self, s->n, s->tokens, s->with_pos_t, s->with_pos_t, s->tokens, add_to_out);
     }
     normalise(net, s->tokens, &t->norm1);
     TRK_RUN(e, add, s->with_pos_t, s->tokens, s->token_pos);
-    attend(net, &t->token_to_image, s->tokens, s->with_pos_t, s->with_pos_k, s->keys, add_to_out);
+    attend(net, &t->token_to_image, s->n, s->tokens, s->with_pos_t, s->with_pos_k, s->keys, add_to_out);
     normalise(net, s->tokens, &t->norm2);
 
     trk_arena_mark mark = trk_arena_here(net->scratch);
@@ -67,7 +69,7 @@ static void two_way_layer(trk_network *net, const trk_two_way_layer *t, two_way_
     normalise(net, s->tokens, &t->norm3);
 
     TRK_RUN(e, add, s->with_pos_t, s->tokens, s->token_pos);
-    attend(net, &t->image_to_token, s->keys, s->with_pos_k, s->with_pos_t, s->tokens, add_to_out);
+    attend(net, &t->image_to_token, s->n, s->keys, s->with_pos_k, s->with_pos_t, s->tokens, add_to_out);
     normalise(net, s->keys, &t->norm4);
     TRK_RUN(e, add, s->with_pos_k, s->keys, s->key_pos);
 }
@@ -78,64 +80,88 @@ static void two_way_transformer(trk_network *net, two_way_state *s)
     for (int i = 0; i < m->arch.decoder_depth; i++)
         two_way_layer(net, &m->weights.two_way[i], s, i == 0);
     TRK_RUN(&net->exec, add, s->with_pos_t, s->tokens, s->token_pos);
-    attend(net, &m->weights.final_attention, s->tokens, s->with_pos_t, s->with_pos_k, s->keys, add_to_out);
+    attend(net, &m->weights.final_attention, s->n, s->tokens, s->with_pos_t, s->with_pos_k, s->keys, add_to_out);
     normalise(net, s->tokens, &m->weights.final_norm);
 }
 
-/* keys [g^2, d] -> [16 g^2, d/8], with the high-resolution features added on the way; scratch arena */
-static trk_mat upscale(trk_network *net, const trk_features *f, trk_mat keys)
+/* keys [n g^2, d] -> [n 16 g^2, d/8], with the high-resolution features added on the way; scratch arena. The n images
+ * are one that is n times as high. */
+static trk_mat upscale(trk_network *net, const trk_features *f, int n, trk_mat keys)
 {
     const trk_weights *w = &net->model->weights;
     trk_exec *e = &net->exec;
-    int g = net->model->grid, d = net->model->arch.d_model;
-    trk_mat fine = trk_new_mat(net, net->scratch, TRK_F32, 16 * g * g, d / 8);
+    int g = net->model->grid, h = n * g, d = net->model->arch.d_model;
+    trk_mat fine = trk_new_mat(net, net->scratch, TRK_F32, 16 * h * g, d / 8);
     trk_arena_mark mark = trk_arena_here(net->scratch);
-    trk_mat a = trk_new_mat(net, net->scratch, TRK_F32, g * g, d);
-    trk_mat middle = trk_new_mat(net, net->scratch, TRK_F32, 4 * g * g, d / 4);
+    trk_mat a = trk_new_mat(net, net->scratch, TRK_F32, h * g, d);
+    trk_mat middle = trk_new_mat(net, net->scratch, TRK_F32, 4 * h * g, d / 4);
     TRK_RUN(e, linear, a, keys, &w->upscale0, plain);
-    TRK_RUN(e, depth_to_space2x, middle, a, g, g, f->level1, TRK_ACT_NONE);
+    TRK_RUN(e, depth_to_space2x, middle, a, h, g, f->level1, TRK_ACT_NONE);
     TRK_RUN(e, layernorm, middle, middle, w->upscale_norm.gamma, w->upscale_norm.beta, 1e-6f, TRK_ACT_GELU);
-    trk_mat b = trk_new_mat(net, net->scratch, TRK_F32, 4 * g * g, d / 2);
+    trk_mat b = trk_new_mat(net, net->scratch, TRK_F32, 4 * h * g, d / 2);
     TRK_RUN(e, linear, b, middle, &w->upscale1, plain);
-    TRK_RUN(e, depth_to_space2x, fine, b, 2 * g, 2 * g, f->level0, TRK_ACT_GELU);
+    TRK_RUN(e, depth_to_space2x, fine, b, 2 * h, 2 * g, f->level0, TRK_ACT_GELU);
     trk_arena_rewind(net->scratch, mark);
     return fine;
 }
 
+/* Of n objects. */
 typedef struct decoder_output {
-    trk_mat masks;  /* [4, 16 g^2] */
-    trk_mat tokens; /* [4, d] mask tokens */
-    trk_mat ious;   /* [1, 4] */
-    trk_mat score;  /* [1, 1] */
+    trk_mat masks;  /* [n 4, 16 g^2] */
+    trk_mat tokens; /* [n 4, d] mask tokens */
+    trk_mat ious;   /* [n, 4] */
+    trk_mat score;  /* [n, 1] */
 } decoder_output;
 
-/* feature [g^2, d], dense [g^2 or 1, d], sparse [n, d]; everything in the scratch arena */
-static decoder_output decode(trk_network *net, const trk_features *f, trk_mat feature, trk_mat dense, trk_mat sparse)
+/* Row i of each of m's n equal parts. */
+static trk_mat row_of_each(trk_mat m, int n, int i)
+{
+    const int64_t stride = n > 1 ? m.rows / n * m.stride : m.stride;
+    m = trk_rows(m, i, n);
+    m.stride = stride;
+    return m;
+}
+
+/* The heads behind the transformer; fine [n 16 g^2, d/8] is the upscaled image. */
+static void read_tokens(trk_network *net, const two_way_state *s, trk_mat fine, const decoder_output *out)
+{
+    const trk_weights *w = &net->model->weights;
+    trk_exec *e = &net->exec;
+    const int n = s->n, t = s->tokens.rows / n, pixels = fine.rows / n;
+    trk_mat hyper = trk_new_mat(net, net->scratch, TRK_F32, 4 * n, fine.cols);
+    for (int i = 0; i < 4; i++)
+        trk_run_mlp(net, row_of_each(hyper, n, i), row_of_each(s->tokens, n, 2 + i), &w->hyper[i], TRK_ACT_NONE);
+    for (int i = 0; i < n; i++)
+        TRK_RUN(e, matmul_nt, trk_rows(out->masks, 4 * i, 4), trk_rows(hyper, 4 * i, 4),
+                trk_rows(fine, i * pixels, pixels));
+    for (int i = 0; i < n; i++)
+        TRK_RUN(e, convert, trk_rows(out->tokens, 4 * i, 4), trk_rows(s->tokens, i * t + 2, 4));
+    trk_run_mlp(net, out->ious, row_of_each(s->tokens, n, 1), &w->iou_head, TRK_ACT_SIGMOID);
+    trk_run_mlp(net, out->score, row_of_each(s->tokens, n, 0), &w->score_head, TRK_ACT_NONE);
+}
+
+/* feature [n_objects g^2, d], dense [g^2 or 1, d], sparse [n, d]; everything in the scratch arena */
+static decoder_output decode(trk_network *net, const trk_features *f, int n_objects, trk_mat feature, trk_mat dense,
+                             trk_mat sparse)
 {
     const trk_network_model *m = net->model;
-    const trk_weights *w = &m->weights;
+    const float *output_tokens = m->weights.output_tokens;
     trk_exec *e = &net->exec;
     trk_arena *arena = net->scratch;
     int n = m->grid * m->grid, d = m->arch.d_model, t = N_OUTPUT_TOKENS + sparse.rows;
-    decoder_output out = {trk_new_mat(net, arena, TRK_F32, 4, 16 * n), trk_new_mat(net, arena, TRK_F32, 4, d),
-                          trk_new_mat(net, arena, TRK_F32, 1, 4), trk_new_mat(net, arena, TRK_F32, 1, 1)};
-    two_way_state s = {trk_new_mat(net, arena, TRK_F32, t, d), trk_new_mat(net, arena, TRK_F32, t, d),
-                       trk_new_mat(net, arena, TRK_F32, n, d), trk_wrap_mat(m->tables.image_positions, n, d),
-                       trk_new_mat(net, arena, TRK_F32, t, d), trk_new_mat(net, arena, TRK_F32, n, d)};
-    TRK_RUN(e, convert, trk_rows(s.tokens, 0, N_OUTPUT_TOKENS), trk_wrap_mat(w->output_tokens, N_OUTPUT_TOKENS, d));
-    TRK_RUN(e, convert, trk_rows(s.tokens, N_OUTPUT_TOKENS, sparse.rows), sparse);
-    TRK_RUN(e, convert, s.token_pos, s.tokens);
+    int all_n = n_objects * n, all_t = n_objects * t;
+    decoder_output out = {
+        trk_new_mat(net, arena, TRK_F32, 4 * n_objects, 16 * n), trk_new_mat(net, arena, TRK_F32, 4 * n_objects, d),
+        trk_new_mat(net, arena, TRK_F32, n_objects, 4), trk_new_mat(net, arena, TRK_F32, n_objects, 1)};
+    two_way_state s = {n_objects, trk_new_mat(net, arena, TRK_F32, all_t, d), trk_new_mat(net, arena, TRK_F32, t, d),
+                       trk_new_mat(net, arena, TRK_F32, all_n, d), trk_wrap_mat(m->tables.image_positions, n, d),
+                       trk_new_mat(net, arena, TRK_F32, all_t, d), trk_new_mat(net, arena, TRK_F32, all_n, d)};
+    TRK_RUN(e, convert, trk_rows(s.token_pos, 0, N_OUTPUT_TOKENS), trk_wrap_mat(output_tokens, N_OUTPUT_TOKENS, d));
+    TRK_RUN(e, convert, trk_rows(s.token_pos, N_OUTPUT_TOKENS, sparse.rows), sparse);
+    TRK_RUN(e, convert, s.tokens, s.token_pos);
     TRK_RUN(e, add, s.keys, feature, dense);
     two_way_transformer(net, &s);
-
-    trk_mat fine = upscale(net, f, s.keys);
-    trk_mat hyper = trk_new_mat(net, arena, TRK_F32, 4, d / 8);
-    for (int i = 0; i < 4; i++)
-        trk_run_mlp(net, trk_rows(hyper, i, 1), trk_rows(s.tokens, 2 + i, 1), &w->hyper[i], TRK_ACT_NONE);
-    TRK_RUN(e, matmul_nt, out.masks, hyper, fine);
-    TRK_RUN(e, convert, out.tokens, trk_rows(s.tokens, 2, 4));
-    trk_run_mlp(net, out.ious, trk_rows(s.tokens, 1, 1), &w->iou_head, TRK_ACT_SIGMOID);
-    trk_run_mlp(net, out.score, trk_rows(s.tokens, 0, 1), &w->score_head, TRK_ACT_NONE);
+    read_tokens(net, &s, upscale(net, f, n_objects, s.keys), &out);
     trk_trace(net, "decoder.masks", out.masks);
     trk_trace(net, "decoder.ious", out.ious);
     trk_trace(net, "decoder.score", out.score);
@@ -157,33 +183,62 @@ static trk_mat dense_of(trk_network *net, const float *mask_logits, int clamp)
     return trk_dense_prompt(net, logits);
 }
 
-static void run_head(trk_network *net, const trk_features *f, const trk_head_input *in, int clamp, trk_head_output *out)
+/* The mask of object i into its place; token [n, d] gets its token. */
+static void choose_mask(trk_network *net, const trk_head_input *in, const decoder_output *o, int i, trk_mat token,
+                        const trk_head_output *out)
+{
+    const int side = 4 * net->model->grid;
+    const trk_mask_choice choice = {.masks = trk_rows(o->masks, 4 * i, 4), .tokens = trk_rows(o->tokens, 4 * i, 4),
+                                    .ious = trk_rows(o->ious, i, 1).data, .score = trk_rows(o->score, i, 1).data,
+                                    .multimask = in->multimask, .stability = in->stability,
+                                    .stability_delta = 0.05f, .stability_threshold = 0.98f};
+    const trk_mat mask = {out->logits, TRK_F32, 1, side * side, side * side};
+    TRK_RUN(&net->exec, select_mask, mask, trk_rows(token, i, 1), out->info, &choice);
+    trk_trace(net, "head.lowres", (trk_mat){out->logits, TRK_F32, side, side, side});
+}
+
+/* The pointers of n objects, from their tokens [n, d], into their places; score [n, 1]. */
+static void make_pointers(trk_network *net, int n, trk_mat token, trk_mat score, const trk_head_output *out)
 {
     const trk_network_model *m = net->model;
-    trk_exec *e = &net->exec;
-    int d = m->arch.d_model, side = 4 * m->grid;
+    const int d = token.cols;
+    trk_mat pointers = {out->pointer, TRK_F32, 1, d, d};
+    if (n > 1)
+        pointers = trk_new_mat(net, net->scratch, TRK_F32, n, d);
+    trk_run_mlp(net, pointers, token, &m->weights.pointer_proj, TRK_ACT_NONE);
+    for (int i = 0; i < n; i++) {
+        const trk_mat pointer = {out[i].pointer, TRK_F32, 1, d, d};
+        if (n > 1)
+            TRK_RUN(&net->exec, convert, pointer, trk_rows(pointers, i, 1));
+        TRK_RUN(&net->exec, if_absent, pointer, m->weights.no_obj_ptr, trk_rows(score, i, 1).data, 1);
+        trk_trace(net, "head.pointer", pointer);
+    }
+}
+
+static void run_head(trk_network *net, const trk_features *f, const trk_head_input *in, int n, int clamp,
+                     const trk_head_output *out)
+{
     trk_arena_mark mark = trk_arena_here(net->scratch);
     trk_mat sparse = trk_sparse_prompt(net, in->points, in->n_points);
     trk_mat dense = dense_of(net, in->mask_logits, clamp);
     trk_trace(net, "prompt.dense", dense);
-    decoder_output o = decode(net, f, in->feature, dense, sparse);
-    trk_mask_choice choice = {.masks = o.masks, .tokens = o.tokens, .ious = o.ious.data, .score = o.score.data,
-                              .multimask = in->multimask, .stability = in->stability,
-                              .stability_delta = 0.05f, .stability_threshold = 0.98f};
-    trk_mat mask = {out->logits, TRK_F32, 1, side * side, side * side};
-    trk_mat pointer = {out->pointer, TRK_F32, 1, d, d};
-    trk_mat token = trk_new_mat(net, net->scratch, TRK_F32, 1, d);
-    TRK_RUN(e, select_mask, mask, token, out->info, &choice);
-    trk_run_mlp(net, pointer, token, &m->weights.pointer_proj, TRK_ACT_NONE);
-    TRK_RUN(e, if_absent, pointer, m->weights.no_obj_ptr, o.score.data, 1);
-    trk_trace(net, "head.lowres", (trk_mat){out->logits, TRK_F32, side, side, side});
-    trk_trace(net, "head.pointer", pointer);
+    decoder_output o = decode(net, f, n, in->feature, dense, sparse);
+    trk_mat token = trk_new_mat(net, net->scratch, TRK_F32, n, net->model->arch.d_model);
+    for (int i = 0; i < n; i++)
+        choose_mask(net, in, &o, i, token, &out[i]);
+    make_pointers(net, n, token, o.score, out);
     trk_arena_rewind(net->scratch, mark);
 }
 
-void trk_run_head(trk_network *net, const trk_features *features, const trk_head_input *in, trk_head_output *out)
+void trk_run_head(trk_network *net, const trk_features *features, const trk_head_input *in, const trk_head_output *out)
 {
-    run_head(net, features, in, 1, out);
+    run_head(net, features, in, 1, 1, out);
+}
+
+void trk_run_heads(trk_network *net, const trk_features *features, const trk_head_input *in, int n,
+                   const trk_head_output *out)
+{
+    run_head(net, features, in, n, 1, out);
 }
 
 void trk_run_mask_prompt(trk_network *net, const trk_features *features, const float *mask, trk_head_output *out)
@@ -204,7 +259,7 @@ void trk_run_mask_prompt(trk_network *net, const trk_features *features, const f
     trk_head_output head = {.logits = unused.data, .pointer = out->pointer, .info = unused_info.data};
     trk_head_input in = {.feature = features->level2, .mask_logits = reduced.data, .stability = 1};
     if (e->status >= 0)
-        run_head(net, features, &in, 0, &head);
+        run_head(net, features, &in, 1, 0, &head);
     trk_set_mat(net, (trk_mat){out->info, TRK_F32, 1, 3, 3}, certain);
     TRK_RUN(e, score_mask, out->info, given, 10.0f, -10.0f);
     TRK_RUN(e, if_absent, ((trk_mat){out->pointer, TRK_F32, 1, d, d}), m->weights.no_obj_ptr, out->info, 1);

@@ -72,11 +72,13 @@ typedef struct trk_prompt_point {
     int label;  /* 1 positive, 0 negative, 2 box top left, 3 box bottom right */
 } trk_prompt_point;
 
+/* Of one object, or of several that share all but their features. */
 typedef struct trk_head_input {
-    trk_mat feature;                /* [g^2, d] conditioned image feature, f32 */
+    trk_mat feature;                /* [g^2, d] of each object: conditioned image feature, f32 */
     const trk_prompt_point *points; /* [n_points], box corners first; may be NULL with n_points 0 */
     int n_points;
-    const float *mask_logits;       /* [4g, 4g] dense prompt (before the +-32 clamp), or NULL; backend's memory */
+    const float *mask_logits;       /* [4g, 4g] dense prompt (before the +-32 clamp), or NULL; backend's memory; of one
+                                     * object only */
     int multimask;                  /* choose among hypotheses 1..3 */
     int stability;                  /* fallback of hypothesis 0 */
 } trk_head_input;
@@ -88,7 +90,10 @@ typedef struct trk_head_output {
     float *info;    /* [3] object score, predicted iou, index of the hypothesis (0..3) */
 } trk_head_output;
 
-void trk_run_head(trk_network *net, const trk_features *features, const trk_head_input *in, trk_head_output *out);
+void trk_run_head(trk_network *net, const trk_features *features, const trk_head_input *in, const trk_head_output *out);
+/* The same of n objects in one pass; out [n]. */
+void trk_run_heads(trk_network *net, const trk_features *features, const trk_head_input *in, int n,
+                   const trk_head_output *out);
 
 /* The path of a mask prompt: mask [S, S] of 0/1 floats, backend's memory. logits: the mask's own +-10 map; pointer: from the head on the
  * raw feature; score +-10; iou 1. */
@@ -106,9 +111,15 @@ typedef struct trk_pointer_ref {
     int age;
 } trk_pointer_ref;
 
-/* Memory attention of one object; out [g^2, d] f32 is the caller's. */
-void trk_attend_memory(trk_network *net, trk_features *features, const trk_memory_ref *memories, int n_memories,
-                       const trk_pointer_ref *pointers, int n_pointers, trk_mat out);
+/* What one object reads; not nothing at all. */
+typedef struct trk_reading {
+    const trk_memory_ref *memories;
+    const trk_pointer_ref *pointers;
+    int n_memories, n_pointers;
+} trk_reading;
+
+/* Memory attention of n objects in one pass; out [n g^2, d] f32 is the caller's. */
+void trk_attend_memory(trk_network *net, trk_features *features, const trk_reading *readings, int n, trk_mat out);
 /* out = level2 + no_mem_embed: the feature of a prompt frame without memory */
 void trk_without_memory(trk_network *net, const trk_features *features, trk_mat out);
 

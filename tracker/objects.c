@@ -164,55 +164,80 @@ static void count_left_out(trk_tracker *t, const trk_object *o, int n)
             (long long)t->index, o->id, o->memories.n_conditioning - n, o->memories.n_conditioning);
 }
 
-/* What the object reads on the current frame, in the seat's lists. */
-typedef struct reading {
-    const trk_memory_ref *memories;
-    const trk_pointer_ref *pointers;
-    int n_memories, n_pointers;
-} reading;
+/* The most that the object can read on a frame. */
+static size_t most_reads(const trk_object *o)
+{
+    return (size_t)(o->memories.n_conditioning + o->memories.n_memories + o->memories.n_pointers);
+}
 
-/* A conditioning entry of the frame itself (made by an earlier prompt on it) is not read: upstream commits it only when
+/* What the object reads on the current frame, in the seat's lists, which have room for it from `first` on. A
+ * conditioning entry of the frame itself (made by an earlier prompt on it) is not read: upstream commits it only when
  * propagation goes on. */
-static reading read_bank(trk_tracker *t, const trk_object *o)
+static trk_reading read_bank(trk_tracker *t, const trk_object *o, size_t first)
 {
     const trk_sequence *s = &o->memories;
     const int most = t->params.max_prompts_in_memory;
     const trk_read_rule rule = {trk_direction(t), most > 0 ? most : 0, t->index};
-    trk_read_lists *lists = &t->seat->lists;
+    trk_memory_read *reads = t->seat->lists.reads;
+    trk_memory_ref *memories = t->seat->lists.memories + first;
+    trk_pointer_ref *pointers = t->seat->lists.pointers + first;
     int n_left_out = 0;
-    if (trk_seat_lists(t, (size_t)(s->n_conditioning + s->n_memories + s->n_pointers)) < 0)
-        return (reading){0};
-    int n_memories = trk_sequence_memories(s, t->index, &rule, lists->reads, &n_left_out);
-    for (int i = 0; i < n_memories; i++) {
-        trk_slot slot = lists->reads[i].slot;
-        lists->memories[i] = (trk_memory_ref){slot_data(t, slot), storage_of(slot), lists->reads[i].age};
-    }
-    int n_pointers = trk_sequence_pointers(s, t->index, &rule, lists->reads);
+    int n_memories = trk_sequence_memories(s, t->index, &rule, reads, &n_left_out);
+    for (int i = 0; i < n_memories; i++)
+        memories[i] = (trk_memory_ref){slot_data(t, reads[i].slot), storage_of(reads[i].slot), reads[i].age};
+    int n_pointers = trk_sequence_pointers(s, t->index, &rule, reads);
     for (int i = 0; i < n_pointers; i++)
-        lists->pointers[i] = (trk_pointer_ref){slot_data(t, lists->reads[i].slot), lists->reads[i].age};
+        pointers[i] = (trk_pointer_ref){slot_data(t, reads[i].slot), reads[i].age};
     count_left_out(t, o, n_left_out);
-    return (reading){lists->memories, lists->pointers, n_memories, n_pointers};
+    return (trk_reading){memories, pointers, n_memories, n_pointers};
 }
 
-static void attend(trk_network *net, trk_features *features, const reading *r, trk_mat out)
+/* What n objects read, one after the other in the lists; 0, with the failure recorded, without room. */
+static int read_all(trk_tracker *t, trk_object *const *objects, int n, trk_reading *out)
 {
-    if (r->n_memories + r->n_pointers == 0) /* all others were forgotten */
-        trk_without_memory(net, features, out);
-    else
-        trk_attend_memory(net, features, r->memories, r->n_memories, r->pointers, r->n_pointers, out);
+    size_t most = 0, first = 0;
+    for (int i = 0; i < n; i++)
+        most += most_reads(objects[i]);
+    if (trk_seat_lists(t, most) < 0)
+        return 0;
+    for (int i = 0; i < n; i++) {
+        out[i] = read_bank(t, objects[i], first);
+        first += most_reads(objects[i]);
+    }
+    return t->seat->net.exec.status >= 0;
 }
 
-static trk_mat feature_mat(trk_network *net)
+/* out: the features of n objects */
+static void attend(trk_network *net, trk_features *features, const trk_reading *readings, int n, trk_mat out)
+{
+    const int rows = out.rows / n;
+    int n_without = 0; /* all that these had was forgotten */
+    for (int i = 0; i < n; i++)
+        n_without += readings[i].n_memories + readings[i].n_pointers == 0;
+    if (!n_without) {
+        trk_attend_memory(net, features, readings, n, out);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        if (readings[i].n_memories + readings[i].n_pointers == 0)
+            trk_without_memory(net, features, trk_rows(out, i * rows, rows));
+        else
+            trk_attend_memory(net, features, &readings[i], 1, trk_rows(out, i * rows, rows));
+    }
+}
+
+/* of n objects */
+static trk_mat feature_mat(trk_network *net, int n)
 {
     const trk_network_model *m = net->model;
-    return trk_new_mat(net, net->scratch, TRK_F32, m->grid * m->grid, m->arch.d_model);
+    return trk_new_mat(net, net->scratch, TRK_F32, n * m->grid * m->grid, m->arch.d_model);
 }
 
-static void attend_bank(trk_tracker *t, const trk_object *o, trk_mat out)
+static void attend_bank(trk_tracker *t, trk_object *o, trk_mat out)
 {
-    const reading found = read_bank(t, o);
-    if (t->seat->net.exec.status >= 0)
-        attend(&t->seat->net, trk_current_features(t), &found, out);
+    trk_reading found;
+    if (read_all(t, &o, 1, &found))
+        attend(&t->seat->net, trk_current_features(t), &found, 1, out);
 }
 
 static int uses_stability(const trk_tracker *t)
@@ -223,9 +248,9 @@ static int uses_stability(const trk_tracker *t)
 /* Memory attention and head of a tracked frame; see trk_run_stage. */
 typedef struct tracking {
     trk_features before, *features;
-    reading reading;
-    int stability;
-    trk_head_output *result;
+    trk_reading readings[TRK_TOGETHER];
+    trk_head_output results[TRK_TOGETHER];
+    int n, stability;
 } tracking;
 
 static void run_tracking(trk_network *net, void *context)
@@ -233,21 +258,26 @@ static void run_tracking(trk_network *net, void *context)
     const tracking *in = context;
     trk_arena_mark mark = trk_arena_here(net->scratch);
     *in->features = in->before;
-    trk_mat feature = feature_mat(net);
-    attend(net, in->features, &in->reading, feature);
+    trk_mat feature = feature_mat(net, in->n);
+    attend(net, in->features, in->readings, in->n, feature);
     trk_head_input head = {.feature = feature, .multimask = 1, .stability = in->stability};
     if (net->exec.status >= 0)
-        trk_run_head(net, in->features, &head, in->result);
+        trk_run_heads(net, in->features, &head, in->n, in->results);
     trk_arena_rewind(net->scratch, mark);
 }
 
-static void track(trk_tracker *t, trk_object *o)
+static void track(trk_tracker *t, trk_object *const *objects, int n)
 {
-    const reading found = read_bank(t, o);
-    tracking call = {.before = *trk_current_features(t), .features = trk_current_features(t), .reading = found,
-                     .stability = uses_stability(t), .result = &o->result};
-    if (t->seat->net.exec.status >= 0)
-        trk_run_stage(&t->seat->net, "track object", run_tracking, &call);
+    tracking call = {.before = *trk_current_features(t), .features = trk_current_features(t), .n = n,
+                     .stability = uses_stability(t)};
+    for (int i = 0; i < n; i++)
+        call.results[i] = objects[i]->result;
+    if (read_all(t, objects, n, call.readings))
+        trk_run_stage(&t->seat->net, n > 1 ? "track objects" : "track object", run_tracking, &call);
+    for (int i = 0; i < n; i++) {
+        objects[i]->has_result = 1;
+        objects[i]->result_frame = t->index;
+    }
 }
 
 /* --- prompts -------------------------------------------------------------------------------------------------- */
@@ -277,7 +307,7 @@ static trk_prompt_point *prompt_points(trk_tracker *t, const trk_prompt *p, int 
 static void prompt_with_points(trk_tracker *t, trk_object *o, const trk_prompt *p, int initial, int previous)
 {
     trk_arena_mark mark = trk_arena_here(&t->seat->scratch);
-    trk_mat feature = feature_mat(&t->seat->net);
+    trk_mat feature = feature_mat(&t->seat->net, 1);
     trk_head_input in = {.feature = feature, .stability = uses_stability(t)};
     trk_prompt_point *points = prompt_points(t, p, &in.n_points);
     in.points = points;
@@ -426,25 +456,43 @@ trk_status trk_objects_collect(trk_tracker *t)
     return rc;
 }
 
-trk_status trk_object_step(trk_tracker *t, trk_object *o, trk_prompt *prompt)
+/* Nothing of the frame before is left in the object. */
+static void begin_frame(trk_tracker *t, trk_object *o)
 {
-    trk_status rc = TRK_OK;
     trk_prompt_free_list(t, &o->applied);
     o->has_result = o->prompted = 0;
     o->initial = o->memories.n_conditioning == 0;
-    if (o->initial && !prompt)
-        return TRK_OK; /* not there yet */
-    if (!o->initial) {
-        track(t, o);
-        o->has_result = 1;
-        o->result_frame = t->index;
-        if (!prompt)
-            rc = remember(t, o, 0, 0);
-        fill_holes(t, o);
+}
+
+trk_status trk_objects_track(trk_tracker *t, trk_object *const *objects, int n)
+{
+    trk_status rc = TRK_OK;
+    for (int i = 0; i < n; i++)
+        begin_frame(t, objects[i]);
+    track(t, objects, n);
+    for (int i = 0; i < n && rc >= 0; i++) {
+        rc = remember(t, objects[i], 0, 0);
+        fill_holes(t, objects[i]);
         if (rc >= 0)
             rc = trk_network_status(&t->seat->net);
     }
-    if (rc >= 0 && prompt) {
+    return rc;
+}
+
+trk_status trk_object_step(trk_tracker *t, trk_object *o, trk_prompt *prompt)
+{
+    trk_status rc = TRK_OK;
+    if (!prompt && o->memories.n_conditioning)
+        return trk_objects_track(t, &o, 1);
+    begin_frame(t, o);
+    if (!prompt)
+        return TRK_OK; /* not there yet */
+    if (!o->initial) {
+        track(t, &o, 1);
+        fill_holes(t, o);
+        rc = trk_network_status(&t->seat->net);
+    }
+    if (rc >= 0) {
         o->applied = prompt;
         rc = run_prompt(t, o, prompt, prompt);
     } else {

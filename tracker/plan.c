@@ -19,6 +19,7 @@ typedef struct request {
     size_t objects, prompts; /* prompts: conditioning frames per object */
     int points;              /* clicks of a prompt */
     int mask_width, mask_height; /* of the largest mask prompt; 0: there is none */
+    int together; /* objects of one pass */
     size_t trackers, busy;
     trk_tracker_params params; /* defaults filled in */
     int keeps_masks;           /* slots of the compact form */
@@ -52,6 +53,15 @@ static size_t times(size_t a, size_t b)
 static size_t round_up(size_t n, size_t to)
 {
     return n > SIZE_MAX - to ? SIZE_MAX : (n + to - 1) / to * to;
+}
+
+/* How many objects are tracked in one pass: on a CPU, which one object keeps busy, no more than that. */
+static int together_of(const trk_model *model, size_t objects)
+{
+    int n = model->network->memory->on_host ? 1 : TRK_TOGETHER;
+    while (n > 1 && (size_t)n > objects)
+        n /= 2;
+    return n;
 }
 
 /* --- rehearsing ----------------------------------------------------------------------------------------------- */
@@ -119,7 +129,8 @@ static trk_status run_frames(trk_tracker *t, const request *r, rehearsal *out)
                        .planes = {&pixel, &pixel, &pixel}, .strides = {row, row, row}};
     trk_paint_object painted = {.object = 1, .mask = &pixel, .mask_stride = r->width};
     const trk_paint paint = {.struct_size = sizeof paint, .objects = &painted, .n_objects = 1};
-    const int n_objects = r->objects > 1 ? 2 : 1; /* a second one shares features and contends for pixels */
+    /* a second one shares features and contends for pixels; with more, there is a pass of every size on every frame */
+    const int n_objects = r->together > 1 ? 2 * r->together - 1 : r->objects > 1 ? 2 : 1;
     size_t prompts;
     trk_status rc = TRK_OK;
     const int64_t n_frames = frames_to_rehearse(r, &t->model->network->arch, &prompts);
@@ -155,6 +166,7 @@ static trk_status rehearse(const trk_model *model, const request *r, rehearsal *
     params.source = NULL;
     params.correct_as_condition = TRK_ON;
     TRK_CHECK(trk_tracker_open(&t, model, &params));
+    t->together = r->together;
     trk_log_mute(1);
     rc = run_frames(t, r, out);
     trk_log_mute(0);
@@ -284,6 +296,7 @@ trk_status trk_plan_make(trk_plan *out, const trk_model *model, const trk_plan_p
                  .mask_width = p.mask_prompts ? p.width : 0, .mask_height = p.mask_prompts ? p.height : 0};
     if ((rc = trk_tracker_params_read(&r.params, p.tracker)) < 0)
         return rc;
+    r.together = together_of(model, r.objects);
     r.keeps_masks = r.params.source && r.params.pool && r.params.pool->bank.params.mask_elements > 0;
     if ((rc = make_plan(model, &r, &plan, &arenas)) < 0)
         return rc;
@@ -313,6 +326,7 @@ static request request_of(const trk_tracker *t, const trk_frame *frame)
     r.format = frame->format;
     r.trackers = r.busy = r.prompts = 1;
     r.objects = t->n_objects ? t->n_objects : 1;
+    r.together = together_of(t->model, r.objects);
     pthread_mutex_lock(&t->pool->mutex); /* nobody evicts it meanwhile */
     for (size_t i = 0; i < t->n_objects; i++) {
         size_t n = (size_t)(t->evicted.bytes ? t->objects[i]->n_evicted : t->objects[i]->memories.n_conditioning);
@@ -402,26 +416,72 @@ static void adopt(trk_pool *pool, const trk_plan_cache *found)
     pthread_mutex_unlock(&pool->mutex);
 }
 
-trk_status trk_plan_first_push(trk_tracker *t, const trk_frame *frame)
+static int exceeds_budget(const trk_tracker *t, const trk_plan *plan)
+{
+    return t->pool->ledger.budget && plan->total > t->pool->ledger.budget;
+}
+
+static int exceeds_device(const trk_tracker *t, const trk_plan *plan)
+{
+    const trk_device_memory *device = t->pool->ledger.device;
+    return t->params.reserve && plan->total > plus(device->available(device), plan->pinned);
+}
+
+/* The plan that has as many objects tracked together as fit; where nothing fits, that of one at a time. */
+static trk_status find_plan(const trk_tracker *t, request *r, trk_plan_cache *out)
+{
+    trk_status rc = look_up_plan(t->pool, r, out);
+    while (rc >= 0 && r->together > 1 && (exceeds_budget(t, &out->plan) || exceeds_device(t, &out->plan))) {
+        r->together /= 2;
+        rc = look_up_plan(t->pool, r, out);
+    }
+    return rc;
+}
+
+/* There are more objects than were planned: has more of them tracked together if that fits. */
+static trk_status plan_more_together(trk_tracker *t, const trk_frame *frame)
+{
+    request r = request_of(t, frame);
+    trk_plan_cache found;
+    t->planned_objects = t->n_objects;
+    trk_status rc = find_plan(t, &r, &found);
+    if (rc < 0 || r.together <= t->together || exceeds_budget(t, &found.plan))
+        return rc;
+    adopt(t->pool, &found);
+    t->together = r.together;
+    return TRK_OK;
+}
+
+static trk_status plan_first_push(trk_tracker *t, const trk_frame *frame)
 {
     trk_pool *pool = t->pool;
-    const request r = request_of(t, frame);
+    request r = request_of(t, frame);
     trk_plan_cache found;
-    if (pool->planning)
-        return TRK_OK; /* this is the rehearsal */
-    trk_status rc = look_up_plan(pool, &r, &found);
+    trk_status rc = find_plan(t, &r, &found);
     if (rc < 0)
         return rc;
     const trk_plan *plan = &found.plan;
-    if (pool->ledger.budget && plan->total > pool->ledger.budget)
+    if (exceeds_budget(t, plan))
         return refuse(plan, "the memory budget is", pool->ledger.budget);
     adopt(pool, &found);
-    const trk_device_memory *device = pool->ledger.device;
-    if (t->params.reserve && plan->total > plus(device->available(device), plan->pinned))
-        return refuse(plan, "there are", device->available(device));
+    if (exceeds_device(t, plan))
+        return refuse(plan, "there are", pool->ledger.device->available(pool->ledger.device));
     t->sweeper.frame_bytes = found.arenas.frame;
     t->planned = 1;
+    t->together = r.together;
+    t->planned_objects = t->n_objects;
     trk_log(TRK_LOG_INFO, "plan: %zu bytes: pinned %zu, bank %zu, frame %zu, scratch %zu", plan->total, plan->pinned,
             plan->bank, plan->frame, plan->scratch);
     return t->params.reserve ? reserve(t, &r, plan) : TRK_OK;
+}
+
+trk_status trk_plan_push(trk_tracker *t, const trk_frame *frame)
+{
+    if (t->pool->planning)
+        return TRK_OK; /* this is the rehearsal */
+    if (!t->planned)
+        return plan_first_push(t, frame);
+    if (together_of(t->model, t->n_objects) > together_of(t->model, t->planned_objects))
+        return plan_more_together(t, frame);
+    return TRK_OK;
 }

@@ -271,6 +271,8 @@ static trk_status copy_tracker(trk_tracker *to, const trk_tracker *from)
     to->height = from->height;
     to->started = from->started;
     to->planned = from->planned;
+    to->together = from->together;
+    to->planned_objects = from->planned_objects;
     to->sweeper.frame_bytes = from->sweeper.frame_bytes;
     to->index = from->index;
     to->first = from->first;

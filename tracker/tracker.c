@@ -76,7 +76,8 @@ static void forget_all(trk_tracker *t)
     pthread_mutex_unlock(&t->pool->mutex);
     trk_drop_features(t);
     t->broken = TRK_OK;
-    t->started = t->planned = 0;
+    t->started = t->planned = t->together = 0;
+    t->planned_objects = 0;
     t->width = t->height = 0;
     t->index = 0;
     t->sweeper.n_sweeps = 0;
@@ -233,6 +234,47 @@ static trk_status encode(trk_tracker *t, const trk_frame *frame)
     return trk_network_status(&t->seat->net);
 }
 
+/* Tracks n objects, in passes over a power of two of them: sizes that were planned, and few for a GPU to learn. */
+static trk_status track_together(trk_tracker *t, trk_object *const *objects, int n)
+{
+    trk_status rc = TRK_OK;
+    for (int size = TRK_TOGETHER; size && rc >= 0; size /= 2) {
+        if (n >= size) {
+            rc = trk_objects_track(t, objects, size);
+            objects += size;
+            n -= size;
+        }
+    }
+    return rc;
+}
+
+/* Objects that are merely tracked wait until there are enough of them, or until one with a prompt comes. */
+static trk_status step_objects(trk_tracker *t)
+{
+    trk_object *waiting[TRK_TOGETHER];
+    const int most = t->together ? t->together : 1;
+    trk_status rc = TRK_OK;
+    int n = 0;
+    for (size_t i = 0; i < t->n_objects; i++) {
+        trk_object *object = t->objects[i];
+        trk_sequence_advance(&object->memories, t->index, trk_direction(t));
+        TRK_CHECK(trk_object_recode(t, object));
+        const int prompted = trk_prompt_find(object->waiting, t->index) != NULL;
+        const int tracked = !prompted && object->memories.n_conditioning > 0;
+        if (tracked)
+            waiting[n++] = object;
+        if (n == most || prompted) {
+            TRK_CHECK(track_together(t, waiting, n));
+            n = 0;
+        }
+        if (!tracked)
+            TRK_CHECK(trk_object_step(t, object, trk_prompt_take(&object->waiting, t->index)));
+    }
+    TRK_CHECK(track_together(t, waiting, n));
+done:
+    return rc;
+}
+
 static trk_status push(trk_tracker *t, const trk_frame *frame)
 {
     trk_status rc = TRK_OK;
@@ -243,12 +285,7 @@ static trk_status push(trk_tracker *t, const trk_frame *frame)
     t->first = t->started ? t->first : frame->index;
     t->started = 1;
     TRK_CHECK(encode(t, frame));
-    for (size_t i = 0; i < t->n_objects; i++) {
-        trk_object *object = t->objects[i];
-        trk_sequence_advance(&object->memories, t->index, trk_direction(t));
-        TRK_CHECK(trk_object_recode(t, object));
-        TRK_CHECK(trk_object_step(t, object, trk_prompt_take(&object->waiting, t->index)));
-    }
+    TRK_CHECK(step_objects(t));
     TRK_CHECK(trk_objects_collect(t));
     drop_missed_prompts(t);
 done:
@@ -266,7 +303,7 @@ trk_status trk_tracker_push(trk_tracker *t, const trk_frame *frame)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_push: tracker and frame must not be NULL");
     if ((rc = trk_tracker_usable(t)) < 0 || (rc = check_push(t, frame)) < 0)
         return rc;
-    if (!t->planned && (rc = trk_plan_first_push(t, frame)) < 0)
+    if ((rc = trk_plan_push(t, frame)) < 0)
         return rc;
     if ((rc = trk_pool_enter(t, TRK_RESIDENT)) < 0)
         return rc;

@@ -6,8 +6,8 @@
  *   1 check the frame and the prompts waiting for it; nothing has changed if this fails
  *   2 enter the pool: a seat, and the bank back on the device if it was evicted               (pool.c)
  *   3 encode the frame                                                                        its holding's arena
- *   4 per object: drop what can not be read any more; track it (memory attention, head); if a prompt waits, run it on
- *     top                                                                                     (objects.c)
+ *   4 per object: drop what can not be read any more; track it (memory attention, head; on a GPU in one pass for
+ *     several objects without a prompt); if a prompt waits, run it on top                     (objects.c)
  *   5 per object: encode its memory into the bank, fill holes of its logits
  *     wait: a GPU has only been told what to do so far; scores come to the host
  *   6 sweep by the policy, unless the frame is kept; leave the pool
@@ -22,6 +22,8 @@
 #include "network.h"
 #include "sweeper.h"
 #include "track.h"
+
+#define TRK_TOGETHER 16 /* objects that are tracked in one pass, at most; a power of two */
 
 struct trk_model {
     trk_network_model *network;
@@ -87,6 +89,8 @@ struct trk_tracker {
     int width, height;         /* of the frames; 0 before the first */
     int started;
     int planned;               /* the plan for frames of this size was made and fits */
+    int together;              /* objects that are tracked in one pass, as planned: a power of two; 0: one */
+    size_t planned_objects;    /* how many there were when this was planned */
     int64_t index;             /* current frame */
     int64_t first;             /* the earliest one (in order of tracking) that was pushed, as far as known */
     trk_sweeper sweeper;
@@ -147,8 +151,9 @@ void trk_pool_exit(trk_tracker *t);
 
 /* --- plan.c --- */
 /* Before the first push of a video, or after a resume: sizes the pool's arenas for the tracker's frames, refuses what can
- * not fit, reserves if wanted. */
-trk_status trk_plan_first_push(trk_tracker *t, const trk_frame *frame);
+ * not fit, reserves if wanted. Before a later one with more objects than then: has more of them tracked together, if
+ * that fits. */
+trk_status trk_plan_push(trk_tracker *t, const trk_frame *frame);
 
 /* --- rebuild.c: from the compact form --- */
 /* Encodes again, from frames of params.source, every memory that is null while its mask is there and it can be read. */
@@ -188,6 +193,8 @@ void trk_object_remove(trk_tracker *t, trk_object *object);
 trk_status trk_object_recode(trk_tracker *t, trk_object *object);
 /* Steps 4 and 5 for one object; prompt may be NULL and is taken over. */
 trk_status trk_object_step(trk_tracker *t, trk_object *object, trk_prompt *prompt);
+/* The same for up to TRK_TOGETHER objects that have conditioning memories and no prompt, in one pass. */
+trk_status trk_objects_track(trk_tracker *t, trk_object *const *objects, int n);
 /* Steps 4 and 5 again for a prompt on the current, kept frame; the prompt is taken over. */
 trk_status trk_object_refine(trk_tracker *t, trk_object *object, trk_prompt *prompt);
 /* Waits for all that was computed and brings scores of the current frame to the host and to their memories. */

@@ -200,7 +200,8 @@ static void track(runner *r, int t, const remembered *past, trk_head_output *out
     trk_memory_ref memories[2] = {{past[0].memory, TRK_STORE_BF16, 0}, {past[1].memory, TRK_STORE_BF16, 1}};
     trk_pointer_ref pointers[2] = {{past[0].pointer, t}, {past[1].pointer, 1}};
     trk_mat feature = trk_new_mat(&r->net, &r->frame, TRK_F32, n, r->model->arch.d_model);
-    trk_attend_memory(&r->net, &r->features, memories, t, pointers, t, feature);
+    const trk_reading reading = {memories, pointers, t, t};
+    trk_attend_memory(&r->net, &r->features, &reading, 1, feature);
     trk_head_input in = {.feature = feature, .multimask = 1, .stability = 1};
     trk_run_head(&r->net, &r->features, &in, out);
 }
@@ -303,7 +304,8 @@ static void walk(runner *r, char *parts, trk_storage storage)
     trk_encode_memory(&r->net, &r->features, logits, 1, out.info, storage, memory);
     trk_memory_ref memories[3] = {{memory, storage, 0}, {memory, storage, 1}, {memory, storage, 2}};
     trk_pointer_ref pointers[2] = {{out.pointer, 2}, {out.pointer, 1}};
-    trk_attend_memory(&r->net, &r->features, memories, 3, pointers, 2, feature);
+    const trk_reading reading = {memories, pointers, 3, 2};
+    trk_attend_memory(&r->net, &r->features, &reading, 1, feature);
     trk_exec_finish(&r->net.exec);
 }
 
