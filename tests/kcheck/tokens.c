@@ -2,6 +2,7 @@
  * Cases of the token operators: gather_tokens, token_keys, attend_tokens. A backend may read memories where they lie, so
  * what is compared is what comes of them: keys, and the attended values. */
 #include <math.h>
+#include <stdio.h>
 
 #include "backend_private.h"
 #include "kcheck.h"
@@ -120,9 +121,11 @@ static void token_case(kcheck *k, kcheck_fill fill, const token_shape *s, kcheck
     static token_context c;
     const trk_dtype activation = trk_backend_activation(kcheck_backend(k));
     const int rows = s->n_memories * s->n + s->pointers * SPLIT, queries = s->queries * objects_of(s);
-    if (!kcheck_case(k, fill, kcheck_dtype(activation), "%dx%d of %d + %d pointers, %d wide, %d queries, %d objects%s",
-                     s->n_memories, s->n, s->width, s->pointers, s->d, s->queries, objects_of(s),
-                     s->shared ? ", shared" : ""))
+    char objects[40] = "";
+    if (s->n_objects)
+        snprintf(objects, sizeof objects, "%s of %d objects", s->shared ? " shared" : "", s->n_objects);
+    if (!kcheck_case(k, fill, kcheck_dtype(activation), "%dx%d of %d + %d pointers, %d wide, %d queries%s",
+                     s->n_memories, s->n, s->width, s->pointers, s->d, s->queries, objects))
         return;
     make_context(k, s, activation, &c);
     const trk_mat out =
