@@ -77,6 +77,9 @@ golden() {
 for op in $("$kcheck" --list); do
     run "kernels.$op" "$kcheck" --op "$op" --backend cuda-all
 done
+for op in attention attend_tokens planning; do # kernels that are off by themselves (docs/gpu.md)
+    run "kernels.$op.wgmma" env TRK_CUDA_WGMMA=1 "$kcheck" --op "$op" --backend cuda-bf16
+done
 golden demo "$demo"
 models=sam2.1:tiny
 [ "$what" = ALL ] && models="sam2:tiny sam2.1:tiny sam2:small sam2.1:small sam2:base+ sam2.1:base+ sam2:large sam2.1:large"
@@ -102,6 +105,7 @@ for model in "$demo" "$out/sam2.1-tiny.safetensors"; do
     done
 done
 run bench.kernels "$kcheck" --bench --backend cuda-all
+run bench.attention.wgmma env TRK_CUDA_WGMMA=1 "$kcheck" --bench --backend cuda-bf16 --op attention
 
 echo "table and logs: $out"
 exit $failed

@@ -2,6 +2,7 @@
  * attention of the CUDA backend: rows of plain matrices, an instance a head of a part; see attention_core.cuh. */
 #include "attention_f32.cuh"
 #include "attention_mma.cuh"
+#include "attention_wgmma.cuh"
 
 namespace
 {
@@ -57,6 +58,9 @@ static_assert(sizeof(matrix_source) == 4 * sizeof(element_rows) + 4 * 8, "no pad
 void run_bf16(trk_exec *x, const matrix_source &source, const attention_shape &shape)
 {
     const int dk = shape.dk, dv = shape.dv, wider = dk > dv ? dk : dv;
+    const int aligned = wgmma_reads(source.q) && wgmma_reads(source.k) && wgmma_reads(source.v);
+    if (run_wgmma<64, true>(x, source, shape, aligned) || run_wgmma<256, true>(x, source, shape, aligned))
+        return;
     if (wider <= 16)
         run_mma<16, 16>(x, source, shape);
     else if (wider <= 32)

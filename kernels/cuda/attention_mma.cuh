@@ -44,6 +44,18 @@ template <int DV> struct mma_state {
     float largest[2];
 };
 
+template <int DV> __device__ __forceinline__ void mma_start(mma_state<DV> &state)
+{
+    state.largest[0] = state.largest[1] = -FLT_MAX;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        state.sum[i] = 0.0f;
+#pragma unroll
+        for (int n = 0; n < DV / 8; n++)
+            state.output[n][i] = 0.0f;
+    }
+}
+
 /* --- tiles into shared memory --- */
 
 /* 8 elements to `to` (16-byte aligned), zeros from `cols` on and for a row that is not there. Bytes that are copied
@@ -280,14 +292,7 @@ __global__ void __launch_bounds__(MMA_WARPS * WARP) attend_mma(const S source, c
             mma_query<tile::K_STRIDE>(kept[step], queries, step, lane);
     }
     mma_state<DV> state;
-    state.largest[0] = state.largest[1] = -FLT_MAX;
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-        state.sum[i] = 0.0f;
-#pragma unroll
-        for (int n = 0; n < DV / 8; n++)
-            state.output[n][i] = 0.0f;
-    }
+    mma_start(state);
 
     /* every group of a block takes as many steps as the largest part has; keys beyond its own weigh nothing */
     const int tiles = plan.block_groups == 1 ? tiles_with_keys(plan, part, n_keys) : plan.tiles_per_split;

@@ -3,6 +3,7 @@
  *
  * Host bytes are copied into page-locked staging buffers when an operator is called, and out of them when the exec is
  * finished; in between the device copies by itself. Staging buffers are reused after each finish. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "current.cuh"
@@ -265,6 +266,13 @@ static void backend_close(trk_backend *backend)
     backend->cuda = NULL;
 }
 
+/* Off unless it is asked for, since no card has run it. */
+static int uses_wgmma(const cuda_device_info *info)
+{
+    const char *wanted = getenv("TRK_CUDA_WGMMA");
+    return wanted && strcmp(wanted, "1") == 0 && info->major == 9 && info->minor == 0;
+}
+
 static trk_status backend_open(trk_backend *backend)
 {
     trk_status rc = TRK_OK;
@@ -291,6 +299,7 @@ static trk_status backend_open(trk_backend *backend)
     planned->select_mask = ops->select_mask;
     planned->frame_to_input = ops->frame_to_input;
     TRK_CHECK(cuda_device_open(backend->device, &library->info));
+    library->wgmma = uses_wgmma(&library->info);
     TRK_CHECK(cuda_use(backend->device));
     TRK_CHECK(cuda_blas_error(cublasLtCreate(&library->blas), "cublasLtCreate"));
     TRK_CHECK(cuda_products_create(&library->products));

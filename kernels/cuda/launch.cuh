@@ -17,7 +17,9 @@
 #include "expect.h"
 #include "workspace.h"
 
-#define CUDA_SHARED_BYTES (99 * 1024) /* that a block may have on every card from 8.6 on, and is never exceeded */
+/* Shared memory that a block may have on every card from 8.6 on. Kernels that ask for more, on cards that have it, always
+ * ask for the same. */
+#define CUDA_SHARED_BYTES (99 * 1024)
 
 #define CUDA_OP(name, args) void name##_cuda args;
 extern "C" {
@@ -62,9 +64,11 @@ void cuda_launch(trk_exec *x, const char *name, void (*kernel)(P...), dim3 grid,
     if (told)
         return;
     cudaStream_t stream = cuda_stream(x);
-    if (shared_bytes > 48 * 1024) /* more than every card gives unasked; one limit, because it is the kernel's, not ours */
+    /* more than every card gives unasked; one limit, because it is the kernel's, not this thread's */
+    const size_t limit = shared_bytes > CUDA_SHARED_BYTES ? shared_bytes : CUDA_SHARED_BYTES;
+    if (shared_bytes > 48 * 1024)
         cuda_expect(x, cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                            CUDA_SHARED_BYTES), name);
+                                            (int)limit), name);
 #ifdef TRK_SIMT
     simt_launch(name, kernel, grid, block, shared_bytes, stream, static_cast<P>(arguments)...);
 #else

@@ -13,6 +13,7 @@ struct cuda_tables;   /* resample.cu: resize tables on the device, by kind and s
 
 struct cuda_library {
     cuda_device_info info;
+    int wgmma;             /* attention_wgmma.cuh may be used */
     cublasLtHandle_t blas; /* owned */
     struct cuda_products *products; /* owned */
     struct cuda_tables *tables;     /* owned */

@@ -5,6 +5,7 @@
  * read in place take the way of tokens.c. */
 #include "attention_f32.cuh"
 #include "attention_mma.cuh"
+#include "attention_wgmma.cuh"
 #include "heap.h"
 #include "stored.h"
 #include "tokens.h"
@@ -174,6 +175,8 @@ static_assert(sizeof(token_source) == 3 * sizeof(element_rows) + sizeof(token_ta
 
 void run_bf16(trk_exec *x, const token_source &source, const attention_shape &shape)
 {
+    if (run_wgmma<64, false>(x, source, shape, wgmma_reads(source.q) && wgmma_reads(source.keys)))
+        return;
     if (shape.dk <= 64 && shape.dv <= 64)
         run_mma<64, 64>(x, source, shape);
     else if (shape.dk <= 128 && shape.dv <= 128)

@@ -3,7 +3,9 @@
  * these operators, in every instruction set, are in attention.c, a program of its own. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "bf16.h"
 #include "kcheck.h"
 
 typedef struct attention_context {
@@ -41,13 +43,66 @@ static void attention_case(kcheck *k, int n, int m, int heads, int dk, int dv, i
     const trk_dtype dtype = candidate_dtype(k);
     if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype(dtype), "%d x %d by %d heads%d %d %d", batch, n, m, heads, dk, dv))
         return;
+    /* odd strides have no aligned rows; what is timed is as in a model */
     const attention_context c = {.q = kcheck_input(k, batch * n, heads * dk, 0, dtype),
-                                 .k = kcheck_input(k, batch * m, heads * dk, 3, dtype),
+                                 .k = kcheck_input(k, batch * m, heads * dk, kcheck_is_bench(k) ? 0 : 3, dtype),
                                  .v = kcheck_input(k, batch * m, heads * dv, 0, dtype),
                                  .heads = heads,
                                  .batch = batch};
     kcheck_run(k, kcheck_shape(batch * n, heads * dv, 1, TRK_F32), run_attention, &c, attention_bound(dtype),
                2.0 * batch * n * m * heads * (dk + dv));
+}
+
+/* Memory attention's widths, rows dense and aligned: shapes that Hopper has kernels of its own for. */
+enum { PLAIN, NAN_QUERY, NAN_VALUE, INFINITE_KEY, POISONS };
+
+static void poison(kcheck *k, trk_mat m, int row, int column, float value)
+{
+    char *at = (char *)kcheck_view(k, m.data) + (size_t)(row * m.stride + column) * trk_dtype_bytes(m.dtype);
+    const uint16_t half = trk_f32_to_bf16(value);
+    memcpy(at, m.dtype == TRK_BF16 ? (const void *)&half : &value, trk_dtype_bytes(m.dtype));
+    kcheck_send(k, m.data);
+}
+
+static void memory_case(kcheck *k, kcheck_fill fill, int what, int n, int m, int dv)
+{
+    static const char *const names[POISONS] = {"plain", "NaN in q", "NaN in v", "infinity in k"};
+    const trk_dtype dtype = candidate_dtype(k);
+    if (!kcheck_case(k, fill, kcheck_dtype(dtype), "memory %d by %d, %d, %s", n, m, dv, names[what]))
+        return;
+    const attention_context c = {.q = kcheck_input(k, n, 256, 0, dtype),
+                                 .k = kcheck_input(k, m, 256, 8, dtype),
+                                 .v = kcheck_input(k, m, dv, 0, dtype),
+                                 .heads = 1,
+                                 .batch = 1};
+    if (what == NAN_QUERY)
+        poison(k, c.q, n - 1, 255, NAN);
+    if (what == NAN_VALUE)
+        poison(k, c.v, m - 1, dv - 1, NAN);
+    if (what == INFINITE_KEY) /* weight 0 where q is below 0, else NaN */
+        poison(k, c.k, m / 2, 200, INFINITY);
+    kcheck_run(k, kcheck_shape(n, dv, 1, n % 2 ? TRK_F32 : dtype), run_attention, &c, attention_bound(dtype),
+               2.0 * n * m * (256 + dv));
+}
+
+/* Tails of queries and keys, one tile and many, keys in parts. */
+static void check_memory_attention(kcheck *k)
+{
+    static const int shapes[][2] = {{70, 130}, {128, 200}, {1, 1},    {64, 128},
+                                    {129, 64}, {3, 1000},  {20, 900}, {140, 257}};
+    for (int i = 0; i < KCHECK_OF(shapes); i++)
+        for (int dv = 64; dv <= 256; dv *= 4)
+            memory_case(k, FILL_UNIFORM, PLAIN, shapes[i][0], shapes[i][1], dv);
+    for (int dv = 64; dv <= 256; dv *= 4) {
+        for (int what = NAN_QUERY; what < POISONS; what++) {
+            memory_case(k, FILL_UNIFORM, what, 70, 130, dv);
+            memory_case(k, FILL_UNIFORM, what, 20, 900, dv);
+        }
+        memory_case(k, FILL_ZEROS, PLAIN, 70, 130, dv);
+        if (candidate_dtype(k) == TRK_BF16) /* scores of a hundred: more rounding than f32's bound has */
+            memory_case(k, FILL_CONSTANT, PLAIN, 70, 400, dv);
+        memory_case(k, FILL_NAN, PLAIN, 70, 130, dv);
+    }
 }
 
 void check_attention(kcheck *k)
@@ -73,6 +128,8 @@ void check_attention(kcheck *k)
     const int n_more = kcheck_is_bench(k) ? KCHECK_OF(model_parts) : KCHECK_OF(parts);
     for (int i = 0; i < n_more; i++)
         attention_case(k, more[i][0], more[i][1], more[i][2], more[i][3], more[i][4], more[i][5]);
+    if (!kcheck_is_bench(k))
+        check_memory_attention(k);
 }
 
 static void run_window(trk_exec *x, trk_mat out, const void *context)

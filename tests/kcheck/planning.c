@@ -116,6 +116,9 @@ PLAN(attention)
     const int n = pick(c, 3, 70, 300), m = pick(c, 5, 90, 500);
     TRK_RUN(x, attention, mat(c, 0, c->out, n, 48), mat(c, 1, c->in, n, 64), mat(c, 2, c->in, m, 64),
             mat(c, 3, c->in, m, 48), 2, 1, 0.25f);
+    const int queries = pick(c, 3, 70, 130), keys = pick(c, 5, 90, 600); /* kernels of their own on some cards */
+    TRK_RUN(x, attention, mat(c, 0, c->out, queries, 64), mat(c, 1, c->in, queries, 256), mat(c, 2, c->in, keys, 256),
+            mat(c, 3, c->in, keys, 64), 1, 1, 0.0625f);
 }
 PLAN(window_attention)
 {

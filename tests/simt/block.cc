@@ -25,6 +25,7 @@ using boost::context::detail::transfer_t;
 #define WARP         32
 #define MOST_THREADS 1024
 #define MOST_GROUPS  32
+#define WARPGROUP    128
 #define STACK_BYTES  (128 * 1024)
 #define PAGE         4096
 #define USABLE_BYTES (STACK_BYTES - 3 * PAGE) /* below the top of a stack, wherever that is */
@@ -58,6 +59,14 @@ struct warp {
     void *given[WARP];
 };
 
+/* Threads that wait for each other. */
+struct warpgroup {
+    simt_warpgroup_meeting *meet;
+    const char *what;
+    unsigned arrived;
+    void *given[WARPGROUP];
+};
+
 static struct {
     const simt_grid *grid; /* NULL: no kernel runs */
     unsigned n_threads, n_warps, ready_warps;
@@ -69,6 +78,7 @@ static struct {
     fcontext_t scheduler;
     thread threads[MOST_THREADS];
     warp warps[MOST_THREADS / WARP];
+    warpgroup warpgroups[MOST_THREADS / WARPGROUP];
 } block;
 
 /* --- the schedule --- */
@@ -173,8 +183,24 @@ static void wait_at(const char *what)
     t->waits_at = NULL;
 }
 
+/* Products see what was written before the barrier, if that was fenced. */
+static void show_to_products()
+{
+    std::vector<const simt_copies *> threads;
+    int is_fenced = 0;
+    for (unsigned i = 0; i < block.n_threads; i++) {
+        simt_copies *c = &block.threads[i].copies;
+        is_fenced |= c->is_fenced;
+        c->is_fenced = 0;
+        threads.push_back(c);
+    }
+    if (is_fenced)
+        simt_products_see(threads, block.grid->shared_bytes);
+}
+
 static void release_barrier()
 {
+    show_to_products();
     const unsigned own = (unsigned)block.self / WARP, lane = (unsigned)block.self % WARP;
     block.n_at_barrier = 0;
     block.barrier_result = block.barrier_sum;
@@ -259,6 +285,33 @@ void simt_meet(simt_meeting *meet, const char *what, unsigned mask, void *given)
     }
 }
 
+unsigned simt_warp_of_warpgroup(const char *what)
+{
+    const unsigned first = (unsigned)block.self / WARPGROUP * WARPGROUP;
+    if (first + WARPGROUP > block.n_threads)
+        simt_stop("%s: the threads from %u on are no warpgroup, as the block has %u", what, first, block.n_threads);
+    return (unsigned)block.self / WARP;
+}
+
+void simt_meet_warpgroup(simt_warpgroup_meeting *meet, const char *what, void *given)
+{
+    const unsigned first_warp = simt_warp_of_warpgroup(what) / 4 * 4;
+    warpgroup *g = &block.warpgroups[first_warp / 4];
+    if (g->arrived > 0 && g->meet != meet)
+        simt_stop("%s, but other threads of the warpgroup wait at %s", what, g->what);
+    g->meet = meet;
+    g->what = what;
+    g->given[block.self % WARPGROUP] = given;
+    if (++g->arrived < WARPGROUP) {
+        wait_at(what);
+        return;
+    }
+    g->arrived = 0;
+    meet(g->given, first_warp);
+    for (unsigned w = first_warp; w < first_warp + 4; w++)
+        set_ready(w, 0xffffffffu & ~(w == (unsigned)block.self / WARP ? 1u << block.self % WARP : 0u));
+}
+
 /* --- threads --- */
 
 static char *free_stacks[MOST_THREADS];
@@ -297,6 +350,8 @@ static void reset_stacks()
 static void check_end()
 {
     const warp *w = &block.warps[block.self / WARP];
+    if (simt_products_pending((unsigned)block.self / WARP) > 0)
+        simt_stop("the thread ends, but its warp has not waited for products of its warpgroup");
     if (block.n_at_barrier > 0)
         simt_stop("the thread ends, but %u threads wait at %s", block.n_at_barrier, block.barrier);
     for (int i = 0; i < w->n_groups; i++)
@@ -322,7 +377,8 @@ static void start_thread(thread *t)
     t->context = make_fcontext(t->stack, USABLE_BYTES, thread_main);
     t->waits_at = NULL;
     t->copies.pending.clear();
-    t->copies.n_committed = 0;
+    t->copies.n_committed = t->copies.is_fenced = 0;
+    t->copies.unfenced.clear();
 }
 
 static void run_thread(unsigned w, unsigned lane)
@@ -439,6 +495,9 @@ static void open_block()
         own->n_groups = 0;
         set_ready(w, own->exists);
     }
+    for (warpgroup &g : block.warpgroups)
+        g.arrived = 0;
+    simt_products_open(block.n_warps, block.grid->shared_bytes);
     if (block.grid->shared_bytes > 0)
         memset(simt_shared_bytes, 0xff, block.grid->shared_bytes);
 }

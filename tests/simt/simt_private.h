@@ -46,12 +46,24 @@ struct simt_copy {
 
 struct simt_copies {
     std::vector<simt_copy> pending;
-    int n_committed; /* groups */
+    int n_committed;                    /* groups */
+    std::vector<const void *> unfenced; /* 16 bytes each that arrived since the last fence_async */
+    int is_fenced;                      /* since the last barrier */
 };
 
 simt_copies *simt_thread_copies(); /* of the running thread */
+/* The running thread's warp, which has to be one of four whole ones that make a warpgroup. */
+unsigned simt_warp_of_warpgroup(const char *what);
 /* What an address in the block's shared memory's surroundings is; NULL if it is not there. */
 const char *simt_describe_shared(const void *p);
+
+/* --- warpgroup.cc --- */
+
+/* A block starts. */
+void simt_products_open(unsigned n_warps, size_t shared_bytes);
+/* Products see shared memory as it is now, but for what these threads have not fenced. */
+void simt_products_see(const std::vector<const simt_copies *> &threads, size_t shared_bytes);
+int simt_products_pending(unsigned warp); /* that nobody has waited for */
 
 /* --- memory.cc --- */
 

@@ -411,6 +411,166 @@ static void test_matrices()
     CHECK(found(NULL));
 }
 
+/* --- products of a warpgroup --- */
+
+enum products_mistake {
+    RIGHT,
+    NO_REGISTER_FENCE,
+    REGISTERS_AFTER_FENCE,
+    NO_MEMORY_FENCE,
+    NO_MEMORY_FENCE_OF_COPIES,
+    NO_BARRIER,
+    READ_EARLY,
+    NO_WAIT,
+    MEMORY_OVERWRITTEN,
+    REGISTERS_OVERWRITTEN,
+    ACCUMULATOR_OVERWRITTEN,
+    DIFFERENT_MATRICES,
+    MISALIGNED
+};
+
+/* a [64, 64], b [64 k, 64 columns] and its transpose [64 columns, 64 k], bf16, each 8 KiB of atoms */
+static void stage_atoms(char *to, const uint16_t *from, int by_copies)
+{
+    for (int i = (int)threadIdx.x; i < 64 * 8; i += (int)blockDim.x) {
+        char *piece = to + i / 8 * 128 + (i % 8 ^ i / 8 % 8) * 16;
+        if (by_copies)
+            copy_async_16(piece, from + i * 8, true);
+        else
+            memcpy(piece, from + i * 8, 16);
+    }
+}
+
+/* out [3][64][64]: a b from shared memory; a b with a in registers and b transposed; the first 64 columns of it of a
+ * product of 256 columns whose other columns lie 8 KiB further each (and are the same) */
+template <int MISTAKE> static void products(float *out, const uint16_t *a, const uint16_t *b, const uint16_t *columns)
+{
+    char *room = shared_memory_of_atoms<char>();
+    const int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    stage_atoms(room, a, MISTAKE == NO_MEMORY_FENCE_OF_COPIES);
+    for (int i = 0; i < 4; i++)
+        stage_atoms(room + (2 + i) * 8192, b, 0);
+    stage_atoms(room + 8192, columns, 0);
+    if (MISTAKE == NO_MEMORY_FENCE_OF_COPIES && warp > 0)
+        fence_async();
+    copies_commit();
+    copies_wait<0>();
+    if (MISTAKE != NO_MEMORY_FENCE && MISTAKE != NO_MEMORY_FENCE_OF_COPIES)
+        fence_async();
+    if (MISTAKE != NO_BARRIER)
+        __syncthreads();
+    const uint64_t in_rows = matrix_descriptor(room + (MISTAKE == MISALIGNED ? 128 : 0), 16, 1024);
+    const uint64_t in_columns = matrix_descriptor(room + 8192, 16, 1024);
+    const uint64_t in_slabs = matrix_descriptor(room + 2 * 8192, 8192, 1024);
+    float d[8][4] = {}, wide[32][4] = {}, narrow[8][4] = {};
+    uint32_t p[4][4];
+    for (int step = 0; step < 4; step++)
+        for (int i = 0; i < 4; i++)
+            memcpy(&p[step][i], a + (warp * 16 + g + i % 2 * 8) * 64 + step * 16 + 2 * t + i / 2 * 8, 4);
+    if (MISTAKE != NO_REGISTER_FENCE)
+        warpgroup_fence();
+    for (int step = 0; step < 4; step++)
+        warpgroup_mma(d,
+                      matrix_further(in_rows, (unsigned)step * 32 + (MISTAKE == DIFFERENT_MATRICES ? g % 2 * 32 : 0)),
+                      matrix_further(in_columns, (unsigned)step * 32), step > 0);
+    warpgroup_commit();
+    const float early = d[0][0];
+    if (MISTAKE == MEMORY_OVERWRITTEN)
+        room[5] = (char)warp;
+    if (MISTAKE == ACCUMULATOR_OVERWRITTEN)
+        d[7][3] = 1.0f;
+    for (int step = 0; step < 4; step++) {
+        warpgroup_mma_transposed(narrow, p[step], matrix_further(in_slabs, (unsigned)step * 2048));
+        warpgroup_mma_transposed(wide, p[step], matrix_further(in_slabs, (unsigned)step * 2048));
+    }
+    if (MISTAKE == REGISTERS_OVERWRITTEN)
+        p[3][3] ^= 1;
+    warpgroup_commit();
+    warpgroup_wait<1>();
+    if (MISTAKE == NO_WAIT)
+        return;
+    warpgroup_wait<0>();
+    if (MISTAKE == REGISTERS_AFTER_FENCE) {
+        warpgroup_fence();
+        d[0][0] += 1.0f;
+        warpgroup_mma(d, in_rows, in_columns, 1);
+    }
+    for (int n = 0; n < 8; n++)
+        for (int i = 0; i < 4; i++) {
+            float *to = out + (warp * 16 + g + i / 2 * 8) * 64 + n * 8 + 2 * t + i % 2;
+            to[0] = MISTAKE == READ_EARLY ? early : d[n][i];
+            to[4096] = narrow[n][i];
+            to[8192] = wide[n + 8 * (n % 4)][i];
+        }
+}
+
+static void half_a_warpgroup(float *)
+{
+    warpgroup_fence();
+}
+
+template <int MISTAKE> static std::vector<float> products_of(const uint16_t *a, const uint16_t *b, const uint16_t *c)
+{
+    float *out = device_of(std::vector<float>(3 * 4096, 0.0f));
+    cudaFuncSetAttribute((const void *)products<MISTAKE>, cudaFuncAttributeMaxDynamicSharedMemorySize, 50 * 1024);
+    LAUNCH(products<MISTAKE>, 1, 128, 50 * 1024, 0, out, a, b, c);
+    std::vector<float> got(3 * 4096, 0.0f);
+    if (cudaDeviceSynchronize() == cudaSuccess)
+        got = host_of(out, 3 * 4096);
+    cudaGetLastError();
+    cudaFree(out);
+    return got;
+}
+
+static void test_warpgroups()
+{
+    std::vector<uint16_t> a(4096), b(4096), columns(4096);
+    std::vector<float> want(3 * 4096, 0.0f);
+    for (int i = 0; i < 4096; i++) {
+        a[(size_t)i] = bf16((float)(i * 7 % 13 - 6));
+        b[(size_t)i] = bf16((float)(i * 5 % 11 - 5));
+        columns[(size_t)(i % 64 * 64 + i / 64)] = b[(size_t)i];
+    }
+    for (int i = 0; i < 3 * 4096; i++)
+        for (int k = 0; k < 64; k++)
+            want[(size_t)i] += (float)((i % 4096 / 64 * 64 + k) * 7 % 13 - 6) * (float)((k * 64 + i % 64) * 5 % 11 - 5);
+    const uint16_t *a_data = device_of(a), *b_data = device_of(b), *c_data = device_of(columns);
+    for (const auto &s : schedules) {
+        simt_set_schedule(s.policy, s.seed);
+        CHECK(products_of<RIGHT>(a_data, b_data, c_data) == want && found(NULL));
+        CHECK(std::isnan(products_of<READ_EARLY>(a_data, b_data, c_data)[77]) && found(NULL));
+        products_of<NO_REGISTER_FENCE>(a_data, b_data, c_data);
+        CHECK(found("no warpgroup_fence"));
+        products_of<REGISTERS_AFTER_FENCE>(a_data, b_data, c_data);
+        CHECK(found("written after the last warpgroup_fence"));
+        products_of<NO_MEMORY_FENCE>(a_data, b_data, c_data);
+        CHECK(found("without fence_async"));
+        products_of<NO_MEMORY_FENCE_OF_COPIES>(a_data, b_data, c_data);
+        CHECK(found("without fence_async"));
+        products_of<NO_BARRIER>(a_data, b_data, c_data);
+        CHECK(found("without fence_async"));
+        products_of<NO_WAIT>(a_data, b_data, c_data);
+        CHECK(found("has not waited for products"));
+        products_of<MEMORY_OVERWRITTEN>(a_data, b_data, c_data);
+        CHECK(found("memory"));
+        products_of<REGISTERS_OVERWRITTEN>(a_data, b_data, c_data);
+        CHECK(found("registers of a were written before"));
+        products_of<ACCUMULATOR_OVERWRITTEN>(a_data, b_data, c_data);
+        CHECK(found("accumulators were written before"));
+        products_of<DIFFERENT_MATRICES>(a_data, b_data, c_data);
+        CHECK(found("want different products"));
+        products_of<MISALIGNED>(a_data, b_data, c_data);
+        CHECK(found("is not aligned"));
+        LAUNCH(half_a_warpgroup, 1, 64, 0, 0, (float *)NULL);
+        cudaDeviceSynchronize();
+        CHECK(found("are no warpgroup"));
+        cudaGetLastError();
+    }
+    cudaFree((void *)a_data);
+    cudaFree((void *)b_data);
+    cudaFree((void *)c_data);
+}
+
 /* --- memory --- */
 
 static void write_at(float *data, int64_t at)
@@ -803,6 +963,7 @@ int main()
     test_copies();
     test_shared_overrun();
     test_matrices();
+    test_warpgroups();
     test_device_overrun();
     test_use_after_free();
     test_host_access();

@@ -177,10 +177,12 @@ void simt_copies_wait(int groups)
     simt_copies *c = simt_thread_copies();
     const int until = c->n_committed - groups;
     size_t n = 0;
-    for (; n < c->pending.size() && c->pending[n].group < until; n++)
+    for (; n < c->pending.size() && c->pending[n].group < until; n++) {
+        c->unfenced.push_back(c->pending[n].to);
         if (c->pending[n].from)
             memcpy(c->pending[n].to, c->pending[n].from, 16);
         else
             memset(c->pending[n].to, 0, 16);
+    }
     c->pending.erase(c->pending.begin(), c->pending.begin() + (ptrdiff_t)n);
 }

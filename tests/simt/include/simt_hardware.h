@@ -77,4 +77,69 @@ template <int N> static inline void copies_wait()
     simt_copies_wait(N);
 }
 
+/* --- products of a warpgroup (warpgroup.cc): done when they are waited for, and not before; misuse is an error --- */
+
+#define TRK_WARPGROUPS 1
+
+uint32_t
+simt_shared_address(const void *p); /* as the card's: 128 divides the start of dynamic shared memory, no more */
+
+template <class T> static inline T *shared_memory_of_atoms()
+{
+    return shared_memory<T>(-simt_shared_address(simt_shared_bytes) & 1023u);
+}
+
+static inline uint64_t matrix_descriptor(const void *start, unsigned leading, unsigned stride)
+{
+    return (uint64_t)(simt_shared_address(start) >> 4 & 0x3fffu) | (uint64_t)(leading >> 4 & 0x3fffu) << 16 |
+           (uint64_t)(stride >> 4 & 0x3fffu) << 32 | (uint64_t)1 << 62;
+}
+
+static inline uint64_t matrix_further(uint64_t descriptor, unsigned bytes)
+{
+    return descriptor + (bytes >> 4);
+}
+
+struct simt_warpgroup_mma {
+    float *d; /* [n / 2] */
+    int n;
+    const uint32_t *a; /* [4]; NULL: a_matrix */
+    uint64_t a_matrix, b_matrix;
+    int transposed, adds;
+};
+
+typedef void simt_warpgroup_meeting(void *const given[128], unsigned first_warp);
+
+simt_warpgroup_meeting simt_meet_warpgroup_mma;
+void simt_meet_warpgroup(simt_warpgroup_meeting *meet, const char *what, void *given);
+
+void fence_async();
+void warpgroup_fence();
+void warpgroup_commit();
+void simt_warpgroup_wait(int groups);
+
+template <int N> static inline void warpgroup_wait()
+{
+    static_assert(N >= 0 && N <= 7, "a count of groups");
+    simt_warpgroup_wait(N);
+}
+
+template <int N> static inline void warpgroup_results(float (&)[N][4])
+{
+}
+
+template <int N> static inline void warpgroup_mma(float (&d)[N][4], uint64_t a, uint64_t b, int adds)
+{
+    static_assert(N == 8 || N == 16, "one that hardware.cuh has");
+    simt_warpgroup_mma m = {d[0], 8 * N, NULL, a, b, 0, adds != 0};
+    simt_meet_warpgroup(simt_meet_warpgroup_mma, "warpgroup_mma", &m);
+}
+
+template <int N> static inline void warpgroup_mma_transposed(float (&d)[N][4], const uint32_t (&a)[4], uint64_t b)
+{
+    static_assert(N == 8 || N == 32, "one that hardware.cuh has");
+    simt_warpgroup_mma m = {d[0], 8 * N, a, 0, b, 1, 1};
+    simt_meet_warpgroup(simt_meet_warpgroup_mma, "warpgroup_mma", &m);
+}
+
 #endif
