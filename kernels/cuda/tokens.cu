@@ -175,7 +175,7 @@ static_assert(sizeof(token_source) == 3 * sizeof(element_rows) + sizeof(token_ta
 
 void run_bf16(trk_exec *x, const token_source &source, const attention_shape &shape)
 {
-    if (run_wgmma<64, false>(x, source, shape, wgmma_reads(source.q) && wgmma_reads(source.keys)))
+    if (run_wgmma<64, false>(x, source, shape, wgmma_reads(source.q) && wgmma_reads(source.key_rows)))
         return;
     if (shape.dk <= 64 && shape.dv <= 64)
         run_mma<64, 64>(x, source, shape);
