@@ -56,17 +56,23 @@ static size_t planned(const setting *s)
     return out.total;
 }
 
+/* All before the first push, whose plan counts those that wait: the plan that is compared knows of them, too. */
+static void prompt_setting(trk_tracker *t, const setting *s)
+{
+    for (int i = 0; i < s->prompts; i++)
+        for (int k = 0; k < s->objects; k++) {
+            const disc d = script_disc(0, k + 1, i);
+            const trk_box box = {d.x - d.radius, d.y - d.radius, 2 * d.radius, 2 * d.radius};
+            if (i == 0)
+                assert_ok(trk_tracker_prompt_box(t, k + 1, 0, &box));
+            else
+                assert_ok(trk_tracker_prompt_points(t, k + 1, i, &(trk_point){d.x, d.y, 1}, 1));
+        }
+}
+
 static void push_setting(trk_tracker *t, const setting *s, int i)
 {
     static uint8_t mask[WIDTH * HEIGHT];
-    for (int k = 0; k < s->objects && i < s->prompts; k++) {
-        const disc d = script_disc(0, k + 1, i);
-        if (i == 0)
-            assert_ok(trk_tracker_prompt_box(t, k + 1, 0, &(trk_box){d.x - d.radius, d.y - d.radius, 2 * d.radius,
-                                                                    2 * d.radius}));
-        else
-            assert_ok(trk_tracker_prompt_points(t, k + 1, i, &(trk_point){d.x, d.y, 1}, 1));
-    }
     trk_frame frame = script_frame(0, i % 16);
     frame.index = i;
     assert_ok(trk_tracker_push(t, &frame));
@@ -81,6 +87,7 @@ static size_t follow_setting(const setting *s, int warm, int last)
     long given = 0, held, now_given;
     size_t total = 0;
     assert_ok(trk_tracker_create(&t, model, &s->params));
+    prompt_setting(t, s);
     for (int i = 0; i <= last; i++) {
         push_setting(t, s, i);
         now_given = emulation_allocations(&held);
