@@ -96,7 +96,7 @@ static trk_status open_no_exec(trk_exec *x)
     return TRK_OK;
 }
 
-static void nothing_to_wait_for(trk_exec *x)
+static void nothing_to_do(trk_exec *x)
 {
 }
 
@@ -128,10 +128,10 @@ const trk_backend_driver trk_ref_driver = {
     .open = open_ref,
     .close = close_nothing,
     .exec_open = open_no_exec,
-    .exec_close = nothing_to_wait_for,
-    .finish = nothing_to_wait_for,
-    .follow = nothing_to_wait_for,
-    .stage_begin = nothing_to_wait_for,
+    .exec_close = nothing_to_do,
+    .finish = nothing_to_do,
+    .follow = nothing_to_do,
+    .stage_begin = nothing_to_do,
     .stage_end = stage_was_run,
     .replays = no_replays,
     .layer_create = create_no_layer,
@@ -198,9 +198,9 @@ const trk_backend_driver trk_cpu_driver = {
     .close = close_cpu,
     .exec_open = open_cpu_exec,
     .exec_close = close_cpu_exec,
-    .finish = nothing_to_wait_for,
-    .follow = nothing_to_wait_for,
-    .stage_begin = nothing_to_wait_for,
+    .finish = nothing_to_do,
+    .follow = nothing_to_do,
+    .stage_begin = nothing_to_do,
     .stage_end = stage_was_run,
     .replays = no_replays,
     .layer_create = create_cpu_layer,

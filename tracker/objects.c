@@ -56,6 +56,11 @@ static int result_new(trk_tracker *t, trk_head_output *out)
     return 1;
 }
 
+int trk_object_is_current(const trk_tracker *t, const trk_object *o)
+{
+    return t->started && o->has_result && o->result_frame == t->index;
+}
+
 trk_object *trk_object_find(const trk_tracker *t, int id)
 {
     for (size_t i = 0; i < t->n_objects; i++)
@@ -430,18 +435,13 @@ static trk_status run_prompt(trk_tracker *t, trk_object *o, const trk_prompt *fr
     return remember(t, o, conditioning, t->params.binarize != TRK_OFF);
 }
 
-static int has_current(const trk_tracker *t, const trk_object *o)
-{
-    return o->has_result && o->result_frame == t->index;
-}
-
 trk_status trk_objects_collect(trk_tracker *t)
 {
     trk_network *net = &t->seat->net;
     for (size_t i = 0; i < t->n_objects; i++) {
         trk_object *o = t->objects[i];
         o->host_logits_current = 0;
-        if (!has_current(t, o))
+        if (!trk_object_is_current(t, o))
             continue;
         TRK_RUN(&net->exec, download, o->told, 0, o->result.info, sizeof o->told, 1);
         if (o->host_logits) /* they were asked for on an earlier frame */
@@ -449,7 +449,7 @@ trk_status trk_objects_collect(trk_tracker *t)
     }
     trk_status rc = trk_network_finish(net);
     for (size_t i = 0; rc >= 0 && i < t->n_objects; i++)
-        if (has_current(t, t->objects[i])) {
+        if (trk_object_is_current(t, t->objects[i])) {
             trk_sequence_set_score(&t->objects[i]->memories, t->index, t->objects[i]->told[0]);
             t->objects[i]->host_logits_current = t->objects[i]->host_logits != NULL;
         }

@@ -2,11 +2,6 @@
  * What a caller reads after a push. */
 #include "tracker.h"
 
-static int has_current(const trk_tracker *t, const trk_object *o)
-{
-    return t->started && o->has_result && o->result_frame == t->index;
-}
-
 trk_status trk_object_current(const trk_tracker *t, int id, trk_object **out)
 {
     if (!t)
@@ -17,7 +12,7 @@ trk_status trk_object_current(const trk_tracker *t, int id, trk_object **out)
     trk_object *o = trk_object_find(t, id);
     if (!o)
         return TRK_FAIL(TRK_E_NOT_FOUND, "there is no object %d", id);
-    if (!has_current(t, o))
+    if (!trk_object_is_current(t, o))
         return TRK_FAIL(TRK_E_NOT_FOUND, "object %d has no result on frame %lld", id, (long long)t->index);
     *out = o;
     return TRK_OK;
@@ -27,7 +22,7 @@ size_t trk_tracker_objects(const trk_tracker *t, int *ids, size_t capacity)
 {
     size_t n = 0;
     for (size_t i = 0; t && i < t->n_objects; i++) {
-        if (!has_current(t, t->objects[i]))
+        if (!trk_object_is_current(t, t->objects[i]))
             continue;
         if (ids && n < capacity)
             ids[n] = t->objects[i]->id;
@@ -89,7 +84,7 @@ static void suppress_losers(trk_tracker *t, const trk_object *o, trk_mat own)
     TRK_RUN(&t->seat->net.exec, convert, original, own);
     for (size_t k = 0; k < t->n_objects; k++) {
         const trk_object *rival = t->objects[k];
-        if (rival == o || !has_current(t, rival))
+        if (rival == o || !trk_object_is_current(t, rival))
             continue;
         upsample(t, rival, other);
         TRK_RUN(&t->seat->net.exec, suppress, own, original, other, rival->id < o->id);

@@ -187,6 +187,7 @@ int trk_mask_side(const trk_tracker *t); /* of the low-resolution logits */
 size_t trk_logits_bytes(const trk_tracker *t);
 size_t trk_result_bytes(const trk_network_model *m); /* of an object's block of results */
 trk_object *trk_object_find(const trk_tracker *t, int id);
+int trk_object_is_current(const trk_tracker *t, const trk_object *o); /* it has a result of the current frame */
 trk_status trk_object_get(trk_tracker *t, int id, trk_object **out); /* finds or adds */
 void trk_object_remove(trk_tracker *t, trk_object *object);
 /* Memories that are old enough change to older_memory_type. */

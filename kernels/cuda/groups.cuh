@@ -90,4 +90,15 @@ template <int OTHER = 1, class F> void by_width(bool vectors, F f)
         f(std::integral_constant<int, OTHER>{});
 }
 
+/* Calls f with the width of a group, values of both element types and the grid over out, unless out is empty. */
+template <class F> void by_groups(trk_mat out, trk_mat in, F f)
+{
+    if (out.rows == 0 || out.cols == 0)
+        return;
+    by_width(in_groups(out) && in_groups(in), [&](auto n) {
+        const element_grid g = grid_over(out.rows, out.cols, decltype(n)::value);
+        by_types(out.dtype, in.dtype, [&](auto o, auto i) { f(n, o, i, g); });
+    });
+}
+
 #endif

@@ -46,16 +46,11 @@ void maxpool2x2_cuda(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
 {
     TRK_EXPECT(x, "maxpool2x2", h % 2 == 0 && w % 2 == 0 && in.rows == h * w && out.rows == h * w / 4);
     TRK_EXPECT(x, "maxpool2x2", in.cols == out.cols);
-    if (out.rows == 0 || out.cols == 0)
-        return;
-    by_width(in_groups(out) && in_groups(in), [&](auto n) {
+    by_groups(out, in, [&](auto n, auto o, auto i, const element_grid &g) {
         constexpr int N = decltype(n)::value;
-        const element_grid g = grid_over(out.rows, out.cols, N);
-        by_types(out.dtype, in.dtype, [&](auto o, auto i) {
-            using O = decltype(o);
-            using I = decltype(i);
-            TRK_LAUNCH(x, (maxpool<N, O, I>), g.blocks, g.threads, 0, matrix_of<O>(out), matrix_of<I>(in), w);
-        });
+        using O = decltype(o);
+        using I = decltype(i);
+        TRK_LAUNCH(x, (maxpool<N, O, I>), g.blocks, g.threads, 0, matrix_of<O>(out), matrix_of<I>(in), w);
     });
 }
 
@@ -79,16 +74,11 @@ template <int N, class O, class I> static __global__ void add_upsampled(matrix<O
 void add_upsampled2x_cuda(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
 {
     TRK_EXPECT(x, "add_upsampled2x", in.rows == h * w && out.rows == 4 * h * w && in.cols == out.cols);
-    if (out.rows == 0 || out.cols == 0)
-        return;
-    by_width(in_groups(out) && in_groups(in), [&](auto n) {
+    by_groups(out, in, [&](auto n, auto o, auto i, const element_grid &g) {
         constexpr int N = decltype(n)::value;
-        const element_grid g = grid_over(out.rows, out.cols, N);
-        by_types(out.dtype, in.dtype, [&](auto o, auto i) {
-            using O = decltype(o);
-            using I = decltype(i);
-            TRK_LAUNCH(x, (add_upsampled<N, O, I>), g.blocks, g.threads, 0, matrix_of<O>(out), matrix_of<I>(in), w);
-        });
+        using O = decltype(o);
+        using I = decltype(i);
+        TRK_LAUNCH(x, (add_upsampled<N, O, I>), g.blocks, g.threads, 0, matrix_of<O>(out), matrix_of<I>(in), w);
     });
 }
 

@@ -255,16 +255,11 @@ template <int N, class O, class I, class F> static __global__ void map_elements(
 
 template <class F> static void launch_map(trk_exec *x, trk_mat out, trk_mat in, F f)
 {
-    if (out.rows == 0 || out.cols == 0)
-        return;
-    by_width(in_groups(out) && in_groups(in), [&](auto n) {
+    by_groups(out, in, [&](auto n, auto o, auto i, const element_grid &g) {
         constexpr int N = decltype(n)::value;
-        const element_grid g = grid_over(out.rows, out.cols, N);
-        by_types(out.dtype, in.dtype, [&](auto o, auto i) {
-            using O = decltype(o);
-            using I = decltype(i);
-            TRK_LAUNCH(x, (map_elements<N, O, I, F>), g.blocks, g.threads, 0, matrix_of<O>(out), matrix_of<I>(in), f);
-        });
+        using O = decltype(o);
+        using I = decltype(i);
+        TRK_LAUNCH(x, (map_elements<N, O, I, F>), g.blocks, g.threads, 0, matrix_of<O>(out), matrix_of<I>(in), f);
     });
 }
 
