@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "drawn_frame.h"
 #include "heap.h"
 #include "state.h"
 
@@ -61,14 +62,7 @@ static int tear_down(void **state)
 static void push(trk_tracker *t, int64_t index)
 {
     static uint8_t rgb[WIDTH * HEIGHT * 3];
-    for (int y = 0; y < HEIGHT; y++)
-        for (int x = 0; x < WIDTH; x++) {
-            int dx = x - 30 - 2 * (int)index, dy = y - 36, inside = dx * dx + dy * dy < 15 * 15;
-            uint8_t *p = rgb + 3 * (y * WIDTH + x);
-            p[0] = (uint8_t)(inside ? 230 : 60 + (x * 5 + y * 3) % 40);
-            p[1] = (uint8_t)(inside ? 120 + (x + y) % 30 : 90 + (x * 2 + y * 7) % 50);
-            p[2] = (uint8_t)(inside ? 40 : 120);
-        }
+    draw_disc(rgb, WIDTH, HEIGHT, 30 + 2 * (int)index, 36, 15);
     trk_frame frame = {.width = WIDTH, .height = HEIGHT, .planes = {rgb}, .strides = {WIDTH * 3}, .index = index};
     assert_int_equal(trk_tracker_push(t, &frame), TRK_OK);
 }

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "drawn_frame.h"
 #include "heap.h"
 #include "track.h"
 
@@ -56,14 +57,7 @@ static int place(int64_t index)
 
 static trk_frame draw(uint8_t *rgb, int64_t index)
 {
-    for (int y = 0; y < HEIGHT; y++)
-        for (int x = 0; x < WIDTH; x++) {
-            int dx = x - place(index), dy = y - HEIGHT / 2, inside = dx * dx + dy * dy < RADIUS * RADIUS;
-            uint8_t *p = rgb + 3 * (y * WIDTH + x);
-            p[0] = (uint8_t)(inside ? 230 : 60 + (x * 5 + y * 3) % 40);
-            p[1] = (uint8_t)(inside ? 120 + (x + y) % 30 : 90 + (x * 2 + y * 7) % 50);
-            p[2] = (uint8_t)(inside ? 40 : 120);
-        }
+    draw_disc(rgb, WIDTH, HEIGHT, place(index), HEIGHT / 2, RADIUS);
     return (trk_frame){.width = WIDTH, .height = HEIGHT, .planes = {rgb}, .strides = {WIDTH * 3}, .index = index};
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "drawn_frame.h"
 #include "tracker.h"
 
 enum { WIDTH = 96, HEIGHT = 72, IMAGE_SIDE = 64, SIDE = IMAGE_SIDE / 4, OBJECTS = 7, FRAMES = 20, SKIPPED = 77 };
@@ -30,14 +31,7 @@ static void need(int condition, const char *what)
 static void push(trk_tracker *t, int64_t index)
 {
     static uint8_t rgb[WIDTH * HEIGHT * 3];
-    for (int y = 0; y < HEIGHT; y++)
-        for (int x = 0; x < WIDTH; x++) {
-            int dx = x - 30 - 2 * (int)index, dy = y - 36, inside = dx * dx + dy * dy < 15 * 15;
-            uint8_t *p = rgb + 3 * (y * WIDTH + x);
-            p[0] = (uint8_t)(inside ? 230 : 60 + (x * 5 + y * 3) % 40);
-            p[1] = (uint8_t)(inside ? 120 + (x + y) % 30 : 90 + (x * 2 + y * 7) % 50);
-            p[2] = (uint8_t)(inside ? 40 : 120);
-        }
+    draw_disc(rgb, WIDTH, HEIGHT, 30 + 2 * (int)index, 36, 15);
     trk_frame frame = {.width = WIDTH, .height = HEIGHT, .planes = {rgb}, .strides = {WIDTH * 3}, .index = index};
     need(trk_tracker_push(t, &frame) == TRK_OK, "a push");
 }

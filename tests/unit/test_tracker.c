@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "drawn_frame.h"
 #include "track.h"
 
 enum { WIDTH = 200, HEIGHT = 150, SIDE = 64 /* of the model's logits */ };
@@ -35,14 +36,7 @@ static int free_model(void **state)
 /* a bright disc that moves right by three pixels a frame over a striped background */
 static void draw(uint8_t *rgb, int64_t index)
 {
-    for (int y = 0; y < HEIGHT; y++)
-        for (int x = 0; x < WIDTH; x++) {
-            int dx = x - 60 - 3 * (int)index, dy = y - 70, inside = dx * dx + dy * dy < 30 * 30;
-            uint8_t *p = rgb + 3 * (y * WIDTH + x);
-            p[0] = (uint8_t)(inside ? 230 : 60 + (x * 5 + y * 3) % 40);
-            p[1] = (uint8_t)(inside ? 120 + (x + y) % 30 : 90 + (x * 2 + y * 7) % 50);
-            p[2] = (uint8_t)(inside ? 40 : 120);
-        }
+    draw_disc(rgb, WIDTH, HEIGHT, 60 + 3 * (int)index, 70, 30);
 }
 
 static trk_status push(trk_tracker *t, int64_t index)
