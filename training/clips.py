@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clips in files, in the manifest format that `track eval` reads: a video or a folder of frames, a folder of palette PNGs
+with the true masks (index = object), prompt boxes."""
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+import generator
+
+FORMAT = "track-samples-1"
+PALETTE = [0, 0, 0, 230, 60, 60, 60, 200, 80, 70, 110, 240, 240, 200, 60, 200, 80, 220, 70, 210, 220, 240, 150, 60]
+RATE = 24  # frames a second
+
+
+def tight_box(mask: np.ndarray) -> list[int]:
+    """x, y, width, height of a mask [H, W]."""
+    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+    return [int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)]
+
+
+def write_truth(folder: Path, masks: np.ndarray):
+    """masks: [O, T, H, W] bool, which do not overlap; NNNNN.png, index o + 1."""
+    folder.mkdir(parents=True)
+    for t in range(masks.shape[1]):
+        indices = sum(masks[o, t].astype(np.uint8) * (o + 1) for o in range(len(masks)))
+        image = Image.fromarray(indices)
+        image.putpalette(PALETTE)
+        image.save(folder / f"{t:05d}.png", optimize=True)
+
+
+def write_frames(folder: Path, images: np.ndarray):
+    folder.mkdir(parents=True)
+    for t, image in enumerate(images):
+        cv2.imwrite(str(folder / f"{t:05d}.png"), image[..., ::-1])
+
+
+def write_video(path: Path, images: np.ndarray, pixel_format: str = "yuv420p", quality: int = 20):
+    """H.264 by the ffmpeg command. quality: its -crf; pixel_format: of ffmpeg, yuv420p10le for ten bits."""
+    height, width = images.shape[1:3]
+    command = ["ffmpeg", "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}",
+               "-r", str(RATE), "-i", "-", "-vf", "scale=out_color_matrix=bt709:out_range=tv", "-colorspace", "bt709",
+               "-c:v", "libx264", "-preset", "veryslow", "-crf", str(quality), "-pix_fmt", pixel_format, "-threads", "1",
+               "-fflags", "+bitexact", "-flags:v", "+bitexact", "-movflags", "+faststart", str(path)]
+    subprocess.run(command, input=images.tobytes(), check=True)
+
+
+def manifest_entry(name: str, tests: str, clip: generator.Clip, video: str, seed: int, prompt_frame: int = 0) -> dict:
+    height, width = clip.images.shape[1:3]
+    objects = [{"id": o + 1, "frame": prompt_frame, "box": tight_box(m[prompt_frame])} for o, m in enumerate(clip.masks)]
+    return {"name": name, "tests": tests, "video": video, "truth": f"{name}-truth" if video == name else name,
+            "frames": len(clip.images), "width": width, "height": height, "fps": RATE, "seed": seed, "objects": objects}
+
+
+def write_manifest(folder: Path, entries: list[dict]):
+    text = json.dumps({"format": FORMAT, "clips": entries}, indent=1) + "\n"
+    temporary = folder / "manifest.json.tmp"
+    temporary.write_text(text)
+    temporary.replace(folder / "manifest.json")
+
+
+def read_frames(path: Path) -> list[np.ndarray]:
+    """RGB frames of a folder of PNGs, or of a video by the ffmpeg command."""
+    if path.is_dir():
+        return [cv2.imread(str(p))[..., ::-1].copy() for p in sorted(path.iterdir())]
+    width, height = video_size(path)
+    command = ["ffmpeg", "-loglevel", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24",
+               "-sws_flags", "accurate_rnd+full_chroma_int+full_chroma_inp+bicubic", "-"]
+    raw = np.frombuffer(subprocess.run(command, check=True, capture_output=True).stdout, np.uint8)
+    return list(raw.reshape(-1, height, width, 3))
+
+
+def video_size(path: Path) -> tuple[int, int]:
+    command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=width,height", "-of", "csv=p=0",
+               str(path)]
+    width, height = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().split(",")[:2]
+    return int(width), int(height)
+
+
+def read_manifest_clip(manifest: Path, entry: dict):
+    """(name, frames, truth [O, T, H, W] bool, prompts (object, frame, x0 y0 x1 y1))."""
+    folder = manifest.parent
+    frames = read_frames(folder / entry["video"])
+    indices = [np.asarray(Image.open(folder / entry["truth"] / f"{t:05d}.png")) for t in range(len(frames))]
+    truth = np.stack([np.stack([i == o["id"] for i in indices]) for o in entry["objects"]])
+    prompts = [(o["id"], o["frame"], [o["box"][0], o["box"][1], o["box"][0] + o["box"][2], o["box"][1] + o["box"][3]])
+               for o in entry["objects"]]
+    return entry["name"], frames, truth, prompts
+
+
+def fresh_folder(path: Path) -> Path:
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path

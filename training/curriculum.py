@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is trained on when: a list of stages, and the batch of a step. A step's batch depends on the seed, the rank and
+the number of the step alone, so that a run that was broken off goes on as if it had not been."""
+from dataclasses import dataclass
+
+import numpy as np
+
+import generator
+
+LEAST_PROMPTED = 0.003  # of the image: the smallest area that a single image is prompted for
+BANK_STEPS = 400  # after so many steps the textures are made anew
+
+
+@dataclass(frozen=True)
+class Stage:
+    name: str
+    steps: int
+    size: int                      # pixels, square
+    frames: int                    # of a clip; 1: single images
+    clips: int                     # in a step, of each process
+    objects: int                   # followed in each clip
+    difficulty: tuple[float, float]  # drawn between these for every clip
+    rate: tuple[float, float]      # learning rate at the start and at the end, as a share of the run's
+    truth_in_memory: tuple[float, float] = (0.0, 0.0)  # share of memories made of true masks, start and end
+    bce: float = 0.0               # see losses.mask_losses
+    alpha: float = 0.25
+    affinity: float = 0.3          # weight of losses.Affinity
+
+
+# From nothing: about two hours on two cores. More than half of the time goes to clips of eight frames and more.
+FROM_NOTHING = [
+    Stage("images", 1000, 128, 1, 16, 2, (0.0, 0.6), (1.0, 1.0), bce=4.0, alpha=0.5, affinity=1.0),
+    Stage("pairs", 500, 128, 2, 8, 2, (0.0, 0.8), (1.0, 1.0), (0.8, 0.5), bce=2.0, alpha=0.4, affinity=0.8),
+    Stage("detail", 300, 256, 2, 3, 2, (0.0, 1.0), (1.0, 1.0), (0.5, 0.3), bce=1.0, alpha=0.3, affinity=0.6),
+    Stage("short", 500, 256, 4, 2, 2, (0.0, 1.0), (1.0, 0.9), (0.3, 0.0), affinity=0.5),
+    Stage("long", 900, 256, 8, 1, 2, (0.2, 1.0), (0.9, 0.5), affinity=0.4),
+    Stage("settle", 400, 256, 8, 1, 2, (0.4, 1.0), (0.5, 0.0)),
+]
+# On from a trained state, as often as wanted: long clips at the steady rate, then the rate goes to nothing.
+ONWARD = [
+    Stage("onward", 3000, 256, 8, 1, 2, (0.2, 1.0), (0.6, 0.6)),
+    Stage("long-onward", 600, 256, 12, 1, 2, (0.3, 1.0), (0.6, 0.5)),
+    Stage("settle", 1000, 256, 8, 1, 2, (0.5, 1.0), (0.5, 0.0)),
+]
+# Seconds, not minutes: for the tests.
+SMOKE = [
+    Stage("images", 4, 64, 1, 4, 2, (0.0, 0.5), (1.0, 1.0), bce=4.0, alpha=0.5, affinity=1.0),
+    Stage("clips", 4, 64, 3, 1, 2, (0.0, 1.0), (1.0, 0.0), (0.5, 0.0)),
+]
+CURRICULA = {"from-nothing": FROM_NOTHING, "onward": ONWARD, "smoke": SMOKE}
+
+
+def between(ends: tuple[float, float], share: float) -> float:
+    return ends[0] + (ends[1] - ends[0]) * share
+
+
+def stage_at(stages: list[Stage], step: int) -> tuple[Stage, float]:
+    """The stage of a step, and how far through it the step is, 0..1."""
+    for stage in stages:
+        if step < stage.steps:
+            return stage, step / stage.steps
+        step -= stage.steps
+    raise IndexError("past the last step")
+
+
+def n_steps(stages: list[Stage]) -> int:
+    return sum(stage.steps for stage in stages)
+
+
+PROMPTS = ("box", "click", "clicks", "mask")
+PROMPT_SHARES = {True: (0.72, 0.12, 0.06, 0.10), False: (0.75, 0.15, 0.10, 0.0)}  # of clips, of single images
+
+
+@dataclass
+class Batch:
+    images: np.ndarray  # [B, T, S, S, 3] uint8
+    masks: np.ndarray   # [B, O, T, S, S] uint8 0/1
+    ids: np.ndarray     # [B, T, S, S] uint8, all objects, 0 = background
+    prompt: str         # one of PROMPTS
+    coordinates: np.ndarray | None  # [B * O, P, 2] pixels: corners of the box, or clicks
+    labels: np.ndarray | None       # [B * O, P]: 2 and 3 = corners, 1 and 0 = on and beside the object
+    draws: np.ndarray   # [T, B * O] 0..1, to choose memories made of true masks
+
+
+class Batches:
+    """batch(step) of one process."""
+
+    def __init__(self, stages: list[Stage], seed: int, rank: int):
+        self.stages, self.seed, self.rank = stages, seed, rank
+        self.bank, self.bank_number = None, -1
+
+    def textures(self, step: int) -> generator.TextureBank:
+        number = step // BANK_STEPS
+        if number != self.bank_number:
+            seed = int(np.random.SeedSequence([self.seed, self.rank, 1, number]).generate_state(1)[0])
+            self.bank, self.bank_number = generator.TextureBank(seed, n=160), number
+        return self.bank
+
+    def batch(self, step: int) -> Batch:
+        stage, _ = stage_at(self.stages, step)
+        rng = np.random.default_rng([self.seed, self.rank, 2, step])
+        bank = self.textures(step)
+        clips = self.clips(rng, bank, stage)
+        images, masks, ids = (np.stack(arrays) for arrays in zip(*clips))
+        prompt = str(rng.choice(PROMPTS, p=PROMPT_SHARES[stage.frames > 1]))
+        coordinates, labels = self.prompts(rng, masks[:, :, 0].reshape(-1, stage.size, stage.size), prompt)
+        draws = rng.random((stage.frames, masks.shape[0] * masks.shape[1]))
+        return Batch(images, masks, ids, prompt, coordinates, labels, draws)
+
+    @staticmethod
+    def clips(rng, bank, stage: Stage) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """images, masks and ids of stage.clips clips. Single images are frames of one scene far apart: planning a scene
+        costs more than drawing it."""
+        found = []
+        n_frames, strides = (4, (6, 10)) if stage.frames == 1 else (stage.frames, (1, 3))
+        while len(found) < stage.clips:
+            c = generator.make_clip(rng, bank, n_frames, stage.size, stage.objects,
+                                    difficulty=rng.uniform(*stage.difficulty), stride=rng.uniform(*strides))
+            if stage.frames > 1:
+                found.append((c.images, c.masks, c.ids))
+                continue
+            seen = c.masks.sum((2, 3), dtype=np.int64).min(0) >= LEAST_PROMPTED * stage.size ** 2
+            found += [(c.images[t:t + 1], c.masks[:, t:t + 1], c.ids[t:t + 1]) for t in np.flatnonzero(seen)]
+        return found[:stage.clips]
+
+    @staticmethod
+    def prompts(rng, masks: np.ndarray, prompt: str):
+        """masks: [N, S, S] of the first frame."""
+        if prompt == "mask":
+            return None, None
+        if prompt == "box":
+            corners = np.stack([generator.box_prompt(rng, m) for m in masks]).reshape(-1, 2, 2)
+            return corners, np.tile(np.array([2, 3], np.int32), (len(masks), 1))
+        n = 1 if prompt == "click" else 2
+        clicks = [[click(rng, m, on=i == 0 or rng.random() < 0.6) for i in range(n)] for m in masks]
+        return (np.array([[c[:2] for c in row] for row in clicks], np.float32),
+                np.array([[c[2] for c in row] for row in clicks], np.int32))
+
+
+def click(rng, mask: np.ndarray, on: bool) -> tuple[float, float, int]:
+    ys, xs = np.nonzero(mask == int(on))
+    i = int(rng.integers(len(ys)))
+    return xs[i] + 0.5, ys[i] + 0.5, int(on)

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the averaged weights of a training state as a model: `python export.py runs/demo/state.pt demo.safetensors`.
+
+Names are the official ones, the architecture and how it was made are in the metadata, values are half precision (a model
+of 2.5 million parameters is 5 MB). The file is whole or absent.
+"""
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+import architecture
+
+TYPES = {"f16": torch.float16, "f32": torch.float32}
+
+
+def export(state_path: Path, out: Path, type_name: str, made: str):
+    state = torch.load(state_path, map_location="cpu", weights_only=True)
+    tensors = {name: value.to(TYPES[type_name]).contiguous() for name, value in state["average"].items()}
+    large = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
+    if large:
+        raise SystemExit(f"{state_path}: not finite in {type_name}: {', '.join(large)}")
+    temporary = out.with_suffix(".tmp")
+    save_file(tensors, temporary, metadata={"format": "pt", "architecture": json.dumps(state["architecture"]), "made": made})
+    architecture.load(str(temporary))  # fails where a tensor is missing or superfluous
+    temporary.replace(out)
+    print(f"{out}: {out.stat().st_size} bytes, after {state['n_done']} steps and {state['seconds'] / 60:.0f} minutes")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("state", type=Path)
+    p.add_argument("out", type=Path)
+    p.add_argument("--type", choices=TYPES, default="f16")
+    p.add_argument("--made", default="training/train.py", help="one line on how, for the metadata")
+    args = p.parse_args()
+    export(args.state, args.out, args.type, args.made)
+
+
+if __name__ == "__main__":
+    main()

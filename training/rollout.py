@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A clip through the graph as in tracking, with losses on every frame: prompt on the first, memories after it."""
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+
+from architecture import SmallTracker
+from curriculum import Batch
+from losses import DICE_WEIGHT, FOCAL_WEIGHT, IOU_WEIGHT, PRESENCE_WEIGHT, Affinity, iou, mask_losses
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CERTAIN = 10.0       # logit of a true mask that goes into the memory
+CHOSEN = 0.9         # of the loss of three hypotheses goes to the best, the rest to the others: none dies
+SINGLE = 0.8         # of the loss after a box or clicks goes to the single mask
+ABSENT_WEIGHT = 2.0  # of the presence loss where the object is absent: one frame in ten is
+FEW_PIXELS = 20      # of the full-size mask: fewer say neither present nor absent
+
+
+@dataclass
+class Weights:
+    """Of losses, at one step."""
+    alpha: float
+    bce: float
+    affinity: float
+
+
+@dataclass
+class Outcome:
+    loss: torch.Tensor
+    parts: dict[str, float]
+    overlaps: list[tuple[int, float, int]] = field(default_factory=list)  # frame, sum of J, number of present objects
+    n_presence_right: int = 0
+    n_absent_right: int = 0
+    n_absent: int = 0
+    n_frames: int = 0  # objects times frames
+
+
+def normalized(images: torch.Tensor) -> torch.Tensor:
+    """[N, H, W, 3] uint8 -> [N, 3, H, W]."""
+    x = images.permute(0, 3, 1, 2).float() / 255
+    return (x - x.new_tensor(MEAN).view(1, 3, 1, 1)) / x.new_tensor(STD).view(1, 3, 1, 1)
+
+
+def watch_decoder(model: SmallTracker):
+    """Keeps what the mask decoder says before the tracker chooses: model.said = masks [N, 4, h, w], IoUs [N, 4], presence
+    logit [N, 1]."""
+    decoder, original = model.sam_mask_decoder, model.sam_mask_decoder.predict_masks
+
+    def predict_masks(*args, **kwargs):
+        out = original(*args, **kwargs)
+        model.said = (out[0], out[1], out[3])
+        return out
+
+    decoder.predict_masks = predict_masks
+
+
+class Rollout:
+    def __init__(self, model: SmallTracker, affinity: Affinity, batch: Batch, weights: Weights, truth_in_memory: float):
+        self.model, self.affinity, self.batch, self.weights = model, affinity, batch, weights
+        self.device = next(model.parameters()).device
+        self.truth_in_memory = truth_in_memory
+        self.n_clips, self.n_objects, self.n_times = batch.masks.shape[:3]
+        masks = torch.from_numpy(batch.masks).to(self.device)
+        self.truth = masks.flatten(0, 1).float()                  # [N, T, S, S]
+        self.coarse = (F.avg_pool2d(self.truth, 2) > 0.49).float()  # the losses' resolution
+        self.area = self.truth.flatten(2).sum(-1)                 # [N, T]
+        self.sums = dict.fromkeys(("focal", "dice", "iou", "presence"), 0.0)
+        self.outcome = Outcome(torch.zeros(()), {})
+
+    def run(self) -> Outcome:
+        features, positions, sizes, affinity = self.encode()
+        memory = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
+        for t in range(self.n_times):
+            self.step(t, features, positions, sizes, memory)
+        n = max(self.n_times - (self.batch.prompt == "mask"), 1)
+        s = self.sums
+        loss = (FOCAL_WEIGHT * s["focal"] + DICE_WEIGHT * s["dice"] + IOU_WEIGHT * s["iou"]
+                + PRESENCE_WEIGHT * s["presence"]) / n
+        self.outcome.loss = loss + self.weights.affinity * affinity
+        self.outcome.parts = {k: float(v.detach()) / n for k, v in s.items()} | {"affinity": float(affinity.detach())}
+        return self.outcome
+
+    def encode(self):
+        """All frames of all clips at once, frame-major."""
+        def frame_major(array):
+            return torch.from_numpy(array).to(self.device).transpose(0, 1).flatten(0, 1)
+
+        encoded = self.model.forward_image(normalized(frame_major(self.batch.images)))
+        affinity = self.affinity(encoded["backbone_fpn"], frame_major(self.batch.ids).long())
+        _, features, positions, sizes = self.model._prepare_backbone_features(encoded)
+        n = self.n_clips * self.n_objects
+        return features, [p[:, :1].expand(-1, n, -1) for p in positions], sizes, affinity
+
+    def step(self, t: int, features, positions, sizes, memory):
+        here = [f.unflatten(1, (self.n_times, self.n_clips))[:, t].repeat_interleave(self.n_objects, 1) for f in features]
+        points, mask = self.prompt() if t == 0 else (None, None)
+        current, said, _, _ = self.model._track_step(t, t == 0, here, positions, sizes, points, mask, memory,
+                                                     self.n_times, False, None)
+        _, _, _, low, high, pointer, presence = said
+        current.update(pred_masks=low, pred_masks_high_res=high, obj_ptr=pointer)
+        if mask is None:
+            self.judge(t, low)
+        if t < self.n_times - 1:
+            high, presence = self.some_truth(t, high, presence)
+            self.model._encode_memory_in_output(here, sizes, points, True, high, presence, current)
+        memory["cond_frame_outputs" if t == 0 else "non_cond_frame_outputs"][t] = current
+
+    def prompt(self):
+        if self.batch.prompt == "mask":
+            return None, self.truth[:, :1]
+        return {"point_coords": torch.from_numpy(self.batch.coordinates).to(self.device),
+                "point_labels": torch.from_numpy(self.batch.labels).to(self.device)}, None
+
+    def judge(self, t: int, low: torch.Tensor):
+        """Losses of a frame; low: [N, 1, h, w], what the tracker chose."""
+        logits, ious, presence = self.model.said
+        truth, present = self.coarse[:, t], (self.area[:, t] > 0).float()
+        focal, dice, overlap = mask_losses(logits, truth, self.weights.alpha, self.weights.bce)
+        if t > 0 or self.batch.prompt == "click":
+            best = (FOCAL_WEIGHT * focal + dice)[:, 1:].detach().argmin(1) + 1
+            share = F.one_hot(best, 4).float() * CHOSEN
+            share[:, 1:] += (1 - CHOSEN) / 3
+        else:
+            share = torch.full_like(focal, (1 - SINGLE) / 3)
+            share[:, 0] = SINGLE
+        weight = present / len(present)
+        clear = (self.area[:, t] == 0) | (self.area[:, t] > FEW_PIXELS)
+        ce = F.binary_cross_entropy_with_logits(presence[:, 0], present, reduction="none")
+        ce = ce * torch.where(present > 0, 1.0, ABSENT_WEIGHT) * clear
+        self.sums["focal"] = self.sums["focal"] + ((focal * share).sum(1) * weight).sum()
+        self.sums["dice"] = self.sums["dice"] + ((dice * share).sum(1) * weight).sum()
+        self.sums["iou"] = self.sums["iou"] + ((ious - overlap).abs().mean(1) * weight).sum()
+        self.sums["presence"] = self.sums["presence"] + ce.mean()
+        self.count(t, low, truth, present, presence)
+
+    @torch.no_grad()
+    def count(self, t, low, truth, present, presence):
+        found = F.interpolate(low, size=truth.shape[-2:], mode="bilinear", align_corners=False)[:, 0] > 0
+        right = (presence[:, 0] > 0).float() == present
+        out = self.outcome
+        out.overlaps.append((t, float((iou(found, truth > 0.5) * present).sum()), int(present.sum())))
+        out.n_presence_right += int(right.sum())
+        out.n_absent_right += int((right * (1 - present)).sum())
+        out.n_absent += int((1 - present).sum())
+        out.n_frames += len(present)
+
+    def some_truth(self, t: int, high: torch.Tensor, presence: torch.Tensor):
+        """Masks and presence for the memory: true ones for the share asked for, so that reading memories is learnt
+        before masks are good."""
+        if self.truth_in_memory <= 0:
+            return high, presence
+        chosen = torch.from_numpy(self.batch.draws[t] < self.truth_in_memory).to(self.device)
+        truth = (self.truth[:, t:t + 1] * 2 - 1) * CERTAIN
+        present = ((self.area[:, t:t + 1] > 0).float() * 2 - 1) * CERTAIN
+        return (torch.where(chosen.view(-1, 1, 1, 1), truth, high), torch.where(chosen.view(-1, 1), present, presence))

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything of training/ but the generator: `python -m pytest training/tests`."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sam2.modeling.sam.transformer import RoPEAttention
+
+HERE = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(HERE))
+
+import architecture
+import evaluate
+import losses
+import optimizer
+from curriculum import FROM_NOTHING, ONWARD, SMOKE, Batches, n_steps, stage_at
+
+
+def test_real_rope_is_the_official_one():
+    official = RoPEAttention.forward
+    if official is architecture.rope_attention:
+        pytest.skip("replaced already")
+    torch.manual_seed(1)
+    attention = RoPEAttention(rope_theta=10000.0, feat_sizes=[4, 4], rope_k_repeat=True, embedding_dim=32, num_heads=2,
+                              downsample_rate=1, dropout=0.0, kv_in_dim=8).eval()
+    q, k = torch.randn(1, 16, 32), torch.randn(1, 16 * 3 + 5, 8)
+    want = official(attention, q, k, k, num_k_exclude_rope=5)
+    got = architecture.rope_attention(attention, q, k, k, num_k_exclude_rope=5)
+    assert torch.allclose(got, want, atol=1e-6)
+    assert not torch.allclose(got, official(attention, q, k.flip(1), k, num_k_exclude_rope=5), atol=1e-3)
+
+
+def test_mask_losses():
+    truth = torch.zeros(1, 8, 8)
+    truth[:, :, :4] = 1
+    sure = (truth * 2 - 1)[:, None] * 20
+    focal, dice, overlap = losses.mask_losses(torch.cat((sure, -sure), 1), truth, alpha=0.25, bce=0.0)
+    assert focal[0, 0] < 1e-6 and dice[0, 0] < 1e-3 and overlap[0, 0] == 1
+    assert focal[0, 1] > 5 and dice[0, 1] > 0.95 and overlap[0, 1] == 0
+    with_bce, _, _ = losses.mask_losses(-sure, truth, alpha=0.25, bce=4.0)
+    assert with_bce[0, 0] == pytest.approx(float(focal[0, 1]) + 4.0 / losses.FOCAL_WEIGHT * 20, rel=1e-4)
+
+
+def test_iou_of_two_empty_masks_is_one():
+    empty = torch.zeros(2, 3, 3, dtype=torch.bool)
+    full = ~empty
+    assert losses.iou(empty, empty).tolist() == [1, 1] and losses.iou(empty, full).tolist() == [0, 0]
+
+
+def test_orthogonalize():
+    torch.manual_seed(0)
+    for shape in ((6, 40), (40, 6)):
+        values = torch.linalg.svdvals(optimizer.orthogonalize(torch.randn(shape)))
+        assert 0.6 < values.min() and values.max() < 1.3
+
+
+def test_what_muon_takes():
+    model = architecture.build()
+    taken = {n for n, p in model.named_parameters() if optimizer.is_matrix(n, p)}
+    assert "sam_mask_decoder.transformer.layers.0.cross_attn_token_to_image.q_proj.weight" in taken
+    assert "image_encoder.trunk.patch_embed.proj.weight" in taken
+    for name in ("image_encoder.trunk.pos_embed", "maskmem_tpos_enc", "no_mem_embed", "sam_mask_decoder.iou_token.weight",
+                 "sam_mask_decoder.mask_tokens.weight", "sam_prompt_encoder.point_embeddings.0.weight"):
+        assert name in dict(model.named_parameters()) and name not in taken
+
+
+def test_long_clips_are_half_of_the_work():
+    work = {s.name: s.steps * s.frames * s.clips * s.size ** 2 for s in FROM_NOTHING}
+    long = sum(s.steps * s.frames * s.clips * s.size ** 2 for s in FROM_NOTHING if s.frames >= 8)
+    assert long >= 0.5 * sum(work.values())
+    assert all(s.frames >= 8 for s in ONWARD)
+
+
+def test_batches_depend_on_seed_rank_and_step_alone():
+    assert [stage_at(SMOKE, i)[0].name for i in range(n_steps(SMOKE))] == ["images"] * 4 + ["clips"] * 4
+    first, again = Batches(SMOKE, 3, 0), Batches(SMOKE, 3, 0)
+    first.batch(0)
+    for step in (5, 1):
+        a, b, other = first.batch(step), again.batch(step), Batches(SMOKE, 3, 1).batch(step)
+        assert a.images.tobytes() == b.images.tobytes() and a.prompt == b.prompt
+        assert a.images.tobytes() != other.images.tobytes()
+
+
+def test_scores():
+    truth = np.zeros((2, 20, 8, 8), bool)
+    truth[0, :, :4], truth[1, :, 4:] = True, True
+    truth[1, 3:8] = False
+    found = truth.copy()
+    found[0, :, :6] = True  # takes half of the second, which loses it: the lower id wins
+    a, b = evaluate.score("c", found, truth, [(1, 0, None), (2, 0, None)])
+    assert a.j == pytest.approx(np.full(19, 4 / 6)) and b.j[0] == pytest.approx(0.5)
+    assert b.j[3] == 1 and not b.present[3]  # gone, and nothing found
+    assert b.recoveries() == [True] and a.recoveries() == []
+
+
+def run(*words, cwd=HERE):
+    done = subprocess.run([sys.executable, *map(str, words)], cwd=cwd, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_training_goes_on_after_a_break_as_if_there_had_been_none(tmp_path):
+    """Four steps, then the rest, against all at once: the same weights."""
+    common = ("train.py", "--curriculum", "smoke", "--processes", 1, "--log-every", 1)
+    run(*common, "--out", tmp_path / "whole")
+    run(*common, "--out", tmp_path / "broken", "--stop-after", 3)
+    assert torch.load(tmp_path / "broken/state.pt", weights_only=True)["n_done"] == 3
+    run(*common, "--out", tmp_path / "broken")
+    whole, broken = (torch.load(tmp_path / n / "state.pt", weights_only=True) for n in ("whole", "broken"))
+    assert whole["n_done"] == broken["n_done"] == n_steps(SMOKE)
+    for name, value in whole["average"].items():
+        assert torch.equal(value, broken["average"][name]), name
+    lines = [json.loads(line) for line in (tmp_path / "whole/log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, n_steps(SMOKE) + 1))
+    run("export.py", tmp_path / "whole/state.pt", tmp_path / "m.safetensors")
+    model = architecture.load(str(tmp_path / "m.safetensors"))
+    worst = max(float((value - whole["average"][name]).abs().max()) for name, value in model.state_dict().items())
+    assert worst < 2e-3  # half precision of values below 4
+    out = run("evaluate.py", tmp_path / "m.safetensors", "--clips", 1, "--frames", 3, "--difficulty", 0)
+    assert '"tracks": 2' in out

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trains the demo model: `python train.py --out runs/demo` from nothing, the same line again to go on after a break.
+
+A step's data depend on the seed, the process and the number of the step alone and the state file holds everything else,
+so a run that was broken off ends as one that was not (same machine, same number of processes and threads).
+"""
+import argparse
+import json
+import math
+import os
+import signal
+import time
+from pathlib import Path
+
+# One thread for every process: the products are small. Before numpy and torch are loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+import architecture
+from curriculum import CURRICULA, Batches, between, n_steps, stage_at
+from losses import Affinity
+from optimizer import Muon
+from rollout import Outcome, Rollout, Weights, watch_decoder
+
+AVERAGE = 0.998  # decay of the averaged weights, which are what is exported
+
+
+class Trainer:
+    """The state of one process: all hold the same weights."""
+
+    def __init__(self, args, rank: int):
+        self.args, self.rank = args, rank
+        self.device = torch.device(args.device)
+        self.stages = CURRICULA[args.curriculum]
+        torch.manual_seed(args.seed)
+        self.model = architecture.build()
+        architecture.initialize(self.model)
+        dim = architecture.DEMO["hidden_dim"]
+        self.affinity = Affinity([dim // 8, dim // 4, dim])
+        if args.start:
+            self.take_weights(torch.load(args.start, map_location="cpu"))
+        self.model.to(self.device).train()
+        self.affinity.to(self.device)
+        watch_decoder(self.model)
+        named = list(self.model.named_parameters()) + [("affinity." + n, p) for n, p in self.affinity.named_parameters()]
+        self.parameters = [p for _, p in named]
+        self.optimizer = Muon(named, args.weight_decay)
+        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.batches = Batches(self.stages, args.seed, rank)
+        self.n_done, self.seconds, self.stopped = 0, 0.0, False
+        if args.state.exists():
+            self.load()
+
+    # --- the state file ---
+
+    def take_weights(self, state: dict):
+        """Weights of another run's state, to start from."""
+        self.model.load_state_dict(state["model"])
+        self.affinity.load_state_dict(state["affinity"])
+
+    def load(self):
+        state = torch.load(self.args.state, map_location=self.device, weights_only=True)
+        for what, mine in (("curriculum", self.args.curriculum), ("seed", self.args.seed)):
+            if state[what] != mine:
+                raise SystemExit(f"{self.args.state}: made with --{what} {state[what]}, expected {mine}")
+        self.take_weights(state)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average, self.n_done, self.seconds = state["average"], state["n_done"], state["seconds"]
+
+    def save(self):
+        if self.rank:
+            return
+        temporary = self.args.state.with_suffix(".tmp")
+        torch.save({"curriculum": self.args.curriculum, "seed": self.args.seed, "n_done": self.n_done,
+                    "seconds": self.seconds, "architecture": architecture.DEMO, "model": self.model.state_dict(),
+                    "affinity": self.affinity.state_dict(), "average": self.average,
+                    "optimizer": self.optimizer.state_dict()}, temporary)
+        os.replace(temporary, self.args.state)
+
+    # --- a step ---
+
+    def step(self) -> tuple[Outcome, dict]:
+        stage, share = stage_at(self.stages, self.n_done)
+        self.model.set_image_size(stage.size)
+        weights = Weights(stage.alpha, stage.bce * (1 - share), stage.affinity)
+        batch = self.batches.batch(self.n_done)
+        outcome = Rollout(self.model, self.affinity, batch, weights, between(stage.truth_in_memory, share)).run()
+        self.optimizer.zero_grad()
+        outcome.loss.backward()
+        norm = self.share_gradients()
+        rate = self.args.rate * between(stage.rate, share) * min(1.0, (self.n_done + 1) / self.args.warmup)
+        if math.isfinite(norm):
+            self.optimizer.step(rate)
+            self.update_average()
+        self.n_done += 1
+        return outcome, {"stage": stage.name, "prompt": batch.prompt, "rate": rate, "norm": norm,
+                         "frames": stage.clips * stage.frames * self.args.processes}
+
+    def share_gradients(self) -> float:
+        """Mean over the processes, clipped. The norm before clipping is the same in all of them."""
+        flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in self.parameters])
+        flat = torch.cat([flat, flat.new_tensor([float(self.stopped)])])
+        if self.args.processes > 1:
+            dist.all_reduce(flat)
+            flat /= self.args.processes
+        self.stopped = float(flat[-1]) > 0  # by a signal to any of them: all stop after this step
+        flat = flat[:-1]
+        norm = float(flat.norm())
+        flat *= min(1.0, self.args.clip / (norm + 1e-6))
+        at = 0
+        for p in self.parameters:
+            p.grad = flat[at:at + p.numel()].view_as(p)
+            at += p.numel()
+        return norm
+
+    @torch.no_grad()
+    def update_average(self):
+        keep = min(AVERAGE, (1 + self.n_done) / (20 + self.n_done))  # short at first, when nothing is worth keeping
+        for name, value in self.model.state_dict().items():
+            self.average[name].lerp_(value, 1 - keep) if value.is_floating_point() else self.average[name].copy_(value)
+
+
+class Log:
+    """One JSON line per so many steps: means since the line before."""
+
+    def __init__(self, path: Path):
+        self.file = open(path, "a", buffering=1)
+        self.clear()
+
+    def clear(self):
+        self.lines, self.overlaps, self.counts = [], {}, [0, 0, 0, 0]
+        self.since = time.time()
+
+    def add(self, outcome: Outcome, facts: dict):
+        self.lines.append({**outcome.parts, "loss": float(outcome.loss.detach()), **facts})
+        if facts["prompt"] == "box":
+            for t, total, n in outcome.overlaps:
+                before = self.overlaps.get(t, (0.0, 0))
+                self.overlaps[t] = (before[0] + total, before[1] + n)
+        for i, n in enumerate((outcome.n_presence_right, outcome.n_frames, outcome.n_absent_right, outcome.n_absent)):
+            self.counts[i] += n
+
+    def write(self, trainer: Trainer):
+        last, n = self.lines[-1], len(self.lines)
+        means = {k: round(sum(line[k] for line in self.lines) / n, 5)
+                 for k in last if isinstance(last[k], float)}
+        right, all_, absent_right, absent = self.counts
+        line = {"step": trainer.n_done, "stage": last["stage"], "minutes": round(trainer.seconds / 60, 2),
+                "frames_per_second": round(sum(x["frames"] for x in self.lines) / (time.time() - self.since), 2), **means,
+                "J": [round(total / n_, 3) if n_ else None for _, (total, n_) in sorted(self.overlaps.items())],
+                "presence_right": round(right / max(all_, 1), 3),
+                "absent_right": round(absent_right / absent, 3) if absent else None, "absent": absent}
+        text = json.dumps(line)
+        self.file.write(text + "\n")
+        print(text, flush=True)
+        self.clear()
+
+
+def work(rank: int, args):
+    torch.set_num_threads(args.threads)
+    architecture.use_real_rope()
+    if args.processes > 1:
+        dist.init_process_group("gloo", init_method=f"file://{args.meeting}", rank=rank, world_size=args.processes)
+    trainer = Trainer(args, rank)
+
+    def stop(*_):
+        trainer.stopped = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    log = Log(args.out / "log.jsonl") if rank == 0 else None
+    end, saved = min(n_steps(trainer.stages), trainer.n_done + args.stop_after), time.time()
+    while trainer.n_done < end and not trainer.stopped:
+        began = time.time()
+        outcome, facts = trainer.step()
+        trainer.seconds += time.time() - began
+        if rank:
+            continue
+        log.add(outcome, facts)
+        if trainer.n_done % args.log_every == 0:
+            log.write(trainer)
+        if time.time() - saved > args.save_every:
+            trainer.save()
+            saved = time.time()
+    trainer.save()
+
+
+def parse() -> argparse.Namespace:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the state and the log")
+    p.add_argument("--curriculum", choices=CURRICULA, default="from-nothing")
+    p.add_argument("--start", type=Path, help="a state.pt to take the weights of, for a new run")
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--device", default="cpu", help="cpu, or cuda (not run on a card yet)")
+    p.add_argument("--processes", type=int, default=2)
+    p.add_argument("--threads", type=int, default=1, help="of each process")
+    p.add_argument("--rate", type=float, default=1.2e-3, help="learning rate")
+    p.add_argument("--weight-decay", type=float, default=0.05)
+    p.add_argument("--clip", type=float, default=1.0, help="largest norm of the gradient")
+    p.add_argument("--warmup", type=int, default=150, help="steps")
+    p.add_argument("--log-every", type=int, default=25, help="steps")
+    p.add_argument("--stop-after", type=int, default=10 ** 9, help="steps, to go on later")
+    p.add_argument("--save-every", type=float, default=120, help="seconds")
+    args = p.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    args.state = args.out / "state.pt"
+    args.meeting = (args.out / "meeting").absolute()
+    args.meeting.unlink(missing_ok=True)
+    return args
+
+
+def main():
+    args = parse()
+    if args.processes > 1:
+        mp.spawn(work, (args,), args.processes)
+    else:
+        work(0, args)
+
+
+if __name__ == "__main__":
+    main()
