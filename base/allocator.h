@@ -21,6 +21,12 @@ typedef enum trk_mem_class {
 
 #define TRK_ALIGNMENT 64 /* bytes; every allocation starts on a cache line */
 
+/* n bytes, rounded up to a multiple of TRK_ALIGNMENT. */
+static inline size_t trk_aligned(size_t n)
+{
+    return (n + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
+}
+
 typedef struct trk_allocator {
     /* Returns `bytes` (> 0) aligned to TRK_ALIGNMENT, uninitialised, or NULL (no error recorded). `owner` is a string
      * literal naming what the bytes are, for reports. Thread safe. */

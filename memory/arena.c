@@ -163,7 +163,7 @@ trk_status trk_chunk_pool_reserve(trk_chunk_pool *pool, size_t bytes)
         trk_heap_release(chunk);
         return trk_ledger_fail(pool->ledger, bytes, "a reserved chunk");
     }
-    chunk->size = round_up(bytes ? bytes : 1, TRK_ALIGNMENT);
+    chunk->size = trk_aligned(bytes ? bytes : 1);
     chunk->data = trk_ledger_allocate(pool->ledger, TRK_MEM_SCRATCH, "idle chunks", chunk->size);
     if (!chunk->data) {
         trk_heap_release(chunk);
@@ -200,7 +200,7 @@ static trk_chunk *take_resting(trk_arena *arena, size_t size, size_t most)
 static int push_chunk(trk_arena *arena, size_t bytes)
 {
     int planned = !arena->top && arena->first_bytes >= bytes && arena->first_bytes > 0;
-    size_t size = planned ? round_up(arena->first_bytes, TRK_ALIGNMENT) : round_up(bytes ? bytes : 1, MIN_CHUNK);
+    size_t size = planned ? trk_aligned(arena->first_bytes) : round_up(bytes ? bytes : 1, MIN_CHUNK);
     size_t most = planned ? size + size / 8 : size > MIN_CHUNK ? 4 * size : 4 * MIN_CHUNK;
     trk_chunk *chunk = take_resting(arena, size, most);
     if (!chunk)
@@ -216,7 +216,7 @@ void *trk_arena_allocate(trk_arena *arena, size_t bytes)
 {
     if (bytes > SIZE_MAX / 2)
         return NULL;
-    bytes = round_up(bytes, TRK_ALIGNMENT);
+    bytes = trk_aligned(bytes);
     if ((!arena->top || arena->top->size - arena->top->used < bytes) && !push_chunk(arena, bytes))
         return NULL;
     unsigned char *data = arena->top->data + arena->top->used;

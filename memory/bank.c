@@ -65,7 +65,7 @@ trk_status trk_bank_init(trk_bank *bank, trk_ledger *ledger, trk_ledger *host, c
     for (int kind = 0; kind < TRK_SLOT_KINDS; kind++) {
         size_t n = trk_bank_slot_bytes(params, (trk_slot_kind)kind);
         pools[kind].bytes = n;
-        pools[kind].stride = (n + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
+        pools[kind].stride = trk_aligned(n);
     }
     pthread_mutex_init(&bank->mutex, NULL);
     return TRK_OK;

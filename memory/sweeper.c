@@ -11,7 +11,7 @@
 
 static size_t payload_offset(void)
 {
-    return (sizeof(trk_holding) + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
+    return trk_aligned(sizeof(trk_holding));
 }
 
 static size_t holding_bytes(const trk_sweeper *sweeper)

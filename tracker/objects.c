@@ -17,25 +17,20 @@ size_t trk_logits_bytes(const trk_tracker *t)
     return (size_t)trk_mask_side(t) * (size_t)trk_mask_side(t) * sizeof(float);
 }
 
-static size_t aligned(size_t bytes)
-{
-    return (bytes + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
-}
-
 /* The block: logits, pointer, info, each aligned. */
 static size_t pointer_offset(const trk_network_model *m)
 {
-    return aligned((size_t)16 * (size_t)m->grid * (size_t)m->grid * sizeof(float));
+    return trk_aligned((size_t)16 * (size_t)m->grid * (size_t)m->grid * sizeof(float));
 }
 
 static size_t info_offset(const trk_network_model *m)
 {
-    return pointer_offset(m) + aligned((size_t)m->arch.d_model * sizeof(float));
+    return pointer_offset(m) + trk_aligned((size_t)m->arch.d_model * sizeof(float));
 }
 
 size_t trk_result_bytes(const trk_network_model *m)
 {
-    return info_offset(m) + aligned(3 * sizeof(float));
+    return info_offset(m) + trk_aligned(3 * sizeof(float));
 }
 
 /* Results lie where the backend computes; where that is the host, they are no matter of the device's budget. */

@@ -211,7 +211,7 @@ static trk_bank_params bank_of(const trk_model *model)
 
 static size_t slot_bytes(const trk_bank_params *bank, trk_slot_kind kind)
 {
-    return round_up(trk_bank_slot_bytes(bank, kind), TRK_ALIGNMENT);
+    return trk_aligned(trk_bank_slot_bytes(bank, kind));
 }
 
 static void plan_bank(const trk_model *model, const request *r, trk_plan *out)
@@ -230,7 +230,7 @@ static void plan_bank(const trk_model *model, const request *r, trk_plan *out)
     if (out->bank_per_object < SIZE_MAX)
         out->bank_per_object -= (r->prompts - 1) * out->bank_per_prompt;
     if (!model->network->memory->on_host) {
-        const size_t results = round_up(trk_result_bytes(model->network), TRK_ALIGNMENT);
+        const size_t results = trk_aligned(trk_result_bytes(model->network));
         out->bank_per_object = plus(out->bank_per_object, results);
         out->bank = plus(out->bank, times(times(results, r->objects), r->trackers));
     }
@@ -252,10 +252,10 @@ static trk_status make_plan(const trk_model *model, const request *r, trk_plan *
         return rc;
     *out = (trk_plan){.struct_size = sizeof *out, .frames_held = frames_held(&r->params)};
     plan_bank(model, r, out);
-    out->frame_each = round_up(arenas->frame, TRK_ALIGNMENT);
+    out->frame_each = trk_aligned(arenas->frame);
     out->frame = times(times(out->frame_each, (size_t)(out->frames_held ? out->frames_held : 1)),
                        r->params.keep_frame || out->frames_held != 1 ? r->trackers : r->busy);
-    out->scratch_each = round_up(arenas->scratch, TRK_ALIGNMENT) + arenas->workspace.total;
+    out->scratch_each = trk_aligned(arenas->scratch) + arenas->workspace.total;
     out->scratch = times(out->scratch_each, r->busy);
     out->pinned = model->network->ledger.account.total_now + PRIMITIVES_TO_COME;
     out->total = plus(plus(out->pinned, out->bank), plus(out->frame, out->scratch));
@@ -390,7 +390,7 @@ static trk_status reserve(trk_tracker *t, const request *r, const trk_plan *plan
             TRK_CHECK(trk_bank_reserve(&pool->bank, kind, use.used[kind] + object.n[kind] * r->objects));
     for (int i = 0; i < plan->frames_held; i++)
         TRK_CHECK(trk_chunk_pool_reserve(&pool->chunks, plan->frame_each));
-    TRK_CHECK(trk_chunk_pool_reserve(&pool->chunks, round_up(pool->scratch_bytes, TRK_ALIGNMENT)));
+    TRK_CHECK(trk_chunk_pool_reserve(&pool->chunks, trk_aligned(pool->scratch_bytes)));
 done:
     return rc;
 }

@@ -289,7 +289,7 @@ static size_t held_bytes(const trk_tracker *t)
     size_t bytes = 0;
     for (int i = 0; i < N_MATS; i++) {
         const trk_mat mat = expected_mat(t, i);
-        bytes += (mat_bytes(mat, mat.dtype) + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
+        bytes += trk_aligned(mat_bytes(mat, mat.dtype));
     }
     return bytes;
 }

@@ -58,11 +58,6 @@ typedef struct key_block {
     const void *v[MAX_KEYS]; /* n rows, or (n + 1) / 2 rows of pairs */
 } key_block;
 
-SIMD_INLINE size_t aligned_bytes(size_t bytes)
-{
-    return (bytes + TRK_ALIGNMENT - 1) & ~(size_t)(TRK_ALIGNMENT - 1);
-}
-
 SIMD_INLINE int round_up(int n, int unit)
 {
     return (n + unit - 1) / unit * unit;
@@ -95,7 +90,7 @@ static size_t lay_out(tile_state *st, char *scratch, int n_queries, int dk, int 
                             4 * (size_t)MAX_KEYS * (size_t)(st->dv_padded + LANES)};
     size_t at[8] = {0};
     for (int i = 0; i < 7; i++)
-        at[i + 1] = at[i] + aligned_bytes(bytes[i]);
+        at[i + 1] = at[i] + trk_aligned(bytes[i]);
     if (scratch) {
         st->q = (uint32_t *)(void *)(scratch + at[0]);
         st->o = (float *)(void *)(scratch + at[1]);

@@ -147,7 +147,7 @@ void window_attention_cpu(trk_exec *x, trk_mat out, trk_mat qkv, int h, int w, i
     call.n_tiles = (n_queries + call.tile_queries - 1) / call.tile_queries;
     const size_t listed_keys = window_h == h && window_w == w ? 0 : (size_t)n_keys;
     call.lists_bytes = (5 * (size_t)call.tile_queries + 3 * listed_keys) * sizeof(void *);
-    call.lists_bytes = (call.lists_bytes + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
+    call.lists_bytes = trk_aligned(call.lists_bytes);
     const attention_tasks tasks = {
         .run = run_window_task,
         .context = &call,

@@ -325,7 +325,7 @@ static int ready_strip(strip_run *run, int index)
     }
     const int has_weights = find_or_pack(run->x, run->layer, seat->layout) != NULL;
     if (seat->scratch_bytes > run->scratch_bytes)
-        run->scratch_bytes = (seat->scratch_bytes + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
+        run->scratch_bytes = trk_aligned(seat->scratch_bytes);
     onednn_cache_give_back(run->layer->cache, seat);
     return has_weights;
 }

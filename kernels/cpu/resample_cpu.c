@@ -8,26 +8,21 @@
 #include "expect.h"
 #include "workspace.h"
 
-static size_t aligned(size_t bytes)
-{
-    return (bytes + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
-}
-
 void resize_bilinear_cpu(trk_exec *x, trk_mat out, trk_mat in, int antialias)
 {
     const trk_resample_kind kind = antialias ? TRK_RESAMPLE_BILINEAR_ANTIALIAS : TRK_RESAMPLE_BILINEAR;
     const size_t bytes_x = trk_resample_bytes(kind, in.cols, out.cols);
     const size_t bytes_y = trk_resample_bytes(kind, in.rows, out.rows);
     TRK_EXPECT(x, "resize_bilinear", bytes_x && bytes_y && in.dtype == TRK_F32 && out.dtype == TRK_F32);
-    const size_t row_bytes = aligned(((size_t)in.cols + 1) * sizeof(float));
+    const size_t row_bytes = trk_aligned(((size_t)in.cols + 1) * sizeof(float));
     char *memory = workspace_get(x, WORKSPACE_OTHER,
-                                     aligned(bytes_x) + aligned(bytes_y) + row_bytes * (size_t)x->n_threads);
+                                     trk_aligned(bytes_x) + trk_aligned(bytes_y) + row_bytes * (size_t)x->n_threads);
     if (!memory || x->planning)
         return;
     cpu_resize_args args = {.out = out, .in = in, .columns_stride = (int64_t)(row_bytes / sizeof(float))};
     trk_resample_build(&args.x, memory, kind, in.cols, out.cols);
-    trk_resample_build(&args.y, memory + aligned(bytes_x), kind, in.rows, out.rows);
-    args.columns = (float *)(void *)(memory + aligned(bytes_x) + aligned(bytes_y));
+    trk_resample_build(&args.y, memory + trk_aligned(bytes_x), kind, in.rows, out.rows);
+    args.columns = (float *)(void *)(memory + trk_aligned(bytes_x) + trk_aligned(bytes_y));
     cpu_for(x, x->backend->kernels->resize_bilinear, &args, out.rows, in.cols + 4 * (int64_t)out.cols);
 }
 
@@ -45,7 +40,7 @@ void frame_to_input_cpu(trk_exec *x, trk_mat out, const uint8_t *rgb, int width,
     const size_t bytes_x = trk_resample_bytes(kind, width, size), bytes_y = trk_resample_bytes(kind, height, size);
     TRK_EXPECT(x, "frame_to_input", bytes_x && bytes_y && out.cols == 3 && out.rows == size * size);
     const size_t row = (size_t)size * 3;
-    const size_t table_bytes = aligned(bytes_x) + aligned(bytes_y), row_bytes = aligned(row * sizeof(float));
+    const size_t table_bytes = trk_aligned(bytes_x) + trk_aligned(bytes_y), row_bytes = trk_aligned(row * sizeof(float));
     cpu_frame_args args = {.out = out, .rgb = rgb, .stride = stride, .width = width, .height = height, .size = size};
     args.strip_bytes = ((size_t)width + (size_t)size) * 3 * CPU_FRAME_STRIP;
     char *tables = workspace_get(x, WORKSPACE_OTHER, table_bytes + 2 * row_bytes);
@@ -59,7 +54,7 @@ void frame_to_input_cpu(trk_exec *x, trk_mat out, const uint8_t *rgb, int width,
     args.mean = means;
     args.std = stds;
     trk_resample_build(&args.x, tables, kind, width, size);
-    trk_resample_build(&args.y, tables + aligned(bytes_x), kind, height, size);
+    trk_resample_build(&args.y, tables + trk_aligned(bytes_x), kind, height, size);
     cpu_for(x, x->backend->kernels->frame_columns, &args, (height + CPU_FRAME_STRIP - 1) / CPU_FRAME_STRIP,
             (int64_t)size * CPU_FRAME_STRIP * args.x.max_taps);
     cpu_for(x, x->backend->kernels->frame_rows, &args, size, (int64_t)size * args.y.max_taps);

@@ -227,7 +227,7 @@ static inline int plan_workspace(trk_exec *x, attention_plan *plan)
 {
     if (plan->splits > 1) {
         const size_t rows = plan_rows(plan) * (size_t)plan->splits;
-        const size_t sums_bytes = (rows * sizeof(float2) + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
+        const size_t sums_bytes = trk_aligned(rows * sizeof(float2));
         char *room = static_cast<char *>(workspace_get(
             x, WORKSPACE_ATTENTION, sums_bytes + rows * (size_t)plan->shape.dv * sizeof(float)));
         if (!room)

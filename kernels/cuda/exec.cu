@@ -59,7 +59,7 @@ static struct staging *staging_grow(struct cuda_exec *e, size_t bytes)
 static char *staging_take(trk_exec *x, size_t bytes)
 {
     cuda_stream(x); /* page-locked memory is of the current device's context */
-    const size_t rounded = (bytes + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
+    const size_t rounded = trk_aligned(bytes);
     struct cuda_exec *e = exec_of(x);
     struct staging *s = e->staging;
     if (!s || s->bytes - s->used < rounded) {

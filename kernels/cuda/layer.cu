@@ -14,11 +14,6 @@
 /* All weights of a direct convolution are in shared memory, of which every card has 48 KiB for a block. */
 #define DIRECT_BYTES (32 * 1024)
 
-static size_t aligned(size_t bytes)
-{
-    return (bytes + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
-}
-
 static int is_depthwise(const trk_layer_shape *s)
 {
     return s->groups > 1;
@@ -65,7 +60,7 @@ static trk_status fill(struct cuda_layer *layer, int device, const float *weight
     char *packed = static_cast<char *>(trk_heap_zeroed(TRK_MEM_SCRATCH, "packed weights", 1, layer->bytes));
     if (!packed)
         return TRK_FAIL(TRK_E_MEMORY, "packed weights: no memory for %zu bytes", layer->bytes);
-    const size_t bias_at = aligned(weight_bytes(layer));
+    const size_t bias_at = trk_aligned(weight_bytes(layer));
     pack(layer, packed, weight);
     if (bias) {
         memcpy(packed + bias_at, bias, (size_t)layer->shape.n_out * sizeof *bias);
@@ -84,7 +79,7 @@ static void describe(struct cuda_layer *layer, trk_dtype dtype, const trk_layer_
     layer->k_padded = product_padded(layer->k, PRODUCT_PAD);
     layer->n_out_padded = product_padded(shape->n_out, 4);
     layer->form = form_of(shape, layer->k);
-    layer->bytes = aligned(weight_bytes(layer)) + (with_bias ? (size_t)shape->n_out * sizeof(float) : 0);
+    layer->bytes = trk_aligned(weight_bytes(layer)) + (with_bias ? (size_t)shape->n_out * sizeof(float) : 0);
 }
 
 trk_status cuda_layer_create(void **out, trk_backend *backend, trk_allocator *allocator, const trk_layer_shape *shape,

@@ -39,7 +39,7 @@ static const bench_case cases[] = {
 static void *allocate(trk_allocator *self, trk_mem_class mem_class, const char *owner, size_t bytes)
 {
     (void)self, (void)mem_class, (void)owner;
-    return aligned_alloc(TRK_ALIGNMENT, (bytes + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT);
+    return aligned_alloc(TRK_ALIGNMENT, trk_aligned(bytes));
 }
 
 static void release(trk_allocator *self, trk_mem_class mem_class, void *data, size_t bytes)

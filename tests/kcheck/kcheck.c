@@ -81,7 +81,7 @@ static void require(trk_status rc)
 
 static void *allocate(trk_allocator *self, trk_mem_class mem_class, const char *owner, size_t bytes)
 {
-    return aligned_alloc(TRK_ALIGNMENT, (bytes + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT);
+    return aligned_alloc(TRK_ALIGNMENT, trk_aligned(bytes));
 }
 
 static void release(trk_allocator *self, trk_mem_class mem_class, void *data, size_t bytes)
@@ -118,7 +118,7 @@ void kcheck_pages_release(kcheck *k, void *data, size_t bytes)
 /* Bytes of a buffer with its guards. */
 static size_t guarded(size_t bytes)
 {
-    return (bytes + 2 * GUARD_BYTES + TRK_ALIGNMENT - 1) / TRK_ALIGNMENT * TRK_ALIGNMENT;
+    return trk_aligned(bytes + 2 * GUARD_BYTES);
 }
 
 /* On the host; with --bench on a GPU only kcheck_send makes the device's copy of it. */
