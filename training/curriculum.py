@@ -29,12 +29,12 @@ class Stage:
 
 # From nothing: about two hours on two cores. More than half of the time goes to clips of eight frames and more.
 FROM_NOTHING = [
-    Stage("images", 1000, 128, 1, 16, 2, (0.0, 0.6), (1.0, 1.0), bce=4.0, alpha=0.5, affinity=1.0),
-    Stage("pairs", 500, 128, 2, 8, 2, (0.0, 0.8), (1.0, 1.0), (0.8, 0.5), bce=2.0, alpha=0.4, affinity=0.8),
-    Stage("detail", 300, 256, 2, 3, 2, (0.0, 1.0), (1.0, 1.0), (0.5, 0.3), bce=1.0, alpha=0.3, affinity=0.6),
-    Stage("short", 500, 256, 4, 2, 2, (0.0, 1.0), (1.0, 0.9), (0.3, 0.0), affinity=0.5),
+    Stage("images", 900, 128, 1, 16, 2, (0.0, 0.6), (1.0, 1.0), bce=4.0, alpha=0.5, affinity=1.0),
+    Stage("pairs", 400, 128, 2, 8, 2, (0.0, 0.8), (1.0, 1.0), (0.8, 0.5), bce=2.0, alpha=0.4, affinity=0.8),
+    Stage("detail", 250, 256, 2, 3, 2, (0.0, 1.0), (1.0, 1.0), (0.5, 0.3), bce=1.0, alpha=0.3, affinity=0.6),
+    Stage("short", 400, 256, 4, 2, 2, (0.0, 1.0), (1.0, 0.9), (0.3, 0.0), affinity=0.5),
     Stage("long", 900, 256, 8, 1, 2, (0.2, 1.0), (0.9, 0.5), affinity=0.4),
-    Stage("settle", 400, 256, 8, 1, 2, (0.4, 1.0), (0.5, 0.0)),
+    Stage("settle", 350, 256, 8, 1, 2, (0.4, 1.0), (0.5, 0.0)),
 ]
 # On from a trained state, as often as wanted: long clips at the steady rate, then the rate goes to nothing.
 ONWARD = [
