@@ -190,7 +190,7 @@ done:
     return rc;
 }
 
-/* --- the two uses ----------------------------------------------------------------------------------------------- */
+/* --- the uses ---------------------------------------------------------------------------------------------------- */
 
 trk_status conflicts_refuse(const options *wanted, const char *model, const int *ids, size_t n_ids)
 {
@@ -219,5 +219,38 @@ trk_status conflicts_refuse_jobs(const options *wanted, const job_list *list)
     TRK_CHECK(check(&all));
 done:
     everything_free(&all);
+    return rc;
+}
+
+static int is_same_place(const char *a, const char *b)
+{
+    struct stat state_a, state_b;
+    return a && b && !stat(a, &state_a) && !stat(b, &state_b) && place_is_inode(&state_a, &state_b);
+}
+
+/* The masks of a clip go to DIR/CLIP: with the dataset's own folder as DIR that could be its truth. */
+static trk_status check_masks_of_clip(const char *folder, const dataset_clip *clip)
+{
+    char *path = trk_heap_format("path", "%s/%s", folder, clip->name);
+    trk_status rc = path ? TRK_OK : TRK_FAIL(TRK_E_MEMORY, "--masks: out of memory");
+    if (!rc && (is_same_place(path, clip->truth) || is_same_place(path, clip->frames)))
+        rc = TRK_FAIL(TRK_E_ARGUMENT, "--masks: %s belongs to the dataset, and would be overwritten", path);
+    trk_heap_release(path);
+    return rc;
+}
+
+trk_status conflicts_refuse_eval(const options *wanted, const dataset_clip *const *clips, size_t n_clips)
+{
+    const char *out = wanted->results;
+    trk_status rc = TRK_OK;
+    if (out && (is_same_place(out, wanted->operands[0]) || is_same_place(out, wanted->model) ||
+                is_same_place(out, wanted->model_config)))
+        return TRK_FAIL(TRK_E_ARGUMENT, "--out: %s is read too, and would be overwritten", out);
+    for (size_t i = 0; i < n_clips && !rc; i++) {
+        if (out && (is_same_place(out, clips[i]->frames) || is_same_place(out, clips[i]->truth)))
+            rc = TRK_FAIL(TRK_E_ARGUMENT, "--out: %s belongs to the dataset, and would be overwritten", out);
+        else if (wanted->masks)
+            rc = check_masks_of_clip(wanted->masks, clips[i]);
+    }
     return rc;
 }

@@ -3,6 +3,7 @@
 #ifndef TRK_CLI_CONFLICTS_H
 #define TRK_CLI_CONFLICTS_H
 
+#include "eval/dataset.h"
 #include "job_list.h"
 
 /* model: the model's file. ids: [n_ids] all objects of the run, on which the names of --boxes depend. The prompts are
@@ -11,5 +12,7 @@ trk_status conflicts_refuse(const options *wanted, const char *model, const int 
 /* All lines of --list against each other; wanted: the command line. What --boxes will be called is not known yet: any
  * name it may take counts. */
 trk_status conflicts_refuse_jobs(const options *wanted, const job_list *list);
+/* The results of track eval against the dataset; clips: [n_clips] those that are to be done. */
+trk_status conflicts_refuse_eval(const options *wanted, const dataset_clip *const *clips, size_t n_clips);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The text of --help: short, with defaults from the constants that set them. */
+ * The texts of --help: short, with defaults from the constants that set them. */
 #include "options.h"
 
 void options_print_help(FILE *stream)
@@ -7,7 +7,7 @@ void options_print_help(FILE *stream)
     fprintf(stream,
             "usage: track VIDEO PROMPT... [OPTION...]      follow the prompted objects through a video\n"
             "       track info MODEL                       what a checkpoint is\n"
-            "       track eval MASKS_DIR TRUTH_DIR         mean J (IoU) between two folders of palette PNGs\n"
+            "       track eval DATASET [OPTION...]         scores on a dataset; track eval --help\n"
             "Input\n"
             "  VIDEO                            video file, folder of numbered images, - for standard input\n"
             "  --start N, --frames N, --reverse first frame (0, --reverse: the last), at most so many, backwards\n"
@@ -58,4 +58,35 @@ void options_print_help(FILE *stream)
             "  track clip.mp4 --box 120,80,200,160 -o overlay.mp4\n"
             "  track frames/ --mask 00000.png --masks out/ --sheet sheet.png\n"
             "  track - --box 1@0:10,20,30,40 --point 2@25:64,48 --jsonl - < clip.mp4\n");
+}
+
+void options_print_eval_help(FILE *stream)
+{
+    fprintf(stream,
+            "usage: track eval DATASET [OPTION...]         follow a dataset's objects, and score that\n"
+            "       track eval DATASET --pred DIR          score what is there already\n"
+            "The dataset\n"
+            "  DATASET                          folder, or manifest NAME.json; prompts and truth come from it\n"
+            "  --layout NAME                    manifest, masks, davis, sav, youtube-vos, lasot, got10k, mot\n"
+            "                                   (by the files found)\n"
+            "  --split NAME                     val, train, ... (the usual one of the layout)\n"
+            "  --clip NAME[,NAME...]            only these; may be repeated\n"
+            "What is scored\n"
+            "  --pred DIR                       DIR/CLIP/FRAME.png: palette PNG, index = object; for sav also\n"
+            "                                   DIR/CLIP/OBJECT/FRAME.png; for boxes DIR/CLIP.txt, lines x,y,w,h\n"
+            "                                   (CLIP_ID.txt of several objects); for masks DIR/FRAME.png\n"
+            "  otherwise what is tracked        with the options under Model and Memory of track --help, but for\n"
+            "                                   --plan and states, and --jobs K: so many clips at once (1)\n");
+    fprintf(stream,
+            "Results\n"
+            "  table on standard output         J, F, J&F of masks; AUC, OP50, OP75, precision, AO of boxes\n"
+            "  --by-object, --no-boundary       lines of objects too; without F, which costs time\n"
+            "  --out FILE.json                  everything found. Clips that are done are kept in FILE.json.d\n"
+            "                                   until it is whole: the same command goes on there\n"
+            "  --masks DIR                      DIR/CLIP/FRAME.png of what is tracked (lower ids on top)\n"
+            "Diagnostics\n"
+            "  -q, --quiet   -v, --verbose   -h, --help   Exit status: as of track --help\n"
+            "Examples\n"
+            "  track eval DAVIS --split val --model sam2.1_hiera_tiny.pt --out davis.json\n"
+            "  track eval DAVIS --pred masks/ --by-object\n");
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "eval.h"
+#include "eval/eval.h"
 #include "info.h"
 #include "jobs.h"
 #include "options.h"
@@ -55,13 +55,16 @@ static trk_status run_command(options *wanted, int argc, char **argv)
     case COMMAND_HELP:
         options_print_help(stdout);
         return TRK_OK;
+    case COMMAND_EVAL_HELP:
+        options_print_eval_help(stdout);
+        return TRK_OK;
     case COMMAND_VERSION:
         print_version();
         return TRK_OK;
     case COMMAND_INFO:
         return info_print(wanted->operands[0], wanted->model_config);
     case COMMAND_EVAL:
-        return eval_folders(wanted->operands[0], wanted->operands[1]);
+        return eval_run(wanted);
     case COMMAND_TRACK:
         return wanted->list ? jobs_run(wanted, argc, argv) : run_track(wanted);
     }

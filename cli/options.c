@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "heap.h"
 #include "option_values.h"
 
 typedef enum option_id {
@@ -48,6 +49,13 @@ typedef enum option_id {
     RESUME,
     LIST,
     JOBS,
+    LAYOUT,
+    SPLIT,
+    CLIP,
+    PRED,
+    OUT,
+    BY_OBJECT,
+    NO_BOUNDARY,
     QUIET,
     VERBOSE,
     MEMORY_REPORT,
@@ -56,52 +64,53 @@ typedef enum option_id {
 } option_id;
 
 typedef enum option_value { VALUE_NONE, VALUE_NEEDED, VALUE_OPTIONAL } option_value;
-typedef enum option_scope { ONE_VIDEO, WHOLE_COMMAND } option_scope; /* the latter can not stand in a line of --list */
+/* Where an option may stand: WHOLE_COMMAND not in a line of --list; with `track eval` those marked so. */
+enum { ONE_VIDEO = 0, WHOLE_COMMAND = 1, ALSO_EVAL = 2, ONLY_EVAL = 4 };
 
 struct option_entry;
 typedef trk_status store_function(options *out, const struct option_entry *entry, const char *value);
-static store_function store_input, store_model, store_memory, store_file, store_switch;
+static store_function store_input, store_model, store_memory, store_file, store_eval, store_switch;
 
 static const struct option_entry {
     const char *name;
     char letter; /* short form, or 0 */
     option_id id;
     option_value value;
-    option_scope scope;
+    int scope;
     store_function *store;
 } option_table[] = {
     {"start", 0, START, VALUE_NEEDED, ONE_VIDEO, store_input},
     {"frames", 0, FRAMES, VALUE_NEEDED, ONE_VIDEO, store_input},
     {"reverse", 0, REVERSE, VALUE_NONE, ONE_VIDEO, store_switch},
-    {"decoder", 0, DECODER, VALUE_NEEDED, ONE_VIDEO, store_input},
+    {"decoder", 0, DECODER, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL, store_input},
     {"box", 0, BOX, VALUE_NEEDED, ONE_VIDEO, store_input},
     {"point", 0, POINT, VALUE_NEEDED, ONE_VIDEO, store_input},
     {"mask", 0, MASK, VALUE_NEEDED, ONE_VIDEO, store_input},
     {"prompts", 0, PROMPTS, VALUE_NEEDED, ONE_VIDEO, store_input},
-    {"model", 'm', MODEL, VALUE_NEEDED, WHOLE_COMMAND, store_model},
-    {"model-config", 0, MODEL_CONFIG, VALUE_NEEDED, WHOLE_COMMAND, store_model},
-    {"device", 0, DEVICE, VALUE_NEEDED, WHOLE_COMMAND, store_model},
-    {"dtype", 0, DTYPE, VALUE_NEEDED, WHOLE_COMMAND, store_model},
-    {"threads", 0, THREADS, VALUE_NEEDED, WHOLE_COMMAND, store_model},
-    {"image-size", 0, IMAGE_SIZE, VALUE_NEEDED, WHOLE_COMMAND, store_model},
-    {"no-postprocess", 0, NO_POSTPROCESS, VALUE_NONE, ONE_VIDEO, store_switch},
-    {"fill-holes", 0, FILL_HOLES, VALUE_NEEDED, ONE_VIDEO, store_model},
-    {"no-binarize", 0, NO_BINARIZE, VALUE_NONE, ONE_VIDEO, store_switch},
-    {"no-stability", 0, NO_STABILITY, VALUE_NONE, ONE_VIDEO, store_switch},
-    {"correct-as-condition", 0, CORRECT_AS_CONDITION, VALUE_NONE, ONE_VIDEO, store_switch},
-    {"memory-budget", 0, MEMORY_BUDGET, VALUE_NEEDED, WHOLE_COMMAND, store_memory},
+    {"model", 'm', MODEL, VALUE_NEEDED, WHOLE_COMMAND | ALSO_EVAL, store_model},
+    {"model-config", 0, MODEL_CONFIG, VALUE_NEEDED, WHOLE_COMMAND | ALSO_EVAL, store_model},
+    {"device", 0, DEVICE, VALUE_NEEDED, WHOLE_COMMAND | ALSO_EVAL, store_model},
+    {"dtype", 0, DTYPE, VALUE_NEEDED, WHOLE_COMMAND | ALSO_EVAL, store_model},
+    {"threads", 0, THREADS, VALUE_NEEDED, WHOLE_COMMAND | ALSO_EVAL, store_model},
+    {"image-size", 0, IMAGE_SIZE, VALUE_NEEDED, WHOLE_COMMAND | ALSO_EVAL, store_model},
+    {"no-postprocess", 0, NO_POSTPROCESS, VALUE_NONE, ONE_VIDEO | ALSO_EVAL, store_switch},
+    {"fill-holes", 0, FILL_HOLES, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL, store_model},
+    {"no-binarize", 0, NO_BINARIZE, VALUE_NONE, ONE_VIDEO | ALSO_EVAL, store_switch},
+    {"no-stability", 0, NO_STABILITY, VALUE_NONE, ONE_VIDEO | ALSO_EVAL, store_switch},
+    {"correct-as-condition", 0, CORRECT_AS_CONDITION, VALUE_NONE, ONE_VIDEO | ALSO_EVAL, store_switch},
+    {"memory-budget", 0, MEMORY_BUDGET, VALUE_NEEDED, WHOLE_COMMAND | ALSO_EVAL, store_memory},
     {"plan", 0, PLAN, VALUE_NONE, WHOLE_COMMAND, store_switch},
-    {"reserve", 0, RESERVE, VALUE_NONE, ONE_VIDEO, store_switch},
-    {"sweep-every", 0, SWEEP_EVERY, VALUE_NEEDED, ONE_VIDEO, store_memory},
-    {"sweep-above", 0, SWEEP_ABOVE, VALUE_NEEDED, ONE_VIDEO, store_memory},
-    {"sweep-never", 0, SWEEP_NEVER, VALUE_NONE, ONE_VIDEO, store_memory},
-    {"max-prompts-in-memory", 0, MAX_PROMPTS, VALUE_NEEDED, ONE_VIDEO, store_memory},
-    {"history", 0, HISTORY, VALUE_NEEDED, ONE_VIDEO, store_memory},
-    {"memory-dtype", 0, MEMORY_DTYPE, VALUE_NEEDED, ONE_VIDEO, store_memory},
-    {"older-memory-dtype", 0, OLDER_MEMORY_DTYPE, VALUE_NEEDED, ONE_VIDEO, store_memory},
+    {"reserve", 0, RESERVE, VALUE_NONE, ONE_VIDEO | ALSO_EVAL, store_switch},
+    {"sweep-every", 0, SWEEP_EVERY, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL, store_memory},
+    {"sweep-above", 0, SWEEP_ABOVE, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL, store_memory},
+    {"sweep-never", 0, SWEEP_NEVER, VALUE_NONE, ONE_VIDEO | ALSO_EVAL, store_memory},
+    {"max-prompts-in-memory", 0, MAX_PROMPTS, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL, store_memory},
+    {"history", 0, HISTORY, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL, store_memory},
+    {"memory-dtype", 0, MEMORY_DTYPE, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL, store_memory},
+    {"older-memory-dtype", 0, OLDER_MEMORY_DTYPE, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL, store_memory},
     {"overlay", 'o', OVERLAY, VALUE_NEEDED, ONE_VIDEO, store_file},
     {"encoder", 0, ENCODER, VALUE_NEEDED, ONE_VIDEO, store_file},
-    {"masks", 0, MASKS, VALUE_NEEDED, ONE_VIDEO, store_file},
+    {"masks", 0, MASKS, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL, store_file},
     {"jsonl", 0, JSONL, VALUE_NEEDED, ONE_VIDEO, store_file},
     {"boxes", 0, BOXES, VALUE_NEEDED, ONE_VIDEO, store_file},
     {"logits", 0, LOGITS, VALUE_NEEDED, ONE_VIDEO, store_file},
@@ -109,12 +118,19 @@ static const struct option_entry {
     {"save-state", 0, SAVE_STATE, VALUE_NEEDED, ONE_VIDEO, store_file},
     {"resume", 0, RESUME, VALUE_NEEDED, ONE_VIDEO, store_file},
     {"list", 0, LIST, VALUE_NEEDED, WHOLE_COMMAND, store_file},
-    {"jobs", 0, JOBS, VALUE_NEEDED, WHOLE_COMMAND, store_input},
-    {"quiet", 'q', QUIET, VALUE_NONE, WHOLE_COMMAND, store_switch},
-    {"verbose", 'v', VERBOSE, VALUE_NONE, WHOLE_COMMAND, store_switch},
+    {"jobs", 0, JOBS, VALUE_NEEDED, WHOLE_COMMAND | ALSO_EVAL, store_input},
+    {"layout", 0, LAYOUT, VALUE_NEEDED, WHOLE_COMMAND | ONLY_EVAL, store_eval},
+    {"split", 0, SPLIT, VALUE_NEEDED, WHOLE_COMMAND | ONLY_EVAL, store_eval},
+    {"clip", 0, CLIP, VALUE_NEEDED, WHOLE_COMMAND | ONLY_EVAL, store_eval},
+    {"pred", 0, PRED, VALUE_NEEDED, WHOLE_COMMAND | ONLY_EVAL, store_eval},
+    {"out", 0, OUT, VALUE_NEEDED, WHOLE_COMMAND | ONLY_EVAL, store_eval},
+    {"by-object", 0, BY_OBJECT, VALUE_NONE, WHOLE_COMMAND | ONLY_EVAL, store_switch},
+    {"no-boundary", 0, NO_BOUNDARY, VALUE_NONE, WHOLE_COMMAND | ONLY_EVAL, store_switch},
+    {"quiet", 'q', QUIET, VALUE_NONE, WHOLE_COMMAND | ALSO_EVAL, store_switch},
+    {"verbose", 'v', VERBOSE, VALUE_NONE, WHOLE_COMMAND | ALSO_EVAL, store_switch},
     {"memory-report", 0, MEMORY_REPORT, VALUE_OPTIONAL, WHOLE_COMMAND, store_memory},
-    {"help", 'h', HELP, VALUE_NONE, WHOLE_COMMAND, store_switch},
-    {"version", 0, VERSION, VALUE_NONE, WHOLE_COMMAND, store_switch},
+    {"help", 'h', HELP, VALUE_NONE, WHOLE_COMMAND | ALSO_EVAL, store_switch},
+    {"version", 0, VERSION, VALUE_NONE, WHOLE_COMMAND | ALSO_EVAL, store_switch},
 };
 
 /* --- values ----------------------------------------------------------------------------------------------------- */
@@ -230,6 +246,38 @@ static trk_status store_input(options *out, const struct option_entry *entry, co
     }
 }
 
+/* "a,b": both, after those given before. */
+static trk_status store_clips(options *out, const char *name, const char *value)
+{
+    if (!*value || *value == ',' || value[strlen(value) - 1] == ',' || strstr(value, ",,"))
+        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected NAME[,NAME...], got \"%s\"", name, value);
+    char *joined =
+        out->clips ? trk_heap_format("options", "%s,%s", out->clips, value) : trk_heap_text("options", value);
+    if (!joined)
+        return TRK_FAIL(TRK_E_MEMORY, "--%s: out of memory", name);
+    trk_heap_release(out->clips);
+    out->clips = joined;
+    return TRK_OK;
+}
+
+static trk_status store_eval(options *out, const struct option_entry *entry, const char *value)
+{
+    switch (entry->id) {
+    case CLIP:
+        return store_clips(out, entry->name, value);
+    case PRED:
+        return option_path(entry->name, value, &out->pred);
+    case OUT:
+        return option_path(entry->name, value, &out->results);
+    case LAYOUT:
+        out->layout = value;
+        return TRK_OK;
+    default:
+        out->split = value;
+        return TRK_OK;
+    }
+}
+
 static trk_status store_switch(options *out, const struct option_entry *entry, const char *value)
 {
     switch (entry->id) {
@@ -253,6 +301,12 @@ static trk_status store_switch(options *out, const struct option_entry *entry, c
         break;
     case RESERVE:
         out->reserve = 1;
+        break;
+    case BY_OBJECT:
+        out->by_object = 1;
+        break;
+    case NO_BOUNDARY:
+        out->no_boundary = 1;
         break;
     case QUIET:
         out->quiet = 1;
@@ -285,6 +339,7 @@ typedef struct word_list {
     int argc, at;
     char **argv;
     int in_list; /* 1: a line of --list */
+    int is_eval; /* 1: of track eval */
     int n_operands, only_operands;
     const char *extra; /* the first operand too many */
 } word_list;
@@ -299,7 +354,9 @@ static trk_status parse_option(options *out, word_list *words)
     const char *value = is_long && name[n_name] ? name + n_name + 1 : NULL;
     if (!entry)
         return TRK_FAIL(TRK_E_ARGUMENT, "%.*s: no such option", (int)(n_name + 1 + (size_t)is_long), word);
-    if (words->in_list && entry->scope == WHOLE_COMMAND)
+    if (words->is_eval ? !(entry->scope & (ALSO_EVAL | ONLY_EVAL)) : (entry->scope & ONLY_EVAL) != 0)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: %s track eval", entry->name, words->is_eval ? "not with" : "only with");
+    if (words->in_list && (entry->scope & WHOLE_COMMAND))
         return TRK_FAIL(TRK_E_ARGUMENT, "--%s: is for all videos: expected on the command line", entry->name);
     if (entry->value == VALUE_NONE && value)
         return TRK_FAIL(TRK_E_ARGUMENT, "--%s: takes no value, got \"%s\"", entry->name, value);
@@ -313,12 +370,11 @@ static trk_status parse_option(options *out, word_list *words)
 
 static trk_status parse_words(options *out, word_list *words)
 {
-    const int most_operands = out->command == COMMAND_EVAL ? 2 : 1;
     for (; words->at < words->argc; words->at++) {
         const char *word = words->argv[words->at];
         trk_status rc = TRK_OK;
         if (words->only_operands || *word != '-' || !word[1]) {
-            if (words->n_operands < most_operands)
+            if (words->n_operands < 1)
                 out->operands[words->n_operands++] = word;
             else
                 words->extra = words->extra ? words->extra : word;
@@ -340,7 +396,7 @@ static trk_status check_operands(const options *self, const word_list *words)
     } commands[] = {
         [COMMAND_TRACK] = {1, "a video: track VIDEO PROMPT... [OPTION...]"},
         [COMMAND_INFO] = {1, "a model: track info MODEL"},
-        [COMMAND_EVAL] = {2, "two folders: track eval MASKS_DIR TRUTH_DIR"},
+        [COMMAND_EVAL] = {1, "a dataset: track eval DATASET [--pred DIR] [OPTION...]"},
     };
     if (words->extra)
         return TRK_FAIL(TRK_E_ARGUMENT, "unexpected \"%s\": expected %s", words->extra, commands[self->command].usage);
@@ -363,12 +419,14 @@ static trk_status check_list(const options *self)
 
 static trk_status check(const options *self, const word_list *words)
 {
-    if (self->command == COMMAND_HELP || self->command == COMMAND_VERSION)
+    if (self->command == COMMAND_HELP || self->command == COMMAND_EVAL_HELP || self->command == COMMAND_VERSION)
         return TRK_OK;
     if (self->command == COMMAND_TRACK && self->list)
         return check_list(self);
-    if (self->jobs)
+    if (self->jobs && self->command != COMMAND_EVAL)
         return TRK_FAIL(TRK_E_ARGUMENT, "--jobs: expected --list too");
+    if (self->pred && self->masks)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--masks: nothing is tracked with --pred");
     return check_operands(self, words);
 }
 
@@ -385,8 +443,10 @@ static trk_status parse_command_line(options *out, word_list *words)
                      .max_prompts = OPTIONS_DEFAULT_MAX_PROMPTS};
     if (words->argc > 1 && !strcmp(words->argv[1], "info"))
         out->command = COMMAND_INFO;
-    if (words->argc > 1 && !strcmp(words->argv[1], "eval"))
+    if (words->argc > 1 && !strcmp(words->argv[1], "eval")) {
         out->command = COMMAND_EVAL;
+        words->is_eval = 1;
+    }
     words->at = 1 + (out->command != COMMAND_TRACK);
     return parse_words(out, words);
 }
@@ -395,6 +455,8 @@ trk_status options_parse(options *out, int argc, char **argv)
 {
     word_list words = {.argc = argc, .argv = argv};
     trk_status rc = parse_command_line(out, &words);
+    if (words.is_eval && out->command == COMMAND_HELP)
+        out->command = COMMAND_EVAL_HELP;
     return rc ? rc : check(out, &words);
 }
 
@@ -415,4 +477,6 @@ trk_status options_parse_job(options *out, int argc, char **argv, size_t n_words
 void options_free(options *self)
 {
     prompts_free(&self->prompts);
+    trk_heap_release(self->clips);
+    self->clips = NULL;
 }

@@ -22,12 +22,13 @@ typedef enum options_command {
     COMMAND_INFO,
     COMMAND_EVAL,
     COMMAND_HELP,
+    COMMAND_EVAL_HELP,
     COMMAND_VERSION
 } options_command;
 
 typedef struct options {
     options_command command;
-    const char *operands[2]; /* VIDEO, or MODEL, or MASKS_DIR and TRUTH_DIR; strings are borrowed from argv */
+    const char *operands[1]; /* VIDEO, or MODEL, or DATASET; strings are borrowed from argv */
     /* input */
     int64_t start, n_frames; /* -1: not given */
     int reverse;
@@ -60,6 +61,11 @@ typedef struct options {
     /* many videos */
     const char *list; /* NULL: one video */
     int jobs;         /* at once; 0: not given */
+    /* eval */
+    const char *layout, *split; /* NULL: by the files found, the usual one */
+    const char *pred, *results; /* NULL: the dataset is tracked; not wanted */
+    char *clips;                /* names between commas; owned; NULL: all */
+    int by_object, no_boundary;
     /* diagnostics */
     int quiet, verbose, memory_report;
     const char *memory_report_file; /* NULL: standard error */
@@ -72,5 +78,6 @@ trk_status options_parse(options *out, int argc, char **argv);
 trk_status options_parse_job(options *out, int argc, char **argv, size_t n_words, char **words);
 void options_free(options *self);
 void options_print_help(FILE *stream);
+void options_print_eval_help(FILE *stream);
 
 #endif

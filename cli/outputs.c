@@ -9,6 +9,7 @@
 
 #include "failure.h"
 #include "heap.h"
+#include "index_map.h"
 #include "npy.h"
 #include "output_file.h"
 #include "overlay.h"
@@ -197,13 +198,6 @@ static trk_status write_logits(const outputs *self, const trk_result *result, in
     return rc;
 }
 
-static void draw_indices(outputs *self, const uint8_t *mask, int object)
-{
-    const size_t n_pixels = (size_t)self->width * (size_t)self->height;
-    for (size_t i = 0; i < n_pixels; i++)
-        self->indices[i] = mask[i] ? (uint8_t)object : self->indices[i];
-}
-
 static trk_status take_scores(const outputs *self, record *taken, trk_tracker *tracker)
 {
     trk_result result = {.struct_size = sizeof result};
@@ -270,7 +264,7 @@ static trk_status take_masks(outputs *self, size_t n, trk_tracker *tracker, draw
         if (self->wanted->jsonl)
             TRK_CHECK(rle_encode(&taken->runs, mask, self->width, self->height, self->width));
         if (self->indices && taken->where.area)
-            draw_indices(self, mask, taken->object);
+            index_map_draw(self->indices, mask, (size_t)self->width * (size_t)self->height, taken->object);
     }
 done:
     return rc;
@@ -325,13 +319,10 @@ done:
 
 static trk_status write_indices(const outputs *self, int64_t frame)
 {
-    char *path = trk_heap_format("name of a file", "%s/%05" PRId64 ".png", self->wanted->masks, frame);
-    if (!path)
-        return no_memory();
-    trk_status rc = trk_image_write_indexed(path, self->indices, self->width, self->height, self->width,
-                                            (const uint8_t(*)[3])self->palette);
-    trk_heap_release(path);
-    return rc;
+    char name[32];
+    snprintf(name, sizeof name, "%05" PRId64, frame);
+    return index_map_write(self->wanted->masks, name, self->indices, self->width, self->height,
+                           (const uint8_t(*)[3])self->palette);
 }
 
 /* Masks and ids. */

@@ -30,7 +30,12 @@ static int reserve_counts(rle *out, size_t n)
     uint32_t *counts = reserve(out->counts, &out->counts_capacity, n, sizeof *counts);
     if (counts)
         out->counts = counts;
-    char *text = counts ? reserve(out->text, &out->text_capacity, n * 7 + 1, 1) : NULL;
+    return counts != NULL;
+}
+
+static int reserve_counts_and_text(rle *out, size_t n)
+{
+    char *text = reserve_counts(out, n) ? reserve(out->text, &out->text_capacity, n * 7 + 1, 1) : NULL;
     if (text)
         out->text = text;
     return text != NULL; /* a count below 2^32 takes at most 7 characters of 5 bits */
@@ -116,7 +121,7 @@ trk_status rle_encode(rle *out, const uint8_t *mask, int width, int height, ptrd
         n_changes += out->column_starts[x + 1];
         out->column_starts[x + 1] = (uint32_t)n_changes;
     }
-    if (!reserve_counts(out, n_changes + 1))
+    if (!reserve_counts_and_text(out, n_changes + 1))
         goto no_memory;
     visit_changes(out, mask, width, height, stride, store_change);
     positions_to_lengths(out, n_changes, (uint32_t)width * (uint32_t)height);
@@ -124,6 +129,77 @@ trk_status rle_encode(rle *out, const uint8_t *mask, int width, int height, ptrd
     return TRK_OK;
 no_memory:
     return TRK_FAIL(TRK_E_MEMORY, "run-length encoding: out of memory");
+}
+
+/* Reads one count before its sum with an earlier one; returns what follows it, NULL where the text ends inside it, has
+ * another character, or goes on beyond what any count needs. */
+static const char *read_count(const char *text, int64_t *out)
+{
+    enum { MOST_GROUPS = 7 }; /* 35 bits: a count has 32, and a sign */
+    int64_t value = 0;
+    for (int i = 0; i < MOST_GROUPS; i++) {
+        const int group = text[i] - 48;
+        if (group < 0 || group > 63)
+            return NULL;
+        value |= (int64_t)(group & 31) << (5 * i);
+        if (group & 32)
+            continue;
+        *out = group & 16 ? value - ((int64_t)1 << (5 * (i + 1))) : value;
+        return text + i + 1;
+    }
+    return NULL;
+}
+
+static trk_status read_counts(rle *out, const char *text, int64_t n_pixels)
+{
+    int64_t left = n_pixels, value;
+    out->n_counts = 0;
+    for (const char *next = text; *next; out->n_counts++) {
+        const size_t i = out->n_counts, at = (size_t)(next - text);
+        next = read_count(next, &value);
+        if (!next)
+            return TRK_FAIL(TRK_E_FORMAT, "run lengths: character %zu: expected a count of characters '0' to 'o'", at);
+        value += i > 2 ? (int64_t)out->counts[i - 2] : 0;
+        if (value < 0 || value > left)
+            return TRK_FAIL(TRK_E_FORMAT, "run lengths: character %zu: a run of %lld pixels, expected 0 to %lld", at,
+                            (long long)value, (long long)left);
+        left -= value;
+        out->counts[i] = (uint32_t)value;
+    }
+    if (left)
+        return TRK_FAIL(TRK_E_FORMAT, "run lengths: %lld pixels in all, expected %lld", (long long)(n_pixels - left),
+                        (long long)n_pixels);
+    return TRK_OK;
+}
+
+static void fill_run(uint8_t *mask, int height, ptrdiff_t stride, uint32_t first, uint32_t n)
+{
+    uint32_t x = first / (uint32_t)height, y = first % (uint32_t)height;
+    for (; n; n--) {
+        mask[(ptrdiff_t)y * stride + (ptrdiff_t)x] = 1;
+        if (++y == (uint32_t)height) {
+            y = 0;
+            x++;
+        }
+    }
+}
+
+trk_status rle_decode(rle *scratch, uint8_t *mask, int width, int height, ptrdiff_t stride, const char *text)
+{
+    if (width < 1 || height < 1 || (uint64_t)width * (uint64_t)height > UINT32_MAX)
+        return TRK_FAIL(TRK_E_ARGUMENT, "mask of %d x %d pixels: run lengths do not fit", width, height);
+    if (!reserve_counts(scratch, strlen(text) + 1)) /* a count has one character at least */
+        return TRK_FAIL(TRK_E_MEMORY, "run-length decoding: out of memory");
+    trk_status rc = read_counts(scratch, text, (int64_t)width * height);
+    if (rc || !mask)
+        return rc;
+    for (int y = 0; y < height; y++)
+        memset(mask + (ptrdiff_t)y * stride, 0, (size_t)width);
+    uint32_t at = 0;
+    for (size_t i = 0; i < scratch->n_counts; at += scratch->counts[i], i++)
+        if (i & 1)
+            fill_run(mask, height, stride, at, scratch->counts[i]);
+    return TRK_OK;
 }
 
 void rle_free(rle *out)

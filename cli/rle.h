@@ -22,6 +22,10 @@ typedef struct rle {
 
 /* mask: [height][stride] bytes 0 or 1, borrowed. Buffers of `out` (zeroed at first) are used again. TRK_E_MEMORY. */
 trk_status rle_encode(rle *out, const uint8_t *mask, int width, int height, ptrdiff_t stride);
+/* The other way: compressed text of a mask to its bytes 0 or 1, [height][stride]; mask NULL: the text is only checked.
+ * Buffers of `scratch` (zeroed at first) are used again; its counts are those of the text. TRK_E_FORMAT says what is
+ * wrong with the text, which may hold anything. */
+trk_status rle_decode(rle *scratch, uint8_t *mask, int width, int height, ptrdiff_t stride, const char *text);
 void rle_free(rle *out);
 
 #endif

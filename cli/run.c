@@ -19,8 +19,7 @@ static trk_status broken_off(run *self, trk_status rc)
     return rc;
 }
 
-/* From the device where it is there, so that the pixels need not come over. */
-static trk_frame frame_of(const trk_picture *picture)
+trk_frame run_frame(const trk_picture *picture)
 {
     const trk_device_planes *device = &picture->device;
     trk_frame frame = {.width = picture->width,
@@ -44,7 +43,7 @@ static trk_frame frame_of(const trk_picture *picture)
 
 static trk_status push(run *self, const trk_picture *picture)
 {
-    const trk_frame frame = frame_of(picture);
+    const trk_frame frame = run_frame(picture);
     trk_status rc = trk_tracker_push(self->tracker, &frame);
     if (!rc)
         return TRK_OK;

@@ -14,4 +14,9 @@ trk_status run_video(session *shared, options *wanted, const char *where);
 /* The command: one video with a model of its own. */
 trk_status run_track(options *wanted);
 
+/* For whatever tracks: the policies that the options ask for, but for the order of frames, and a picture for
+ * trk_tracker_push: from the device where it is there, so that the pixels need not come over. */
+trk_tracker_params run_policies(const options *wanted, trk_pool *pool);
+trk_frame run_frame(const trk_picture *picture);
+
 #endif

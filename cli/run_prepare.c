@@ -9,26 +9,24 @@
 
 /* --- the state to go on from ------------------------------------------------------------------------------------ */
 
-static void set_policies(run *self)
+trk_tracker_params run_policies(const options *wanted, trk_pool *pool)
 {
-    const options *wanted = self->wanted;
-    trk_tracker_params *params = &self->policies;
-    *params = (trk_tracker_params)TRK_TRACKER_PARAMS_INIT;
-    params->reverse = wanted->reverse;
-    params->binarize = wanted->binarize ? TRK_ON : TRK_OFF;
-    params->stability = wanted->stability ? TRK_ON : TRK_OFF;
-    params->fill_holes = wanted->fill_holes ? wanted->fill_holes : -1;
-    params->correct_as_condition = wanted->correct_as_condition ? TRK_ON : TRK_OFF;
-    params->pool = self->shared->pool;
-    params->sweep = wanted->sweep;
-    params->sweep_every = wanted->sweep_every;
-    params->sweep_above = wanted->sweep_above;
-    params->max_prompts_in_memory = wanted->max_prompts;
-    params->history = wanted->history;
-    params->memory_type = wanted->memory_type;
-    params->older_memory_type = wanted->older_memory_type;
-    params->older_after = wanted->older_after;
-    params->reserve = wanted->reserve;
+    trk_tracker_params params = TRK_TRACKER_PARAMS_INIT;
+    params.binarize = wanted->binarize ? TRK_ON : TRK_OFF;
+    params.stability = wanted->stability ? TRK_ON : TRK_OFF;
+    params.fill_holes = wanted->fill_holes ? wanted->fill_holes : -1;
+    params.correct_as_condition = wanted->correct_as_condition ? TRK_ON : TRK_OFF;
+    params.pool = pool;
+    params.sweep = wanted->sweep;
+    params.sweep_every = wanted->sweep_every;
+    params.sweep_above = wanted->sweep_above;
+    params.max_prompts_in_memory = wanted->max_prompts;
+    params.history = wanted->history;
+    params.memory_type = wanted->memory_type;
+    params.older_memory_type = wanted->older_memory_type;
+    params.older_after = wanted->older_after;
+    params.reserve = wanted->reserve;
+    return params;
 }
 
 static trk_status get_info(const run *self, trk_tracker_info *info)
@@ -215,7 +213,8 @@ static trk_status create_tracker(run *self)
 trk_status run_prepare(run *self)
 {
     trk_status rc = TRK_OK;
-    set_policies(self);
+    self->policies = run_policies(self->wanted, self->shared->pool);
+    self->policies.reverse = self->wanted->reverse;
     if (self->wanted->resume)
         TRK_CHECK(resume(self));
     TRK_CHECK(open_video(self));

@@ -14,7 +14,7 @@ rm -rf out
 mkdir -p out
 ./build/track samples/clips/plain-1.mp4 --box 169,118,191,219 --box 305,249,175,150 \
     -o out/overlay.mp4 --masks out/masks --sheet out/sheet.png --jsonl out/objects.jsonl
-./build/track eval out/masks samples/clips/plain-1
+./build/track eval samples/clips/plain-1 --pred out/masks --by-object
 echo "overlay: out/overlay.mp4"
 echo "masks:   out/masks/"
 echo "sheet:   out/sheet.png"

@@ -177,8 +177,8 @@ echo "command line"
 refused 2 "(see track --help)" "$clip" --box $box --threads x
 refused 2 "no such option" "$clip" --box $box --thread 1
 refused 2 "expected a video"
-refused 1 "no_masks" eval no_masks "$truth"
-refused 1 "no_truth" eval "$truth" no_truth
+refused 1 "no_masks" eval "$truth" --pred no_masks
+refused 1 "no_truth" eval no_truth --pred "$truth"
 case $("$track" --version) in
 *[Cc][Uu][Dd][Aa]*) ;;
 *) refused 1 "CUDA\|cuda" "$clip" --box $box --device cuda "${outputs[@]}" ;;

@@ -187,9 +187,18 @@ static void test_short_and_special_forms(void **state)
     o = parsed("info m.pt --model-config c.json");
     assert_int_equal(o.command, COMMAND_INFO);
     assert_string_equal(o.operands[0], "m.pt");
-    o = parsed("eval a b");
+    o = parsed("eval a --pred p --clip x,y --clip z --out r.json --jobs 2 --image-size 128 --by-object --no-boundary");
     assert_int_equal(o.command, COMMAND_EVAL);
-    assert_string_equal(o.operands[1], "b");
+    assert_string_equal(o.operands[0], "a");
+    assert_string_equal(o.pred, "p");
+    assert_string_equal(o.clips, "x,y,z");
+    assert_string_equal(o.results, "r.json");
+    assert_true(o.jobs == 2 && o.image_size == 128 && o.by_object && o.no_boundary);
+    options_free(&o);
+    o = parsed("eval a --layout davis --split val --masks m");
+    assert_string_equal(o.layout, "davis");
+    assert_string_equal(o.split, "val");
+    assert_string_equal(o.masks, "m");
     o = parsed("./info --box 1,2,3,4");
     assert_int_equal(o.command, COMMAND_TRACK);
     options_free(&o);
@@ -260,8 +269,15 @@ static void test_misuse(void **state)
         {"--list l --jobs 0", "--jobs: expected 1 or more"},
         {"info", "expected a model"},
         {"info a b", "unexpected \"b\""},
-        {"eval a", "expected two folders"},
-        {"eval a b c", "unexpected \"c\""},
+        {"eval", "expected a dataset"},
+        {"eval a b", "unexpected \"b\": expected a dataset"},
+        {"eval a --clip x,", "--clip: expected NAME[,NAME...], got \"x,\""},
+        {"eval a --clip ,x", "--clip: expected NAME"},
+        {"eval a --pred=", "--pred: expected a file or folder"},
+        {"eval a --pred p --masks m", "--masks: nothing is tracked with --pred"},
+        {"eval a --box 1,2,3,4", "--box: not with track eval"},
+        {"eval a --list l", "--list: not with track eval"},
+        {"v --box 1,2,3,4 --pred p", "--pred: only with track eval"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         options o;
@@ -345,6 +361,27 @@ static void test_help(void **state)
     }
     assert_in_range(n_lines, 20, 47);
     free(text);
+}
+
+static void test_eval_help(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"--layout", "--split", "--clip", "--pred", "--out", "--masks", "--jobs",
+                                        "--by-object", "--no-boundary"};
+    char *text = NULL;
+    size_t n_text = 0;
+    FILE *stream = open_memstream(&text, &n_text);
+    assert_non_null(stream);
+    options_print_eval_help(stream);
+    fclose(stream);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (!strstr(text, parts[i]))
+            fail_msg("the help text of eval lacks %s", parts[i]);
+    for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
+        assert_in_range(strcspn(line, "\n"), 1, 100);
+    free(text);
+    assert_int_equal(parsed("eval --help").command, COMMAND_EVAL_HELP);
+    assert_int_equal(parsed("eval d --layout davis -h").command, COMMAND_EVAL_HELP);
 }
 
 static void test_numbers(void **state)
@@ -446,6 +483,7 @@ int main(void)
         cmocka_unit_test(test_short_and_special_forms),
         cmocka_unit_test(test_misuse),
         cmocka_unit_test(test_help),
+        cmocka_unit_test(test_eval_help),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_json_line),
         cmocka_unit_test(test_boxes_path),

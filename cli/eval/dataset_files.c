@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Folders and text files of datasets: names, numbered images, lines of numbers. */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "dataset_internal.h"
+#include "heap.h"
+#include "number.h"
+
+#define MOST_TEXT_BYTES ((size_t)256 << 20) /* the largest real one, a ground truth of MOT20, has 30 MB */
+#define MOST_NUMBER     1e9
+
+trk_status dataset_no_memory(const char *path)
+{
+    return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
+}
+
+void *dataset_grown(void *items, size_t n, size_t item_bytes)
+{
+    if (n & (n - 1))
+        return items;
+    const size_t room = n ? 2 * n : 1;
+    return room > SIZE_MAX / 2 / item_bytes ? NULL
+                                            : trk_heap_resize(items, TRK_MEM_SCRATCH, "dataset", room * item_bytes);
+}
+
+/* --- names ------------------------------------------------------------------------------------------------------ */
+
+char *dataset_path(const char *folder, const char *name)
+{
+    const size_t n = strlen(folder);
+    return trk_heap_format("dataset", "%s%s%s", folder, n && folder[n - 1] == '/' ? "" : "/", name);
+}
+
+/* The type bits of a file's mode; 0: there is none. */
+static mode_t kind_of(const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    struct stat info;
+    const int n = snprintf(path, sizeof path, "%s%s%s", folder, name ? "/" : "", name ? name : "");
+    return n < 0 || (size_t)n >= sizeof path || stat(path, &info) ? 0 : info.st_mode & S_IFMT;
+}
+
+int dataset_has_folder(const char *folder, const char *name)
+{
+    return kind_of(folder, name) == S_IFDIR;
+}
+
+int dataset_has_file(const char *folder, const char *name)
+{
+    return kind_of(folder, name) == S_IFREG;
+}
+
+int dataset_name_is_safe(const char *name)
+{
+    const size_t n_name = strlen(name);
+    if (!n_name || n_name > 512)
+        return 0;
+    for (size_t i = 0; i < n_name; i++)
+        if ((unsigned char)name[i] < ' ' || name[i] == 127)
+            return 0;
+    for (const char *part = name;; part++) {
+        const size_t n = strcspn(part, "/");
+        if (!n || (n == 1 && *part == '.') || (n == 2 && !strncmp(part, "..", 2)))
+            return 0;
+        part += n;
+        if (!*part)
+            return 1;
+    }
+}
+
+trk_status dataset_split_folder(char **out, const char *path, const char *split, const char *marker,
+                                const char *const *usual)
+{
+    if (split && !dataset_name_is_safe(split))
+        return TRK_FAIL(TRK_E_ARGUMENT, "split \"%s\": expected the name of a folder in %s", split, path);
+    if (split && !dataset_has_folder(path, split))
+        return TRK_FAIL(TRK_E_IO, "%s/%s: no such folder, expected that of the split", path, split);
+    if (!split && !(marker && kind_of(path, marker))) {
+        while (*usual && !dataset_has_folder(path, *usual))
+            usual++;
+        split = *usual;
+    }
+    *out = split ? dataset_path(path, split) : trk_heap_text("dataset", path);
+    return *out ? TRK_OK : dataset_no_memory(path);
+}
+
+void dataset_names_free(dataset_names *names)
+{
+    for (size_t i = 0; i < names->n; i++)
+        trk_heap_release(names->items[i]);
+    trk_heap_release(names->items);
+    *names = (dataset_names){0};
+}
+
+static trk_status names_add(dataset_names *names, const char *name, const char *path)
+{
+    char **items = dataset_grown(names->items, names->n, sizeof *items);
+    if (!items)
+        return dataset_no_memory(path);
+    names->items = items;
+    items[names->n] = trk_heap_text("dataset", name);
+    if (!items[names->n])
+        return dataset_no_memory(path);
+    if (++names->n > DATASET_MOST_CLIPS)
+        return TRK_FAIL(TRK_E_FORMAT, "%s: expected at most %d names", path, DATASET_MOST_CLIPS);
+    return TRK_OK;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+trk_status dataset_names_of_folders(dataset_names *out, const char *path)
+{
+    DIR *folder = opendir(path);
+    if (!folder)
+        return TRK_FAIL(TRK_E_IO, "%s: %s, expected a folder of clips", path, strerror(errno));
+    trk_status rc = TRK_OK;
+    for (const struct dirent *entry; !rc && (entry = readdir(folder));)
+        if (entry->d_name[0] != '.' && dataset_has_folder(path, entry->d_name))
+            rc = names_add(out, entry->d_name, path);
+    closedir(folder);
+    if (out->n)
+        qsort(out->items, out->n, sizeof *out->items, by_bytes);
+    return rc;
+}
+
+trk_status dataset_names_of_list(dataset_names *out, const char *path)
+{
+    char *text = NULL;
+    trk_status rc = TRK_OK;
+    TRK_CHECK(dataset_text_read(&text, path));
+    char *rest = text, *line;
+    for (size_t at = 1; (line = dataset_text_line(&rest)); at++) {
+        if (*line && !dataset_name_is_safe(line))
+            TRK_CHECK(TRK_FAIL(TRK_E_FORMAT, "%s:%zu: \"%.80s\", expected the name of a clip", path, at, line));
+        if (*line)
+            TRK_CHECK(names_add(out, line, path));
+    }
+    if (!out->n)
+        rc = TRK_FAIL(TRK_E_FORMAT, "%s: empty, expected the names of clips, one a line", path);
+done:
+    trk_heap_release(text);
+    return rc;
+}
+
+/* --- numbered images -------------------------------------------------------------------------------------------- */
+
+void dataset_frames_free(dataset_frames *frames)
+{
+    for (size_t i = 0; i < frames->n; i++)
+        trk_heap_release(frames->items[i].name);
+    trk_heap_release(frames->items);
+    *frames = (dataset_frames){0};
+}
+
+/* The same names as the reader of a folder as a video takes. */
+static int is_image(const char *name, int only_png)
+{
+    static const char *const suffixes[] = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif"};
+    const char *dot = strrchr(name, '.');
+    const size_t n = only_png ? 1 : sizeof suffixes / sizeof *suffixes;
+    for (size_t i = 0; dot && dot != name && name[0] != '.' && i < n; i++)
+        if (!strcasecmp(dot, suffixes[i]))
+            return 1;
+    return 0;
+}
+
+static trk_status frames_add(dataset_frames *frames, const char *name, const char *folder)
+{
+    char digits[24];
+    const size_t n_digits = strspn(name, "0123456789");
+    int64_t number;
+    snprintf(digits, sizeof digits, "%.*s", n_digits < sizeof digits ? (int)n_digits : 0, name);
+    if (name[n_digits] != '.' || strchr(name + n_digits + 1, '.') || !number_whole(digits, 0, INT64_MAX / 4, &number))
+        return TRK_FAIL(TRK_E_FORMAT, "%s/%s: expected images named by number, such as 00000.jpg", folder, name);
+    if (frames->n == DATASET_MOST_FRAMES)
+        return TRK_FAIL(TRK_E_FORMAT, "%s: expected at most %d images", folder, DATASET_MOST_FRAMES);
+    dataset_frame *items = dataset_grown(frames->items, frames->n, sizeof *items);
+    if (!items)
+        return dataset_no_memory(folder);
+    frames->items = items;
+    items[frames->n] = (dataset_frame){number, trk_heap_text("dataset", name)};
+    return items[frames->n++].name ? TRK_OK : dataset_no_memory(folder);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const dataset_frame *x = a, *y = b;
+    return x->number != y->number ? (x->number > y->number) - (x->number < y->number) : strcmp(x->name, y->name);
+}
+
+trk_status dataset_frames_read(dataset_frames *out, const char *folder, int only_png)
+{
+    DIR *entries = opendir(folder);
+    const char *expected = only_png ? "PNGs" : "images";
+    if (!entries)
+        return TRK_FAIL(TRK_E_IO, "%s: %s, expected a folder of %s", folder, strerror(errno), expected);
+    trk_status rc = TRK_OK;
+    for (const struct dirent *entry; !rc && (entry = readdir(entries));)
+        if (is_image(entry->d_name, only_png))
+            rc = frames_add(out, entry->d_name, folder);
+    closedir(entries);
+    if (rc)
+        return rc;
+    if (!out->n)
+        return TRK_FAIL(TRK_E_FORMAT, "%s: no %s, expected some named by number, such as 00000.%s", folder, expected,
+                        only_png ? "png" : "jpg");
+    qsort(out->items, out->n, sizeof *out->items, by_number);
+    for (size_t i = 1; i < out->n; i++)
+        if (out->items[i].number == out->items[i - 1].number)
+            return TRK_FAIL(TRK_E_FORMAT, "%s: %s and %s have the same number", folder, out->items[i - 1].name,
+                            out->items[i].name);
+    return TRK_OK;
+}
+
+int64_t dataset_frames_find(const dataset_frames *frames, int64_t number)
+{
+    size_t low = 0, high = frames->n;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (frames->items[middle].number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < frames->n && frames->items[low].number == number ? (int64_t)low : -1;
+}
+
+/* --- text ------------------------------------------------------------------------------------------------------- */
+
+static int is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+static trk_status read_all(char **out, FILE *file, size_t n, const char *path)
+{
+    char *text = trk_heap_allocate(TRK_MEM_SCRATCH, "dataset", n + 1);
+    if (!text)
+        return dataset_no_memory(path);
+    *out = text;
+    if (fread(text, 1, n, file) != n)
+        return TRK_FAIL(TRK_E_IO, "%s: cannot be read to its end", path);
+    if (memchr(text, 0, n))
+        return TRK_FAIL(TRK_E_FORMAT, "%s: a zero byte, expected text", path);
+    while (n && (is_blank(text[n - 1]) || text[n - 1] == '\n'))
+        n--;
+    text[n] = 0;
+    return TRK_OK;
+}
+
+trk_status dataset_text_read(char **out, const char *path)
+{
+    struct stat info;
+    FILE *file = fopen(path, "rbe");
+    trk_status rc = TRK_OK;
+    *out = NULL;
+    if (!file || fstat(fileno(file), &info))
+        rc = TRK_FAIL(TRK_E_IO, "%s: %s, expected a text file", path, strerror(errno));
+    else if (!S_ISREG(info.st_mode))
+        rc = TRK_FAIL(TRK_E_IO, "%s: not a regular file, expected a text file", path);
+    else if ((uint64_t)info.st_size > MOST_TEXT_BYTES)
+        rc = TRK_FAIL(TRK_E_FORMAT, "%s: %lld bytes, expected at most %zu", path, (long long)info.st_size,
+                      MOST_TEXT_BYTES);
+    else
+        rc = read_all(out, file, (size_t)info.st_size, path);
+    if (file)
+        fclose(file);
+    if (rc) {
+        trk_heap_release(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+char *dataset_text_line(char **rest)
+{
+    char *line = *rest;
+    if (!line)
+        return NULL;
+    char *end = strchr(line, '\n');
+    *rest = end ? end + 1 : NULL;
+    end = end ? end : line + strlen(line);
+    while (end > line && is_blank(end[-1]))
+        end--;
+    *end = 0;
+    while (is_blank(*line))
+        line++;
+    return line;
+}
+
+size_t dataset_text_numbers(const char *line, double *out, size_t most)
+{
+    for (size_t n = 0; n < most;) {
+        while (is_blank(*line))
+            line++;
+        const size_t n_field = strcspn(line, ",");
+        size_t n_digits = n_field;
+        while (n_digits && is_blank(line[n_digits - 1]))
+            n_digits--;
+        if (!number_real(line, n_digits, &out[n]) || fabs(out[n]) > MOST_NUMBER)
+            return 0;
+        n++;
+        line += n_field;
+        if (!*line)
+            return n;
+        line++;
+    }
+    return 0;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * YouTube-VOS, MOSE and LVOS: JPEGImages/CLIP/NNNNN.jpg, Annotations/CLIP/NNNNN.png with the objects as indices, below
+ * the dataset's folder or below SPLIT. Names may have gaps; a frame is the position among the images. meta.json (LVOS:
+ * SPLIT_meta.json) tells the objects and, for each, the frames that show it (YouTube-VOS: "frames", of which the first
+ * one is the prompt) or the range of frames that counts (LVOS: "frame_range"). Where neither is told (MOSE) an object
+ * starts on the first mask that has its index: all masks are read for it. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "dataset_internal.h"
+#include "heap.h"
+#include "number.h"
+
+typedef struct source {
+    char *folder, *images, *masks, *meta; /* owned; meta NULL: there is none */
+    json_t *root;                         /* of meta */
+} source;
+
+static void source_free(source *from)
+{
+    trk_heap_release(from->folder);
+    trk_heap_release(from->images);
+    trk_heap_release(from->masks);
+    trk_heap_release(from->meta);
+    json_decref(from->root);
+}
+
+/* --- meta.json -------------------------------------------------------------------------------------------------- */
+
+/* The last part of the split's folder, in front of "_meta.json". */
+static trk_status find_meta(source *from)
+{
+    char name[600];
+    const char *slash = strrchr(from->folder, '/');
+    snprintf(name, sizeof name, "%.500s_meta.json", slash ? slash + 1 : from->folder);
+    const char *found = dataset_has_file(from->folder, "meta.json") ? "meta.json" : name;
+    if (!dataset_has_file(from->folder, found))
+        return TRK_OK;
+    from->meta = dataset_path(from->folder, found);
+    return from->meta ? TRK_OK : dataset_no_memory(from->folder);
+}
+
+static trk_status read_meta(source *from)
+{
+    json_error_t error;
+    char *text;
+    trk_status rc = dataset_text_read(&text, from->meta);
+    if (rc)
+        return rc;
+    from->root = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    trk_heap_release(text);
+    if (!from->root)
+        return TRK_FAIL(TRK_E_FORMAT, "%s: line %d, column %d: %s", from->meta, error.line, error.column, error.text);
+    if (!json_is_object(json_object_get(from->root, "videos")))
+        return TRK_FAIL(TRK_E_FORMAT, "%s: no \"videos\", expected {\"videos\": {CLIP: {\"objects\": ...}}}",
+                        from->meta);
+    return TRK_OK;
+}
+
+/* A frame's name as a number, "00005" or 5; -1: it is none. */
+static int64_t number_of(const json_t *value)
+{
+    int64_t number;
+    if (json_is_integer(value))
+        return (int64_t)json_integer_value(value);
+    return json_is_string(value) && number_whole(json_string_value(value), 0, INT64_MAX / 4, &number) ? number : -1;
+}
+
+/* The position of the last image at or before a number: the end of a range need not be an image; -1: none. */
+static int64_t last_until(const dataset_frames *images, int64_t number)
+{
+    int64_t i = (int64_t)images->n - 1;
+    while (i >= 0 && images->items[i].number > number)
+        i--;
+    return i;
+}
+
+static trk_status add_object(int *told, dataset_clip *clip, const source *from, const char *key, const json_t *value,
+                             const dataset_frames *images)
+{
+    const json_t *shown = json_object_get(value, "frames"), *range = json_object_get(value, "frame_range");
+    const json_t *first = range ? json_object_get(range, "start") : json_array_get(shown, 0);
+    dataset_object *object;
+    int64_t id;
+    if (!number_whole(key, 1, DATASET_MOST_INDEX, &id))
+        return TRK_FAIL(TRK_E_FORMAT, "%s: clip %s: object \"%.40s\", expected a number from 1 to %d", from->meta,
+                        clip->name, key, DATASET_MOST_INDEX);
+    *told &= shown || range;
+    if (!shown && !range)
+        return TRK_OK;
+    trk_status rc = dataset_object_add(&object, clip, (int)id);
+    if (rc)
+        return rc;
+    object->first_frame = dataset_frames_find(images, number_of(first));
+    object->last_frame = range ? last_until(images, number_of(json_object_get(range, "end"))) : -1;
+    clip->skips_ends |= range != NULL;
+    if (object->first_frame < 0 || (range && object->last_frame < object->first_frame))
+        return TRK_FAIL(
+            TRK_E_FORMAT,
+            "%s: clip %s: object %s: expected \"frames\" [FRAME, ...] or \"frame_range\" {\"start\": FRAME, "
+            "\"end\": FRAME} with the numbers of images of %s",
+            from->meta, clip->name, key, clip->frames);
+    return TRK_OK;
+}
+
+/* *told: 1 if meta.json says where the clip's objects start. */
+static trk_status add_objects(int *told, dataset_clip *clip, const source *from, const dataset_frames *images)
+{
+    json_t *video = json_object_get(json_object_get(from->root, "videos"), clip->name), *value;
+    json_t *objects = json_object_get(video, "objects");
+    const char *key;
+    trk_status rc = TRK_OK;
+    *told = from->root && !json_is_array(objects); /* MOSE: a list of ids */
+    if (!*told)
+        return TRK_OK;
+    if (!json_is_object(objects))
+        return TRK_FAIL(TRK_E_FORMAT, "%s: clip %s of %s is not there, expected it with its \"objects\"", from->meta,
+                        clip->name, from->masks);
+    json_object_foreach(objects, key, value)
+    {
+        rc = add_object(told, clip, from, key, value, images);
+        if (rc)
+            break;
+    }
+    return rc;
+}
+
+/* --- clips ------------------------------------------------------------------------------------------------------ */
+
+static trk_status add_clip(dataset *self, const source *from, const char *name)
+{
+    dataset_clip *clip;
+    dataset_frames images = {0};
+    int told;
+    trk_status rc = TRK_OK;
+    char *frames = dataset_path(from->images, name), *masks = dataset_path(from->masks, name);
+    if (!frames || !masks)
+        TRK_CHECK(dataset_no_memory(self->path));
+    TRK_CHECK(dataset_clip_add(&clip, self, name));
+    TRK_CHECK(dataset_clip_images(clip, &images, frames));
+    TRK_CHECK(dataset_clip_indexed(clip, masks, &images));
+    TRK_CHECK(add_objects(&told, clip, from, &images));
+    if (told)
+        goto done;
+    clip->skips_ends = 1;
+    rc = dataset_clip_scan(clip, clip->n_annotated);
+done:
+    dataset_frames_free(&images);
+    trk_heap_release(frames);
+    trk_heap_release(masks);
+    return rc;
+}
+
+trk_status dataset_open_youtube_vos(dataset *self, const char *split)
+{
+    static const char *const usual[] = {"valid", "val", NULL};
+    source from = {0};
+    dataset_names names = {0};
+    trk_status rc = TRK_OK;
+    TRK_CHECK(dataset_split_folder(&from.folder, self->path, split, "JPEGImages", usual));
+    from.images = dataset_path(from.folder, "JPEGImages");
+    from.masks = dataset_path(from.folder, "Annotations");
+    if (!from.images || !from.masks)
+        TRK_CHECK(dataset_no_memory(self->path));
+    if (!dataset_has_folder(from.images, NULL))
+        TRK_CHECK(
+            TRK_FAIL(TRK_E_IO, "%s: no such folder; expected the images there, or a split to be named", from.images));
+    TRK_CHECK(find_meta(&from));
+    if (from.meta)
+        TRK_CHECK(read_meta(&from));
+    TRK_CHECK(dataset_names_of_folders(&names, from.masks));
+    for (size_t i = 0; i < names.n; i++)
+        TRK_CHECK(add_clip(self, &from, names.items[i]));
+done:
+    dataset_names_free(&names);
+    source_free(&from);
+    return rc;
+}

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "eval.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conflicts.h"
+#include "eval_clip.h"
+#include "failure.h"
+#include "heap.h"
+#include "identity.h"
+#include "output_file.h"
+#include "report.h"
+
+typedef struct evaluation {
+    const options *wanted;
+    dataset data;
+    const dataset_clip **chosen; /* [n] in the order of the dataset; owned, the clips are the dataset's */
+    clip_result *clips;          /* [n] of these; owned */
+    unsigned char *done;         /* [n] owned */
+    size_t n;
+    session models;
+    int has_models;
+    eval_identity identity;
+    eval_results results; /* its clips: at the end, those that are done */
+    char *parts;          /* folder of single clips; owned; NULL: without --out */
+    eval_shared shared;
+    progress_group progress;
+    pthread_mutex_t mutex; /* of what follows */
+    size_t next, n_failed;
+    char failure[1024]; /* of the only clip */
+} evaluation;
+
+static trk_status no_memory(void)
+{
+    return TRK_FAIL(TRK_E_MEMORY, "eval: out of memory");
+}
+
+/* --- which clips ------------------------------------------------------------------------------------------------ */
+
+/* Whether a name is among those between commas. */
+static int is_named(const char *names, const char *name)
+{
+    const size_t n = strlen(name);
+    for (; names; names = strchr(names, ','), names += names != NULL)
+        if (!strncmp(names, name, n) && (!names[n] || names[n] == ','))
+            return 1;
+    return 0;
+}
+
+static trk_status check_names(const evaluation *self, const char *names)
+{
+    while (names && *names) {
+        const size_t n = strcspn(names, ",");
+        int found = 0;
+        for (size_t i = 0; i < self->data.n_clips && !found; i++)
+            found = strlen(self->data.clips[i].name) == n && !strncmp(self->data.clips[i].name, names, n);
+        if (!found)
+            return TRK_FAIL(TRK_E_ARGUMENT, "--clip: no clip \"%.*s\" among the %zu of %s", (int)n, names,
+                            self->data.n_clips, self->data.path);
+        names += n + (names[n] == ',');
+    }
+    return TRK_OK;
+}
+
+static trk_status choose_clips(evaluation *self)
+{
+    const char *names = self->wanted->clips;
+    const size_t n = self->data.n_clips;
+    trk_status rc = check_names(self, names);
+    if (rc)
+        return rc;
+    self->chosen = trk_heap_zeroed(TRK_MEM_SCRATCH, "eval", n + !n, sizeof *self->chosen);
+    self->clips = trk_heap_zeroed(TRK_MEM_SCRATCH, "eval", n + !n, sizeof *self->clips);
+    self->done = trk_heap_zeroed(TRK_MEM_SCRATCH, "eval", n + !n, 1);
+    if (!self->chosen || !self->clips || !self->done)
+        return no_memory();
+    for (size_t i = 0; i < n; i++)
+        if (!names || is_named(names, self->data.clips[i].name))
+            self->chosen[self->n++] = &self->data.clips[i];
+    return self->n ? TRK_OK : TRK_FAIL(TRK_E_FORMAT, "%s: no clip in it", self->data.path);
+}
+
+static trk_status open_dataset(evaluation *self)
+{
+    const options *wanted = self->wanted;
+    dataset_layout layout = DATASET_AUTO;
+    struct stat state;
+    trk_status rc = TRK_OK;
+    if (wanted->layout && (rc = dataset_layout_parse(&layout, wanted->layout)))
+        return trk_fail_prefix(rc, "--layout");
+    if (wanted->pred && stat(wanted->pred, &state))
+        return TRK_FAIL(TRK_E_IO, "--pred: %s: cannot be read: %s", wanted->pred, strerror(errno));
+    if (wanted->pred && !S_ISDIR(state.st_mode))
+        return TRK_FAIL(TRK_E_IO, "--pred: %s: expected a folder", wanted->pred);
+    TRK_CHECK(dataset_open(&self->data, wanted->operands[0], layout, wanted->split));
+    self->results.dataset = self->data.path;
+    self->results.layout = self->data.layout;
+    TRK_CHECK(choose_clips(self));
+    if (self->data.layout == DATASET_MASKS && !wanted->pred)
+        rc = TRK_FAIL(TRK_E_ARGUMENT, "%s: has masks but no frames to track: expected --pred DIR", self->data.path);
+done:
+    return rc;
+}
+
+static trk_status open_models(evaluation *self)
+{
+    trk_pool_info info = {.struct_size = sizeof info};
+    self->has_models = 1;
+    trk_status rc = session_open(&self->models, self->wanted);
+    if (rc)
+        return rc;
+    rc = trk_pool_get_info(self->models.pool, &info);
+    self->shared.models = &self->models;
+    self->shared.budget = info.budget;
+    return rc ? failure_of_library(rc) : TRK_OK;
+}
+
+/* --- what is kept until the file is whole ------------------------------------------------------------------------- */
+
+/* PARTS/CLIP.json, '/' in names as "%2F", '%' as "%25"; owned by the caller. */
+static char *part_path(const evaluation *self, const dataset_clip *clip)
+{
+    const size_t n = 3 * strlen(clip->name) + 1;
+    char *safe = trk_heap_allocate(TRK_MEM_SCRATCH, "path", n), *at = safe, *path = NULL;
+    for (const char *c = clip->name; safe && *c; c++)
+        if (*c == '/' || *c == '%')
+            at += snprintf(at, 4, "%%%02X", (unsigned)*c);
+        else
+            *at++ = *c;
+    if (safe) {
+        *at = 0;
+        path = trk_heap_format("path", "%s/%s.json", self->parts, safe);
+    }
+    trk_heap_release(safe);
+    return path;
+}
+
+/* Files that end in .json, or are left of one that was being written; the folder then, if nothing else is in it. */
+static void remove_parts(const evaluation *self)
+{
+    DIR *folder = opendir(self->parts);
+    for (const struct dirent *entry; folder && (entry = readdir(folder));) {
+        const char *end = strstr(entry->d_name, ".json");
+        if (end && (!end[5] || !strncmp(end + 5, ".part-", 6)))
+            unlinkat(dirfd(folder), entry->d_name, 0);
+    }
+    if (folder)
+        closedir(folder);
+    rmdir(self->parts);
+}
+
+static void forget_parts(evaluation *self)
+{
+    for (size_t i = 0; i < self->n; i++) {
+        if (self->done[i])
+            clip_result_free(&self->clips[i]);
+        self->done[i] = 0;
+    }
+    remove_parts(self);
+}
+
+static size_t count_done(const evaluation *self)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < self->n; i++)
+        n += self->done[i];
+    return n;
+}
+
+/* Anything in the folder that is not of this evaluation makes it begin anew. */
+static trk_status take_parts(evaluation *self)
+{
+    for (size_t i = 0; i < self->n; i++) {
+        char *path = part_path(self, self->chosen[i]);
+        if (!path)
+            return no_memory();
+        trk_status rc = clip_result_read(&self->clips[i], &self->results, path);
+        trk_heap_release(path);
+        if (rc == TRK_E_MEMORY)
+            return rc;
+        self->done[i] = !rc && !strcmp(self->clips[i].name, self->chosen[i]->name);
+        if (!rc && !self->done[i])
+            clip_result_free(&self->clips[i]);
+        if (rc && rc != TRK_E_NOT_FOUND) {
+            report_line("%s: beginning anew", trk_error_text());
+            forget_parts(self);
+            return TRK_OK;
+        }
+    }
+    const size_t n = count_done(self);
+    if (n && !self->wanted->quiet)
+        report_line("%zu of %zu clips are done, in %s", n, self->n, self->parts);
+    return TRK_OK;
+}
+
+static trk_status open_parts(evaluation *self)
+{
+    const char *path = self->wanted->results;
+    output_file probe;
+    int created;
+    trk_status rc = output_file_open(&probe, path); /* shows early that it cannot be written */
+    if (rc)
+        return trk_fail_prefix(rc, "--out");
+    output_file_discard(&probe);
+    if (!strcmp(path, "-"))
+        return TRK_FAIL(TRK_E_ARGUMENT, "--out: expected a file: the table goes to standard output");
+    self->parts = trk_heap_format("path", "%s.d", path);
+    if (!self->parts)
+        return no_memory();
+    rc = take_parts(self);
+    if (!rc && (rc = output_folder_create(self->parts, &created)))
+        trk_fail_prefix(rc, "--out");
+    return rc;
+}
+
+static trk_status keep_part(const evaluation *self, size_t i)
+{
+    if (!self->parts)
+        return TRK_OK;
+    char *path = part_path(self, self->chosen[i]);
+    trk_status rc = path ? clip_result_write(&self->clips[i], &self->results, path) : no_memory();
+    trk_heap_release(path);
+    return rc;
+}
+
+/* --- the clips -------------------------------------------------------------------------------------------------- */
+
+/* SIZE_MAX: there is none left, or the command is being stopped. */
+static size_t take_clip(evaluation *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    while (self->next < self->n && self->done[self->next])
+        self->next++;
+    const size_t taken = session_stop_signal || self->next == self->n ? SIZE_MAX : self->next++;
+    pthread_mutex_unlock(&self->mutex);
+    return taken;
+}
+
+static trk_status do_clip(evaluation *self, size_t i)
+{
+    const dataset_clip *clip = self->chosen[i];
+    trk_status rc = self->wanted->pred ? eval_clip_read(&self->clips[i], &self->shared, clip)
+                                       : eval_clip_track(&self->clips[i], &self->shared, clip);
+    if (rc)
+        return rc;
+    rc = keep_part(self, i);
+    if (rc)
+        clip_result_free(&self->clips[i]);
+    return rc;
+}
+
+static void tell_failure(evaluation *self, const dataset_clip *clip)
+{
+    if (self->n == 1) /* then it is the command's */
+        snprintf(self->failure, sizeof self->failure, "%.200s: %s", clip->name, trk_error_text());
+    else
+        report_line("%s: %s", clip->name, trk_error_text());
+}
+
+static void *work(void *user)
+{
+    evaluation *self = user;
+    for (size_t i; (i = take_clip(self)) != SIZE_MAX;) {
+        trk_status rc = do_clip(self, i);
+        if (rc < 0)
+            tell_failure(self, self->chosen[i]);
+        progress_group_job_done(&self->progress);
+        pthread_mutex_lock(&self->mutex);
+        self->done[i] = !rc;
+        self->n_failed += rc < 0;
+        pthread_mutex_unlock(&self->mutex);
+    }
+    return NULL;
+}
+
+/* This thread is one of the workers, so that the work is also done where no further thread can be had. */
+static void do_clips(evaluation *self)
+{
+    pthread_t threads[OPTIONS_MOST_JOBS];
+    const size_t n_left = self->n - count_done(self), asked = self->wanted->jobs ? (size_t)self->wanted->jobs : 1;
+    const size_t n_threads = asked < n_left ? asked : n_left;
+    size_t n_started = 0;
+    while (n_started + 1 < n_threads && !pthread_create(&threads[n_started], NULL, work, self))
+        n_started++;
+    work(self);
+    for (size_t i = 0; i < n_started; i++)
+        pthread_join(threads[i], NULL);
+    report_clear();
+}
+
+/* --- the end ---------------------------------------------------------------------------------------------------- */
+
+/* Into one row, in the order of the dataset. */
+static void gather(evaluation *self)
+{
+    eval_results *out = &self->results;
+    out->clips = self->clips;
+    for (size_t i = 0; i < self->n; i++)
+        if (self->done[i])
+            out->clips[out->n_clips++] = self->clips[i];
+    out->n_left_out = self->n - out->n_clips;
+    self->clips = NULL;
+}
+
+static trk_status tell_rest(const evaluation *self)
+{
+    const size_t n_done = self->results.n_clips;
+    char kept[512] = "";
+    if (self->parts && n_done)
+        snprintf(kept, sizeof kept, "; what is done is kept in %.400s", self->parts);
+    if (*self->failure)
+        return TRK_FAIL(TRK_E_STATE, "%s", self->failure);
+    if (self->n_failed)
+        return TRK_FAIL(TRK_E_STATE, "%zu of %zu clips failed%s", self->n_failed, self->n, kept);
+    report_line("stopped: %zu of %zu clips done%s", n_done, self->n, kept);
+    return TRK_OK;
+}
+
+static trk_status finish(evaluation *self)
+{
+    trk_status rc = TRK_OK;
+    gather(self);
+    if (self->results.n_clips)
+        eval_results_print(&self->results, self->wanted->by_object);
+    if (self->results.n_left_out) {
+        if (self->parts)
+            rmdir(self->parts); /* if there is nothing in it */
+        return tell_rest(self);
+    }
+    if (!self->parts)
+        return TRK_OK;
+    rc = eval_results_write(&self->results, self->wanted->results);
+    if (rc)
+        return trk_fail_prefix(rc, "--out");
+    remove_parts(self);
+    return TRK_OK;
+}
+
+static void close_all(evaluation *self)
+{
+    for (size_t i = 0; self->clips && i < self->n; i++)
+        if (self->done[i])
+            clip_result_free(&self->clips[i]);
+    trk_heap_release(self->clips);
+    eval_results_free(&self->results);
+    trk_heap_release(self->chosen);
+    trk_heap_release(self->done);
+    trk_heap_release(self->parts);
+    eval_identity_free(&self->identity);
+    if (self->has_models)
+        session_close(&self->models);
+    dataset_close(&self->data);
+    progress_group_destroy(&self->progress);
+    pthread_mutex_destroy(&self->mutex);
+}
+
+trk_status eval_run(const options *wanted)
+{
+    evaluation self = {.wanted = wanted};
+    trk_status rc = TRK_OK;
+    pthread_mutex_init(&self.mutex, NULL);
+    progress_group_init(&self.progress, 0);
+    self.shared = (eval_shared){.wanted = wanted, .data = &self.data, .progress = &self.progress};
+    TRK_CHECK(open_dataset(&self));
+    TRK_CHECK(conflicts_refuse_eval(wanted, self.chosen, self.n));
+    if (!wanted->pred)
+        TRK_CHECK(open_models(&self));
+    TRK_CHECK(eval_identity_make(&self.identity, &self.results, wanted, self.shared.models));
+    if (wanted->results)
+        TRK_CHECK(open_parts(&self));
+    self.progress.n_jobs = self.n - count_done(&self);
+    do_clips(&self);
+    rc = finish(&self);
+done:
+    close_all(&self);
+    return rc;
+}

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Reader -> tracker -> map of indices -> scores. Each clip has a pool of its own: what is accounted to it then does not
+ * depend on the clips that are tracked at the same time. */
+#include "eval_clip.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "failure.h"
+#include "frame_names.h"
+#include "heap.h"
+#include "index_map.h"
+#include "output_file.h"
+#include "palette.h"
+#include "plan_report.h"
+#include "run.h"
+#include "scoring.h"
+
+enum { PICTURES_AHEAD = 3 }; /* decoded ahead of the one being tracked */
+
+typedef struct clip_run {
+    const eval_shared *shared; /* borrowed, as clip */
+    const dataset_clip *clip;
+    clip_result result;
+    trk_video_reader *reader;
+    const trk_video_info *info;
+    trk_picture *picture; /* borrowed from the reader, to be released */
+    trk_pool *pool;
+    trk_tracker_params policies;
+    trk_tracker *tracker;
+    plan_report plan;
+    int admitted; /* 1: session_leave is due */
+    int started;  /* 1: an object has been prompted */
+    scoring *scored;
+    uint8_t *indices, *mask; /* [height][width] each; the first is owned and holds both */
+    char *folder;            /* of --masks, owned; NULL: not wanted */
+    frame_names names;
+    uint8_t palette[PALETTE_SIZE][3];
+    XXH3_state_t hash;
+    progress shown;
+} clip_run;
+
+char *eval_clip_folder(const char *folder, const dataset_clip *clip)
+{
+    return trk_heap_format("path", "%s/%s", folder, clip->name);
+}
+
+static trk_status no_memory(const dataset_clip *clip)
+{
+    return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", clip->name);
+}
+
+static double now_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* --- opening ---------------------------------------------------------------------------------------------------- */
+
+static trk_status check_clip(const dataset_clip *clip)
+{
+    if (!clip->frames)
+        return TRK_FAIL(TRK_E_ARGUMENT, "%s: has masks but no frames to track: expected --pred", clip->truth);
+    if (!clip->n_objects)
+        return TRK_FAIL(TRK_E_FORMAT, "%s: no object to follow", clip->truth);
+    const int highest = clip->objects[clip->n_objects - 1].id;
+    if (highest >= PALETTE_SIZE)
+        return TRK_FAIL(TRK_E_UNSUPPORTED, "%s: object ids up to %d fit in a map of indices, got %d", clip->truth,
+                        PALETTE_SIZE - 1, highest);
+    return TRK_OK;
+}
+
+static trk_status open_video(clip_run *self)
+{
+    const options *wanted = self->shared->wanted;
+    trk_model_info info = {.struct_size = sizeof info};
+    trk_video_params params = {.start = -1, .n_frames = self->clip->n_frames, .queue = PICTURES_AHEAD};
+    trk_status rc = trk_model_get_info(self->shared->models->model, &info);
+    if (rc)
+        return failure_of_library(rc);
+    const int on_gpu = info.device == TRK_DEVICE_CUDA;
+    params.hardware.use = wanted->decoder == TRK_HARDWARE_TRY && !on_gpu ? TRK_HARDWARE_OFF : wanted->decoder;
+    params.hardware.device = wanted->device_index;
+    params.delivery = on_gpu ? TRK_DELIVER_PLANES : TRK_DELIVER_RGB;
+    rc = trk_video_open(&self->reader, self->clip->frames, &params);
+    if (rc == TRK_END)
+        return TRK_FAIL(TRK_E_FORMAT, "%s: no frame to track", self->clip->frames);
+    if (rc)
+        return rc;
+    self->info = trk_video_get_info(self->reader);
+    if (self->clip->width && (self->info->width != self->clip->width || self->info->height != self->clip->height))
+        return TRK_FAIL(TRK_E_FORMAT, "%s: expected %d x %d pixels as %s says, got %d x %d", self->clip->frames,
+                        self->clip->width, self->clip->height, self->clip->truth, self->info->width,
+                        self->info->height);
+    return TRK_OK;
+}
+
+static trk_status make_plan(clip_run *self)
+{
+    const dataset_clip *clip = self->clip;
+    prompt_list prompts = {0};
+    prompts.items = trk_heap_zeroed(TRK_MEM_SCRATCH, "plan", clip->n_objects, sizeof *prompts.items);
+    if (!prompts.items)
+        return no_memory(clip);
+    for (; prompts.n_items < clip->n_objects; prompts.n_items++) {
+        const dataset_object *object = &clip->objects[prompts.n_items];
+        prompts.items[prompts.n_items] = (prompt){
+            .kind = object->has_box ? PROMPT_BOX : PROMPT_MASK, .object = object->id, .frame = object->first_frame};
+    }
+    trk_status rc = plan_report_make(&self->plan, self->shared->models->model, &self->policies, &prompts,
+                                     clip->n_objects, self->info->width, self->info->height);
+    trk_heap_release(prompts.items);
+    return rc ? rc : plan_report_check(&self->plan);
+}
+
+static trk_status open_tracker(clip_run *self)
+{
+    session *models = self->shared->models;
+    trk_pool_params params = TRK_POOL_PARAMS_INIT;
+    trk_status rc = TRK_OK;
+    params.budget = self->shared->budget;
+    rc = trk_pool_create(&self->pool, models->model, &params);
+    if (rc)
+        return failure_of_library(rc);
+    self->policies = run_policies(self->shared->wanted, self->pool);
+    rc = make_plan(self);
+    if (rc)
+        return rc;
+    session_enter(models, plan_report_needs(&self->plan),
+                  self->plan.budget ? self->plan.budget - self->plan.found.pinned : SIZE_MAX);
+    self->admitted = 1;
+    rc = trk_tracker_create(&self->tracker, models->model, &self->policies);
+    return rc ? failure_of_library(rc) : TRK_OK;
+}
+
+static trk_status open_outputs(clip_run *self)
+{
+    const options *wanted = self->shared->wanted;
+    const size_t n_pixels = (size_t)self->info->width * (size_t)self->info->height;
+    int created;
+    trk_status rc = TRK_OK;
+    self->indices = trk_heap_allocate(TRK_MEM_SCRATCH, "map of indices", 2 * n_pixels);
+    if (!self->indices)
+        return no_memory(self->clip);
+    self->mask = self->indices + n_pixels;
+    palette_fill(self->palette);
+    if (wanted->masks) {
+        TRK_CHECK(frame_names_open(&self->names, self->clip));
+        self->folder = eval_clip_folder(wanted->masks, self->clip);
+        if (!self->folder)
+            TRK_CHECK(no_memory(self->clip));
+        if ((rc = output_folder_create(self->folder, &created)))
+            trk_fail_prefix(rc, "--masks");
+    }
+done:
+    return rc;
+}
+
+static trk_status open_all(clip_run *self)
+{
+    trk_status rc = TRK_OK;
+    TRK_CHECK(check_clip(self->clip));
+    TRK_CHECK(scoring_open(&self->scored, self->clip, self->shared->data->layout, !self->shared->wanted->no_boundary));
+    TRK_CHECK(open_video(self));
+    TRK_CHECK(open_tracker(self));
+    TRK_CHECK(open_outputs(self));
+    XXH3_INITSTATE(&self->hash);
+    XXH3_64bits_reset(&self->hash);
+    self->result.width = self->info->width;
+    self->result.height = self->info->height;
+    progress_start(&self->shown, self->shared->progress, self->shared->wanted->quiet, -1, 0);
+done:
+    return rc;
+}
+
+/* --- a frame ---------------------------------------------------------------------------------------------------- */
+
+static trk_status prompt_object(clip_run *self, size_t i)
+{
+    const dataset_object *object = &self->clip->objects[i];
+    const uint8_t *mask;
+    int width, height;
+    trk_status rc;
+    if (object->has_box)
+        rc = trk_tracker_prompt_box(self->tracker, object->id, object->first_frame, &object->box);
+    else {
+        rc = scoring_true_mask(self->scored, i, object->first_frame, &mask, &width, &height);
+        if (rc)
+            return rc;
+        rc = trk_tracker_prompt_mask(self->tracker, object->id, object->first_frame, mask, width, height, width);
+    }
+    if (!rc)
+        return TRK_OK;
+    char where[64];
+    snprintf(where, sizeof where, "prompt of object %d", object->id);
+    failure_of_library(rc);
+    return trk_fail_prefix(rc, where);
+}
+
+static trk_status prompt_objects(clip_run *self, int64_t frame)
+{
+    trk_status rc = TRK_OK;
+    for (size_t i = 0; i < self->clip->n_objects && !rc; i++)
+        if (self->clip->objects[i].first_frame == frame) {
+            rc = prompt_object(self, i);
+            self->started = 1;
+        }
+    return rc;
+}
+
+/* From the highest id down, so that lower ones stay. */
+static trk_status draw_map(clip_run *self)
+{
+    const int width = self->info->width;
+    const size_t n_pixels = (size_t)width * (size_t)self->info->height;
+    trk_status rc = TRK_OK;
+    for (size_t i = self->clip->n_objects; i-- > 0 && !rc;) {
+        const int id = self->clip->objects[i].id;
+        rc = trk_tracker_mask(self->tracker, id, self->mask, width);
+        if (!rc)
+            index_map_draw(self->indices, self->mask, n_pixels, id);
+        else if (rc == TRK_E_NOT_FOUND)
+            rc = TRK_OK; /* it starts later */
+    }
+    return rc ? failure_of_library(rc) : TRK_OK;
+}
+
+static trk_status note_memory(clip_run *self)
+{
+    clip_result *out = &self->result;
+    trk_memory_use use = {.struct_size = sizeof use};
+    trk_status rc = trk_tracker_memory(self->tracker, &use);
+    if (rc)
+        return failure_of_library(rc);
+    if (out->n_bytes == out->bytes_capacity) {
+        const size_t larger = out->bytes_capacity ? 2 * out->bytes_capacity : 256;
+        size_t *grown = trk_heap_resize(out->bytes, TRK_MEM_SCRATCH, "results", larger * sizeof *grown);
+        if (!grown)
+            return no_memory(self->clip);
+        out->bytes = grown;
+        out->bytes_capacity = larger;
+    }
+    out->bytes[out->n_bytes++] = use.devices[0].total_now;
+    out->peak_bytes = use.devices[0].total_peak;
+    if (progress_step(&self->shown))
+        progress_draw(&self->shown, use.total_now);
+    return TRK_OK;
+}
+
+static trk_status track_frame(clip_run *self)
+{
+    const trk_frame frame = run_frame(self->picture);
+    const double begun = now_seconds();
+    trk_status rc = trk_tracker_push(self->tracker, &frame);
+    if (rc)
+        return failure_of_library(rc);
+    rc = draw_map(self);
+    self->result.seconds += now_seconds() - begun;
+    return rc ? rc : note_memory(self);
+}
+
+static trk_status pass_frame(clip_run *self)
+{
+    const trk_picture *picture = self->picture;
+    const size_t n_pixels = (size_t)self->info->width * (size_t)self->info->height;
+    const found_masks found = {self->info->width, self->info->height, self->indices, NULL};
+    char name[256];
+    trk_status rc = TRK_OK;
+    memset(self->indices, 0, n_pixels);
+    TRK_CHECK(prompt_objects(self, picture->index));
+    if (self->started)
+        TRK_CHECK(track_frame(self));
+    XXH3_64bits_update(&self->hash, self->indices, n_pixels);
+    TRK_CHECK(scoring_add_masks(self->scored, picture->index, &found));
+    if (self->folder) {
+        frame_name(name, sizeof name, &self->names, picture->index);
+        TRK_CHECK(index_map_write(self->folder, name, self->indices, found.width, found.height,
+                                  (const uint8_t(*)[3])self->palette));
+    }
+    self->result.n_frames = picture->index + 1;
+done:
+    return rc;
+}
+
+static trk_status pass_frames(clip_run *self)
+{
+    trk_status rc;
+    while ((rc = trk_video_read(self->reader, &self->picture)) == TRK_OK) {
+        char where[64];
+        const int64_t index = self->picture->index;
+        rc = pass_frame(self);
+        trk_video_release(self->reader, self->picture);
+        self->picture = NULL;
+        if (rc) {
+            snprintf(where, sizeof where, "frame %" PRId64, index);
+            return trk_fail_prefix(rc, where);
+        }
+        if (session_stop_signal)
+            return TRK_END;
+    }
+    return rc == TRK_END ? TRK_OK : rc;
+}
+
+/* --- the end ---------------------------------------------------------------------------------------------------- */
+
+static trk_status finish(clip_run *self)
+{
+    const dataset_clip *clip = self->clip;
+    const int64_t last = clip->n_annotated ? clip->annotated[clip->n_annotated - 1] + 1 : 0;
+    const int64_t n_needed = clip->n_frames >= 0 ? clip->n_frames : last;
+    const int64_t n_damaged = trk_video_damaged(self->reader);
+    if (self->result.n_frames < n_needed)
+        return TRK_FAIL(TRK_E_FORMAT, "%s: %" PRId64 " frames, expected %" PRId64 " as in %s", clip->frames,
+                        self->result.n_frames, n_needed, clip->truth);
+    if (n_damaged) /* numbers of frames could be off: no result is better than a wrong one */
+        return TRK_FAIL(TRK_E_FORMAT, "%s: %" PRId64 " damaged packet%s", clip->frames, n_damaged,
+                        n_damaged == 1 ? "" : "s");
+    self->result.mask_hash = XXH3_64bits_digest(&self->hash);
+    self->result.name = trk_heap_text("results", clip->name);
+    self->result.tests = clip->tests ? trk_heap_text("results", clip->tests) : NULL;
+    if (!self->result.name || (clip->tests && !self->result.tests))
+        return no_memory(clip);
+    return scoring_finish(self->scored, &self->result);
+}
+
+trk_status eval_clip_track(clip_result *out, const eval_shared *shared, const dataset_clip *clip)
+{
+    clip_run self = {.shared = shared, .clip = clip};
+    trk_status rc = open_all(&self);
+    if (!rc)
+        rc = pass_frames(&self);
+    if (!rc)
+        rc = finish(&self);
+    trk_tracker_destroy(&self.tracker);
+    trk_pool_destroy(&self.pool);
+    if (self.admitted)
+        session_leave(shared->models, plan_report_needs(&self.plan));
+    trk_video_close(&self.reader);
+    scoring_destroy(&self.scored);
+    trk_heap_release(self.indices);
+    trk_heap_release(self.folder);
+    frame_names_free(&self.names);
+    if (rc)
+        clip_result_free(&self.result);
+    else
+        *out = self.result;
+    return rc;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "identity.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "failure.h"
+#include "heap.h"
+
+static trk_status no_memory(void)
+{
+    return TRK_FAIL(TRK_E_MEMORY, "eval: out of memory");
+}
+
+/* --- options ---------------------------------------------------------------------------------------------------- */
+
+/* text: owned from here on. */
+static void add(eval_identity *self, trk_status *rc, char *text)
+{
+    if (!text)
+        *rc = no_memory();
+    else
+        self->options[self->n_options++] = text;
+}
+
+static void add_flag(eval_identity *self, trk_status *rc, int given, const char *text)
+{
+    if (given)
+        add(self, rc, trk_heap_text("options", text));
+}
+
+static void add_text(eval_identity *self, trk_status *rc, const char *name, const char *value)
+{
+    if (value)
+        add(self, rc, trk_heap_format("options", "--%s %s", name, value));
+}
+
+static void add_number(eval_identity *self, trk_status *rc, const char *name, int value, int usual)
+{
+    if (value != usual)
+        add(self, rc, trk_heap_format("options", "--%s %d", name, value));
+}
+
+static void add_memory_types(eval_identity *self, trk_status *rc, const options *wanted)
+{
+    static const char *const names[] = {
+        [TRK_MEMORY_BF16] = "bf16", [TRK_MEMORY_F32] = "f32", [TRK_MEMORY_F16] = "f16", [TRK_MEMORY_Q8] = "q8"};
+    if (wanted->memory_type != TRK_MEMORY_BF16)
+        add_text(self, rc, "memory-dtype", names[wanted->memory_type]);
+    if (wanted->older_after)
+        add(self, rc,
+            trk_heap_format("options", "--older-memory-dtype %s@%d", names[wanted->older_memory_type],
+                            wanted->older_after));
+}
+
+/* Those that can change results. */
+static trk_status list_options(eval_identity *self, const options *wanted)
+{
+    trk_status rc = TRK_OK;
+    add_text(self, &rc, "split", wanted->split);
+    add_flag(self, &rc, wanted->no_boundary, "--no-boundary");
+    add_text(self, &rc, "pred", wanted->pred);
+    if (wanted->pred)
+        return rc;
+    add_text(self, &rc, "model-config", wanted->model_config);
+    add_number(self, &rc, "image-size", wanted->image_size, 0);
+    add_number(self, &rc, "fill-holes", wanted->fill_holes, OPTIONS_DEFAULT_FILL_HOLES);
+    add_flag(self, &rc, !wanted->binarize, "--no-binarize");
+    add_flag(self, &rc, !wanted->stability, "--no-stability");
+    add_flag(self, &rc, wanted->correct_as_condition, "--correct-as-condition");
+    if (wanted->max_prompts == -1)
+        add_text(self, &rc, "max-prompts-in-memory", "all");
+    else
+        add_number(self, &rc, "max-prompts-in-memory", wanted->max_prompts, OPTIONS_DEFAULT_MAX_PROMPTS);
+    add_memory_types(self, &rc, wanted);
+    return rc;
+}
+
+/* --- machine ---------------------------------------------------------------------------------------------------- */
+
+/* The text behind "key ...: " in a file of /proc: 1 if there is one. */
+static int find_line(const char *path, const char *key, char *out, size_t n_out)
+{
+    char line[512];
+    int found = 0;
+    FILE *file = fopen(path, "re");
+    while (file && !found && fgets(line, sizeof line, file)) {
+        const char *value = strchr(line, ':');
+        found = value && !strncmp(line, key, strlen(key));
+        if (found)
+            snprintf(out, n_out, "%.*s", (int)strcspn(value + 1 + strspn(value + 1, " \t"), "\n"),
+                     value + 1 + strspn(value + 1, " \t"));
+    }
+    if (file)
+        fclose(file);
+    return found;
+}
+
+/* "NVIDIA H200", of every card when they differ: the driver's order is not that of CUDA. */
+static void name_cards(char *out, size_t n_out)
+{
+    glob_t found = {0};
+    size_t n = 0;
+    snprintf(out, n_out, "unknown GPU");
+    if (!glob("/proc/driver/nvidia/gpus/*/information", 0, NULL, &found))
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            char name[128];
+            if (!find_line(found.gl_pathv[i], "Model", name, sizeof name) || (n && strstr(out, name)))
+                continue;
+            n += (size_t)snprintf(out + n, n_out - n, "%s%s", n ? " + " : "", name);
+            if (n >= n_out)
+                break;
+        }
+    globfree(&found);
+}
+
+/* Virtual machines often hide the name: family and model tell more. */
+static void name_cpu(char *out, size_t n_out)
+{
+    const char *path = "/proc/cpuinfo";
+    char name[128] = "unknown CPU", family[16], model[16];
+    find_line(path, "model name", name, sizeof name);
+    if (find_line(path, "cpu family", family, sizeof family) && find_line(path, "model\t", model, sizeof model))
+        snprintf(out, n_out, "%s (family %s, model %s)", name, family, model);
+    else
+        snprintf(out, n_out, "%s", name);
+}
+
+/* Equal texts: equal masks may be expected, with any number of threads. */
+static char *name_machine(const trk_model_info *info)
+{
+    char name[256];
+    if (info->device == TRK_DEVICE_CUDA)
+        name_cards(name, sizeof name);
+    else
+        name_cpu(name, sizeof name);
+    return trk_heap_format("machine", "%s; %s", name, trk_build_info());
+}
+
+/* --- model ------------------------------------------------------------------------------------------------------ */
+
+static trk_status hash_file(uint64_t *out, const char *path)
+{
+    XXH3_state_t state;
+    unsigned char block[1 << 16];
+    size_t n;
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return TRK_FAIL(TRK_E_IO, "%s: cannot be read: %s", path, strerror(errno));
+    XXH3_INITSTATE(&state);
+    XXH3_64bits_reset(&state);
+    while ((n = fread(block, 1, sizeof block, file)) > 0)
+        XXH3_64bits_update(&state, block, n);
+    const int failed = ferror(file);
+    fclose(file);
+    if (failed)
+        return TRK_FAIL(TRK_E_IO, "%s: cannot be read", path);
+    *out = XXH3_64bits_digest(&state);
+    return TRK_OK;
+}
+
+static const char *name_device(trk_device device)
+{
+    return device == TRK_DEVICE_CUDA ? "cuda" : device == TRK_DEVICE_REFERENCE ? "reference" : "cpu";
+}
+
+static trk_status take_model(eval_identity *self, eval_results *out, const session *shared)
+{
+    trk_model_info info = {.struct_size = sizeof info};
+    const char *slash = strrchr(shared->model_path, '/');
+    trk_status rc = trk_model_get_info(shared->model, &info);
+    if (rc)
+        return failure_of_library(rc);
+    self->machine = name_machine(&info);
+    if (!self->machine)
+        return no_memory();
+    out->machine = self->machine;
+    out->model = slash ? slash + 1 : shared->model_path;
+    out->device = name_device(info.device);
+    out->precision = info.precision == TRK_PRECISION_BF16 ? "bf16" : "f32";
+    return hash_file(&out->weights, shared->model_path);
+}
+
+trk_status eval_identity_make(eval_identity *self, eval_results *out, const options *wanted, const session *shared)
+{
+    *self = (eval_identity){0};
+    trk_status rc = list_options(self, wanted);
+    if (!rc && shared)
+        rc = take_model(self, out, shared);
+    out->options = (const char *const *)self->options;
+    out->n_options = self->n_options;
+    return rc;
+}
+
+void eval_identity_free(eval_identity *self)
+{
+    for (size_t i = 0; i < self->n_options; i++)
+        trk_heap_release(self->options[i]);
+    trk_heap_release(self->machine);
+    *self = (eval_identity){0};
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What results depend on beside the dataset: model, device, options, machine. Texts for the result file. */
+#ifndef TRK_CLI_EVAL_IDENTITY_H
+#define TRK_CLI_EVAL_IDENTITY_H
+
+#include "results.h"
+#include "session.h"
+
+enum { IDENTITY_MOST_OPTIONS = 16 };
+
+typedef struct eval_identity {
+    char *machine;                        /* owned */
+    char *options[IDENTITY_MOST_OPTIONS]; /* [n_options] owned */
+    size_t n_options;
+} eval_identity;
+
+/* Fills *self and the texts of *out, which borrow from it and from the session. shared: NULL where masks are read. */
+trk_status eval_identity_make(eval_identity *self, eval_results *out, const options *wanted, const session *shared);
+void eval_identity_free(eval_identity *self);
+
+#endif

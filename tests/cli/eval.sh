@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+# usage: eval.sh TRACK SAMPLES_DIR DUMP_FRAMES
+# track eval: small datasets made of the sample clips, tracked and scored; the same results with clips at once, after an
+# interruption, and from the masks on disk; what it refuses.
+dump_frames=$(realpath "$3")
+. "$(dirname "$0")/common.sh"
+clips=$samples/clips
+small=(--image-size 128)
+
+# What may not differ between two runs.
+stripped() {
+    sed -e 's/"run": {[^}]*}//' -e 's/"machine": "[^"]*"//' "$1"
+}
+
+# The text behind a key at the beginning of a result file: value FILE KEY
+value() {
+    grep -o "\"$2\": [^,}]*" "$1" | head -1 | sed 's/^[^:]*: //'
+}
+
+# at_least WHAT FOUND FLOOR
+at_least() {
+    awk -v found="$2" -v floor="$3" 'BEGIN { exit !(found >= floor) }' || complain "$1: expected at least $3, got $2"
+}
+
+# --- a folder in the layout of DAVIS: three clips, of which the second lasts a while
+
+for name in plain-1 plain-2; do
+    mkdir -p "frames/$name"
+    "$dump_frames" "$clips/$name.mp4" "frames/$name" || exit 1
+done
+
+# davis_clip NAME SOURCE N_FRAMES
+davis_clip() {
+    local i
+    mkdir -p "davis/JPEGImages/480p/$1" "davis/Annotations/480p/$1" davis/ImageSets/2017
+    for ((i = 0; i < $3; i++)); do
+        cp "frames/$2/$(printf %05d $i).png" "davis/JPEGImages/480p/$1/"
+        cp "$clips/$2/$(printf %05d $i).png" "davis/Annotations/480p/$1/"
+    done
+    echo "$1" >>davis/ImageSets/2017/val.txt
+}
+davis_clip short plain-1 6
+davis_clip slow plain-2 30
+davis_clip tail plain-1 5
+
+"$track" eval davis --out one.json --masks masks --by-object "${small[@]}" >table.txt 2>stderr.txt
+is "exit status" $? 0
+is "standard error" "$(cat stderr.txt)" ""
+is "layout found" "$(value one.json layout)" '"davis"'
+is "files left" "$(ls -d one.json*)" one.json
+is "masks" "$(find masks -name '*.png' | wc -l)" 41
+is "lines of the table" "$(wc -l <table.txt)" 11
+is "clips, in order" "$(grep -o '{"name": "[^"]*"' one.json | cut -d'"' -f4 | tr '\n' ' ')" "short slow tail "
+is "the option in the file" "$(grep -c '"options": \["--image-size 128"\]' one.json)" 1
+is "bytes after every frame" "$(grep '"run"' one.json | grep -o '"bytes": \[.*\]' | tr -cd , | wc -c)" 38
+# the prompt and the last frame do not count with DAVIS
+is "J of the ends" "$(grep -c '"index": \[0, 1, 2, 3, 4, 5\], "J": \[null, [^n]*, null\]' one.json)" 2
+at_least "mean J" "$(value one.json J)" 0.8
+at_least "mean F" "$(value one.json F)" 0.8
+is "mean of the table" "$(awk '$1 == "mean" { print $3 }' table.txt)" "$(printf %.4f "$(value one.json J)")"
+
+# the same as the command gives without a dataset
+"$track" "$clip" --mask "$truth/00000.png" --frames 6 --masks direct -q "${small[@]}"
+diff -r direct masks/short >/dev/null || complain "other masks than those of track itself"
+
+# clips at once
+"$track" eval davis --out two.json --jobs 2 -q "${small[@]}" >table2.txt
+is "--jobs 2: exit status" $? 0
+cmp -s <(stripped one.json) <(stripped two.json) || complain "--jobs 2: other results"
+
+# the masks on disk
+"$track" eval davis --pred masks --out pred.json >/dev/null
+is "--pred: exit status" $? 0
+scores() {
+    grep -oE '"(id|J|F)": (\{[^}]*\}|[0-9]+)|"frames": \{[^}]*\}' "$1"
+}
+cmp -s <(scores one.json) <(scores pred.json) || complain "--pred of the masks written: other scores"
+is "mask hashes of --pred" "$(grep -o '"mask_hash": "[^"]*"' pred.json)" "$(grep -o '"mask_hash": "[^"]*"' one.json)"
+
+# broken off after the first clip, then gone on with
+"$track" eval davis --out three.json -q "${small[@]}" >/dev/null 2>stderr.txt &
+process=$!
+for ((i = 0; i < 1200; i++)); do
+    [ -e three.json.d/short.json ] && break
+    sleep 0.1
+done
+kill -INT $process
+wait $process
+status=$?
+if [ -e three.json ]; then
+    echo "note: the run was over before the signal"
+else
+    is "stopped: exit status" $status 130
+    grep -q "^track: stopped: [12] of 3 clips done; what is done is kept in three.json.d$" stderr.txt ||
+        complain "stopped: $(cat stderr.txt)"
+    kept=$(stat -c %i three.json.d/short.json)
+    # another model or option: from the beginning
+    cp -r three.json.d kept
+    "$track" eval davis --out three.json --clip short --no-boundary "${small[@]}" >/dev/null 2>stderr.txt
+    is "other options: exit status" $? 0
+    grep -q "three.json.d/short.json: results of other options: beginning anew" stderr.txt ||
+        complain "other options: $(cat stderr.txt)"
+    is "--no-boundary: F" "$(grep -c '"F"' three.json)" 0
+    rm three.json
+    mv kept three.json.d
+    "$track" eval davis --out three.json "${small[@]}" >/dev/null 2>stderr.txt
+    is "gone on: exit status" $? 0
+    grep -q "^track: [12] of 3 clips are done, in three.json.d$" stderr.txt || complain "gone on: $(cat stderr.txt)"
+    [ -n "$kept" ] || complain "gone on: nothing was kept"
+fi
+cmp -s <(stripped one.json) <(stripped three.json) || complain "broken off and gone on with: other results"
+is "gone on: files left" "$(ls -d three.json*)" three.json
+
+# a clip that fails leaves the others, and their parts
+mv davis/JPEGImages/480p/tail/00004.png keep.png
+head -c 1000 keep.png >davis/JPEGImages/480p/tail/00004.png
+"$track" eval davis --clip short,tail --out four.json "${small[@]}" >table.txt 2>stderr.txt
+is "a clip that fails: exit status" $? 1
+is "a clip that fails: lines" "$(grep -c "^track: tail: .*00004.png" stderr.txt) $(wc -l <stderr.txt)" "1 2"
+is "a clip that fails: files" "$(find four.json* -type f)" four.json.d/short.json
+grep -q "^mean (1 left out) " table.txt || complain "a clip that fails: $(cat table.txt)"
+cp keep.png davis/JPEGImages/480p/tail/00004.png
+"$track" eval davis --clip short --clip tail --out four.json -q "${small[@]}" >/dev/null
+is "after it: exit status" $? 0
+is "after it: clips" "$(grep -c '"mask_hash"' four.json)" 2
+
+# --- a folder of masks alone
+
+"$track" eval davis/Annotations/480p/short --pred masks/short --out alone.json --layout masks >table.txt
+is "masks alone: exit status" $? 0
+is "masks alone: layout" "$(value alone.json layout)" '"masks"'
+is "masks alone: model" "$(grep -c '"model"' alone.json)" 0
+is "masks alone: frames that count" "$(grep -c '"index": \[0, 1, 2, 3, 4, 5\], "J": \[[^n]*\]' alone.json)" 2
+
+# --- our manifest: a video, a prompt that comes later, another by a box
+
+mkdir manifest
+cat >manifest/manifest.json <<END
+{"format": "track-samples-1", "clips": [{"name": "late", "tests": "a late object", "video": "$clip",
+  "truth": "$truth", "frames": 48, "width": 480, "height": 480,
+  "objects": [{"id": 1, "frame": 0, "box": [169, 118, 191, 219]}, {"id": 2, "frame": 40, "prompt": "mask"}]}]}
+END
+"$track" eval manifest --out late.json --masks late --by-object -q "${small[@]}" >table.txt
+is "manifest: exit status" $? 0
+is "manifest: layout" "$(value late.json layout)" '"manifest"'
+is "manifest: what it is there for" "$(grep -c '"tests": "a late object"' late.json)" 1
+is "late object" "$(grep -c '"id": 2, "first_frame": 40,' late.json)" 1
+is "late object: frames" "$(grep -c '"frames": {"index": \[40, 41, 42, 43, 44, 45, 46, 47\]' late.json)" 1
+is "late object: line" "$(awk '$1 == "object" && $2 == 2 { print $3 }' table.txt)" 8
+at_least "late object: J" "$(awk '$1 == "object" && $2 == 2 { print $4 }' table.txt)" 0.8
+
+# --- boxes: what the command itself finds is taken as the truth
+
+mkdir -p lasot/disc/disc-1/img
+"$track" "$clip" --box $box --frames 8 --boxes lasot/disc/disc-1/groundtruth.txt -q
+for i in 0 1 2 3 4 5 6 7; do cp "frames/plain-1/0000$i.png" "lasot/disc/disc-1/img/0000000$((i + 1)).png"; done
+echo 0,0,0,0,0,0,0,0 | tee lasot/disc/disc-1/full_occlusion.txt >lasot/disc/disc-1/out_of_view.txt
+mkdir boxes
+cp lasot/disc/disc-1/groundtruth.txt boxes/disc-1.txt
+"$track" eval lasot --layout lasot --out boxes.json --masks masks_of_boxes -q >table.txt
+is "boxes: exit status" $? 0
+is "boxes: names of masks" "$(ls masks_of_boxes/disc-1 | head -1)" 00000001.png
+"$track" eval lasot --layout lasot --pred masks_of_boxes --out again.json >/dev/null
+is "boxes of masks: exit status" $? 0
+box_scores() {
+    grep -o '"boxes": {[^}]*}' "$1"
+}
+cmp -s <(box_scores again.json) <(box_scores boxes.json) || complain "boxes of the masks written: other scores"
+at_least "boxes: AUC" "$(value boxes.json AUC)" 0.85
+is "boxes: columns" "$(head -1 table.txt | tr -s ' ')" "clip frames AUC OP50 OP75 precision AO frames/s"
+"$track" eval lasot --layout lasot --pred boxes --out boxes.json >/dev/null
+is "boxes of --pred: exit status" $? 0
+is "boxes of --pred: AO" "$(value boxes.json AO)" 1
+sed -i '$d' boxes/disc-1.txt
+"$track" eval lasot --layout lasot --pred boxes 2>stderr.txt >/dev/null
+is "too few boxes: exit status" $? 1
+grep -q "boxes/disc-1.txt: expected a box for each of 8 frames, got 7" stderr.txt ||
+    complain "too few boxes: $(cat stderr.txt)"
+
+# --- SA-V: a folder of masks per object; what the command itself finds is taken as the truth
+
+mkdir -p sav/JPEGImages_24fps/a
+echo a >sav/sav_val.txt
+for i in 0 1 2 3 4 5 6 7 8; do cp "frames/plain-1/0000$i.png" sav/JPEGImages_24fps/a/; done
+"$track" "$clip" --box $box --frames 9 --masks object/000 -q
+"$track" "$clip" --box 305,249,175,150 --frames 9 --masks object/001 -q
+for object in 000 001; do
+    mkdir -p "sav/Annotations_6fps/a/$object" "binary/a/$object"
+    for i in 0 4 8; do cp "object/$object/0000$i.png" "sav/Annotations_6fps/a/$object/"; done
+    cp "object/$object/"*.png "binary/a/$object/"
+done
+"$track" eval sav --pred binary --out sav.json -q >table.txt
+is "objects' masks: exit status" $? 0
+is "objects' masks: layout" "$(value sav.json layout)" '"sav"'
+pattern='"frames": {"index": \[0, 4, 8\], "J": \[null, 1, null\], "F": \[null, 1, null\]'
+is "objects' masks: J and F" "$(grep -c "$pattern" sav.json)" 2
+"$track" eval sav --out sav.json -q >table.txt
+is "objects' masks, tracked: exit status" $? 0
+at_least "objects' masks, tracked: J" "$(value sav.json J)" 0.8
+rm binary/a/001/00004.png
+"$track" eval sav --pred binary 2>stderr.txt >/dev/null
+is "an object's mask is missing: exit status" $? 1
+grep -q "^track: a: binary/a/001/00004.png: missing" stderr.txt ||
+    complain "an object's mask is missing: $(cat stderr.txt)"
+
+# --- what is refused
+
+rm masks/slow/00003.png
+"$track" eval davis --pred masks >/dev/null 2>stderr.txt
+is "a mask is missing: exit status" $? 1
+grep -q "^track: slow: masks/slow/00003.png: missing" stderr.txt || complain "a mask is missing: $(cat stderr.txt)"
+mkdir -p other/short
+cp masks/short/*.png other/short/
+"$track" "$clip" --box $box --sheet other/short/00003.png --frames 2 -q
+"$track" eval davis --clip short --pred other >/dev/null 2>stderr.txt
+is "another size: exit status" $? 1
+is "another size: lines" "$(wc -l <stderr.txt)" 1
+refused 1 "nothing: " eval nothing
+refused 2 "a dataset: track eval" eval
+refused 2 "unexpected \"b\"" eval a b
+refused 2 "expected one of" eval davis --layout nonsense
+refused 2 "no clip \"x\" among the 3" eval davis --clip short,x
+refused 2 "expected NAME\[,NAME...\]" eval davis --clip short,
+refused 1 "nothing: cannot be read" eval davis --pred nothing
+refused 2 "nothing is tracked with --pred" eval davis --pred masks --masks out/m
+refused 2 "expected --pred" eval davis/Annotations/480p/short
+refused 2 "belongs to the dataset" eval davis --masks davis/Annotations/480p
+refused 2 "belongs to the dataset" eval davis --masks davis/JPEGImages/480p
+refused 2 "is read too" eval manifest/manifest.json --out manifest/manifest.json
+refused 1 "cannot be written" eval davis --out nowhere/r.json
+refused 2 "not with track eval" eval davis --box 1,2,3,4
+refused 2 "only with track eval" "$clip" --box $box --split val
+finish
