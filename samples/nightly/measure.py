@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the command on the sample clips, one process for each clip and backend, and collects what it found.
+
+"measured", one for each backend: {"backend": , "machine": , ... as in baseline.py, "clips": {NAME: a clip of
+  baseline.py, and "width", "height", "seconds": of its last run, "bytes": accounted after every frame,
+  "quiet": whether its time can be trusted,
+  "masks": folder, or "error": why there is nothing else}}
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import statistics
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+MANIFEST_FORMAT, RESULTS_FORMAT = "track-samples-1", "track-eval-1"
+CLIP_SECONDS = 1800  # one clip; a run that hangs is a failed one
+PROBE_SECONDS = 120
+QUIET_SHARE = 0.8  # below, others take so much of the machine that a time is theirs rather than ours
+
+
+class NightlyError(Exception):
+    """The night can not go on: said in one line, exit status 2."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    name: str
+    device: str
+    precision: str
+
+    @property
+    def options(self) -> list[str]:
+        return ["--device", self.device, "--dtype", self.precision]
+
+
+BACKENDS = [Backend("cpu-f32", "cpu", "f32"), Backend("cpu-bf16", "cpu", "bf16"),
+            Backend("cuda-f32", "cuda", "f32"), Backend("cuda-bf16", "cuda", "bf16")]
+
+
+def shown(path: Path | str) -> str:
+    """As one would write it in the repository's folder."""
+    text = os.path.relpath(path, ROOT)
+    return str(path) if text.startswith("../..") else text
+
+
+def shell(words: list[str | Path]) -> str:
+    return " ".join(shlex.quote(str(w)) for w in words)
+
+
+def last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no message"
+
+
+def reason(text: str, clip: str) -> str:
+    """What the command says of the clip; else the last it says."""
+    lines = [line.strip() for line in re.split(r"[\r\n]", text)]
+    found = next((line for line in lines if f"{clip}: " in line), "")
+    return found[found.index(f"{clip}: ") + len(clip) + 2:] if found else last_line(text)
+
+
+# --- the clips ---
+
+
+@dataclass(frozen=True)
+class Clips:
+    manifest: Path
+    clips: dict[str, dict]  # by name, as in the manifest
+
+    def video(self, name: str) -> Path:
+        return self.manifest.parent / self.clips[name]["video"]
+
+    def prompts(self, name: str) -> list[str]:
+        out = []
+        for o in self.clips[name]["objects"]:
+            out += ["--box", f"{o['id']}@{o['frame']}:" + ",".join(f"{v:g}" for v in o["box"])]
+        return out
+
+
+def read_manifest(path: Path) -> Clips:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise NightlyError(f"{path}: cannot be read: {error}") from error
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != MANIFEST_FORMAT:
+        raise NightlyError(f"{path}: expected format {MANIFEST_FORMAT}, found {found}")
+    return Clips(path, {clip["name"]: clip for clip in content["clips"]})
+
+
+# --- the build ---
+
+
+def run_step(words: list[str | Path], what: str) -> None:
+    done = subprocess.run([str(w) for w in words], capture_output=True, text=True)
+    if done.returncode:
+        raise NightlyError(f"{what} failed:\n{(done.stdout + done.stderr)[-4000:]}")
+
+
+def build(folder: Path, cmake_options: list[str], jobs: int) -> Path:
+    """A release build with tests in `folder`, made where there is none. Returns the command."""
+    if not (folder / "CMakeCache.txt").exists():
+        run_step(["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DTRK_TESTS=ON",
+                  *cmake_options], "cmake")
+    run_step(["cmake", "--build", folder, "-j", str(jobs)], "the build")
+    return folder / "track"
+
+
+# --- the unit of time ---
+
+
+@dataclass(frozen=True)
+class Unit:
+    seconds: float
+    share: float  # of the processor time that was asked for
+
+    def is_quiet(self) -> bool:
+        return self.share >= QUIET_SHARE
+
+
+@dataclass
+class Calibration:
+    """Seconds that the fixed work of calibrate.c takes; name: of the work, that no other is mistaken for it."""
+
+    program: Path | None = None
+    name: str = "none"
+    threads: int = 1
+
+    @staticmethod
+    def make(folder: Path, threads: int) -> Calibration:
+        source = HERE / "calibrate.c"
+        program = folder / "calibrate"
+        words = ["cc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-pthread", "-o", str(program), str(source)]
+        try:
+            done = subprocess.run(words, capture_output=True, text=True)
+        except OSError:
+            return Calibration()
+        if done.returncode:
+            raise NightlyError(f"calibrate.c does not compile:\n{done.stderr[-2000:]}")
+        return Calibration(program, hashlib.sha256(source.read_bytes()).hexdigest()[:12], threads)
+
+    def unit(self) -> Unit | None:
+        if not self.program:
+            return None
+        words = [str(self.program), str(self.threads)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=PROBE_SECONDS)
+        return Unit(*map(float, done.stdout.split())) if done.returncode == 0 else None
+
+
+# --- running ---
+
+
+@dataclass(frozen=True)
+class Time:
+    ratio: float  # in units
+    quiet: bool
+
+
+@dataclass
+class Runner:
+    track: Path
+    clips: Clips
+    out: Path
+    model: str | None
+    calibration: Calibration
+    threads: int = 2
+    repeats: int = 3
+    times: dict[tuple[str, str], list[Time]] = field(default_factory=dict)  # of the runs of a backend's clip
+
+    def common(self, backend: Backend) -> list[str]:
+        return [*backend.options, "--threads", str(self.threads), *(["-m", self.model] if self.model else [])]
+
+    def eval_words(self, backend: Backend, name: str, out: Path, masks: Path) -> list[str]:
+        return [str(self.track), "eval", str(self.clips.manifest), "--clip", name, *self.common(backend),
+                "--out", str(out), "--masks", str(masks)]
+
+    def repeat_commands(self, backend: Backend, name: str) -> list[str]:
+        """What a person types to run a clip again, and to look at it."""
+        track = shown(self.track)
+        again = [track, "eval", shown(self.clips.manifest), "--clip", name, *self.common(backend),
+                 "--out", f"{name}.json", "--masks", "masks"]
+        look = [track, shown(self.clips.video(name)), *self.clips.prompts(name), *self.common(backend),
+                "--sheet", f"{name}.png"]
+        return [shell(again), shell(look)]
+
+    def unavailable(self, backend: Backend) -> str | None:
+        """Why the machine or the build does not have the backend; None: it does. Loads the model and plans a clip."""
+        name = next(iter(self.clips.clips))
+        words = [str(self.track), str(self.clips.video(name)), *self.clips.prompts(name), *self.common(backend),
+                 "--plan"]
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, timeout=PROBE_SECONDS)
+        except subprocess.TimeoutExpired:
+            return f"no answer in {PROBE_SECONDS} s"
+        return None if done.returncode == 0 else last_line(done.stderr)
+
+    def run_once(self, backend: Backend, name: str) -> dict:
+        """The result file of one clip; {"error": text} where there is none."""
+        folder = self.out / backend.name
+        result = folder / f"{name}.json"
+        result.parent.mkdir(parents=True, exist_ok=True)
+        result.unlink(missing_ok=True)
+        shutil.rmtree(f"{result}.d", ignore_errors=True)  # a run that was broken off would be taken up there
+        words = self.eval_words(backend, name, result, folder / "masks")
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, timeout=CLIP_SECONDS)
+        except subprocess.TimeoutExpired:
+            return {"error": f"no end in {CLIP_SECONDS} s"}
+        if done.returncode:
+            return {"error": f"exit status {done.returncode}: {reason(done.stderr, name)}"}
+        return read_result(result, name)
+
+    def note_time(self, key: tuple[str, str], seconds: float | None, units: list[Unit | None]) -> None:
+        """The time of a run between two calibrations, if there are such; on a card plain seconds, of which work on the
+        processor tells nothing."""
+        if not seconds or not all(units):
+            return
+        unit = 1.0 if key[0].startswith("cuda") else min(u.seconds for u in units)
+        self.times.setdefault(key, []).append(Time(seconds / unit, all(u.is_quiet() for u in units)))
+
+    def time_fields(self, key: tuple[str, str]) -> dict:
+        """Of a clip: the median of its times, of the quiet ones if there are any."""
+        times = self.times.get(key, [])
+        quiet = [t for t in times if t.quiet]
+        ratios = [t.ratio for t in quiet or times]
+        return {"time_ratio": statistics.median(ratios) if ratios else None, "quiet": bool(quiet) or not times}
+
+    def run_clip(self, backend: Backend, name: str, repeats: int, before: dict | None = None) -> tuple[dict, dict]:
+        """Of `repeats` runs: the last result file, and its clip. Its time is the median of these and those before."""
+        unit = self.calibration.unit()
+        for _ in range(repeats):
+            result = self.run_once(backend, name)
+            if "error" in result:
+                return result, result
+            clip = flat_clip(result["clips"][0], self.out / backend.name / "masks")
+            if before and clip["mask_hash"] != before["mask_hash"]:
+                return result, {"error": f"two runs give different masks: hashes {before['mask_hash']} and "
+                                         f"{clip['mask_hash']}"}
+            before, last_unit, unit = clip, unit, self.calibration.unit()
+            self.note_time((backend.name, name), clip["seconds"], [last_unit, unit])
+        return result, clip | self.time_fields((backend.name, name))
+
+    def run_backend(self, backend: Backend, names: list[str]) -> dict:
+        measured = {"backend": backend.name, "device": backend.device, "precision": backend.precision, "machine": "",
+                    "model": None, "weights": None, "options": [], "version": None,
+                    "calibration": self.calibration.name, "clips": {}}
+        for name in names:
+            result, clip = self.run_clip(backend, name, self.repeats)
+            measured["clips"][name] = clip
+            print_clip(backend, name, clip)
+            for key in ("machine", "device", "precision", "model", "weights", "options", "version"):
+                measured[key] = result.get(key, measured[key])
+        # accounted bytes and times follow from it, masks do not
+        measured["options"] = [f"--threads {self.threads}", *measured["options"]]
+        return measured
+
+
+def read_result(path: Path, name: str) -> dict:
+    try:
+        result = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        return {"error": f"{path.name}: cannot be read: {error}"}
+    if result.get("format") != RESULTS_FORMAT:
+        return {"error": f"{path.name}: expected format {RESULTS_FORMAT}, found {result.get('format')}"}
+    names = [c["name"] for c in result["clips"]]
+    return result if names == [name] else {"error": f"{path.name}: expected the clip {name}, found {names}"}
+
+
+def flat_clip(clip: dict, masks: Path) -> dict:
+    """A clip of the result file in the baseline's shape; what the file leaves out is None or empty."""
+    run = clip.get("run", {})
+    objects = [{"id": o["id"], "index": o.get("frames", {}).get("index", []), "J": o.get("frames", {}).get("J", [])}
+               for o in clip["objects"]]
+    out = {field: clip.get(field) for field in ("frames", "width", "height", "J", "F", "J&F", "mask_hash")}
+    return out | {"tests": clip.get("tests") or "", "objects": objects, "peak_bytes": run.get("peak_bytes"),
+                  "bytes": run.get("bytes", []), "seconds": run.get("seconds"), "time_ratio": None,
+                  "masks": str(masks / clip["name"])}
+
+
+def print_clip(backend: Backend, name: str, clip: dict) -> None:
+    if "error" in clip:
+        print(f"{backend.name:10} {name:20} {clip['error']}", flush=True)
+        return
+    quality = "-" if clip["J&F"] is None else f"{100 * clip['J&F']:.2f}"
+    ratio = "-" if clip["time_ratio"] is None else f"{clip['time_ratio']:.1f}"
+    print(f"{backend.name:10} {name:20} J&F {quality:>6}  {(clip['seconds'] or 0):6.2f} s  {ratio:>6} units  "
+          f"{(clip['peak_bytes'] or 0) / 1e6:7.1f} MB", flush=True)
