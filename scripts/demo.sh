@@ -12,9 +12,9 @@ mv build.log build/build.log
 
 rm -rf out
 mkdir -p out
-./build/track samples/clips/plain-1.mp4 --box 169,118,191,219 --box 305,249,175,150 \
+./build/track samples/clips/plain-motion.mp4 --box 223,144,173,162 --box 45,115,196,223 \
     -o out/overlay.mp4 --masks out/masks --sheet out/sheet.png --jsonl out/objects.jsonl
-./build/track eval samples/clips/plain-1 --pred out/masks --by-object
+./build/track eval samples/clips/plain-motion --pred out/masks --by-object
 echo "overlay: out/overlay.mp4"
 echo "masks:   out/masks/"
 echo "sheet:   out/sheet.png"

@@ -94,7 +94,7 @@ run quality.f32 "$quality" f32 samples "$data/quality.json"
 run quality.bf16 "$quality" bf16 samples "$data/quality.json"
 run identity "$identity"
 run failures "$failures"
-run track.plain-1 "$track" samples/clips/plain-1.mp4 --device cuda --box 169,118,191,219 --jsonl "$out/objects.jsonl"
+run track.plain-motion "$track" samples/clips/plain-motion.mp4 --device cuda --box 223,144,173,162 --jsonl "$out/objects.jsonl"
 
 # seconds per frame, bank full
 for model in "$demo" "$out/sam2.1-tiny.safetensors"; do

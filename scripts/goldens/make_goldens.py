@@ -320,8 +320,10 @@ def quality(checkpoint, clips, dump_frames, out_path):
         manifest = json.load(f)
     model = official.build_from_file(checkpoint)
     rows = []
-    for entry in manifest:
-        clip = official.decode(os.path.join(clips, entry["clip"]), dump_frames)
+    for entry in manifest["clips"]:
+        if not isinstance(entry["truth"], str):
+            continue  # run lengths: the long one
+        clip = official.decode(os.path.join(clips, entry["video"]), dump_frames)
         # palette PNGs: indices are object ids
         from PIL import Image
         truth = [np.array(Image.open(os.path.join(clips, entry["truth"], f"{t:05d}.png"))) for t in range(len(clip))]
@@ -337,9 +339,9 @@ def quality(checkpoint, clips, dump_frames, out_path):
                 union = int((a | b).sum())
                 found[object_id].append(int((a & b).sum()) / union if union else 1.0)
         for object_id, js in found.items():
-            rows.append({"clip": entry["clip"], "object": object_id, "mean": round(float(np.mean(js)), 6),
+            rows.append({"clip": entry["video"], "object": object_id, "mean": round(float(np.mean(js)), 6),
                          "frames": [round(j, 4) for j in js]})
-            print(entry["clip"], object_id, rows[-1]["mean"])
+            print(entry["video"], object_id, rows[-1]["mean"])
     with open(out_path, "w") as f:
         f.write(compact_json({"checkpoint": os.path.basename(checkpoint), "tracks": rows}))
 

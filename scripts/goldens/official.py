@@ -100,91 +100,21 @@ def read_safetensors(path):
 
 def build_from_file(path, plain=False, correct_as_condition=False, fill_holes=True, max_prompts=-1,
                     image_size=None):
-    """The official modules at the dimensions given by the architecture metadata of a .safetensors file."""
-    from sam2.modeling.backbones.hieradet import Hiera
-    from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
-    from sam2.modeling.memory_attention import MemoryAttention, MemoryAttentionLayer
-    from sam2.modeling.memory_encoder import CXBlock, Fuser, MaskDownSampler, MemoryEncoder
-    from sam2.modeling.position_encoding import PositionEmbeddingSine
-    from sam2.modeling.sam.mask_decoder import MaskDecoder
-    from sam2.modeling.sam.prompt_encoder import PromptEncoder
-    from sam2.modeling.sam.transformer import RoPEAttention, TwoWayTransformer
-    from sam2.modeling.sam2_utils import MLP
-    from sam2.sam2_video_predictor import SAM2VideoPredictor
+    """The official modules at the dimensions given by the architecture metadata of a .safetensors file, put together by
+    training/architecture.py."""
+    sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "training"))
+    import architecture
 
     tensors, metadata = read_safetensors(path)
-    arch = None
-    for text in metadata.values():
-        try:
-            candidate = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(candidate, dict) and "embed_dim" in candidate:
-            arch = candidate
-    if arch is None:
+    if "architecture" not in metadata:
         raise SystemExit(f"{path}: no architecture in the metadata")
-    side = image_size or arch["image_size"]
-    dim, mem = arch["hidden_dim"], arch["mem_dim"]
-    grid = side // 16
-
-    class SmallPredictor(SAM2VideoPredictor):
-        def _build_sam_heads(self):
-            self.sam_prompt_embed_dim = dim
-            self.sam_image_embedding_size = grid
-            self.sam_prompt_encoder = PromptEncoder(embed_dim=dim, image_embedding_size=(grid, grid),
-                                                    input_image_size=(side, side), mask_in_chans=16)
-            two_way = TwoWayTransformer(depth=arch["decoder_depth"], embedding_dim=dim,
-                                        mlp_dim=arch["decoder_mlp_dim"], num_heads=arch["decoder_heads"])
-            self.sam_mask_decoder = MaskDecoder(
-                num_multimask_outputs=3, transformer=two_way, transformer_dim=dim, iou_head_depth=3,
-                iou_head_hidden_dim=arch["iou_head_hidden_dim"], use_high_res_features=True,
-                iou_prediction_use_sigmoid=True, pred_obj_scores=True, pred_obj_scores_mlp=True,
-                use_multimask_token_for_obj_ptr=True, **(self.sam_mask_decoder_extra_args or {}))
-            self.obj_ptr_proj = MLP(dim, dim, dim, 3)
-            self.obj_ptr_tpos_proj = torch.nn.Linear(dim, mem)
-
-    width = arch["embed_dim"]
-    trunk = Hiera(embed_dim=width, num_heads=arch["num_heads"], stages=tuple(arch["stages"]),
-                  global_att_blocks=tuple(arch["global_att_blocks"]),
-                  window_pos_embed_bkg_spatial_size=tuple(arch["window_pos_embed_bkg_spatial_size"]),
-                  window_spec=tuple(arch["window_spec"]))
-
-    def sine(features):
-        return PositionEmbeddingSine(features, normalize=True, scale=None, temperature=10000)
-
-    def attention(**kwargs):
-        return RoPEAttention(rope_theta=10000.0, feat_sizes=[grid, grid], embedding_dim=dim, num_heads=1,
-                             downsample_rate=1, dropout=0.0, **kwargs)
-
-    neck = FpnNeck(position_encoding=sine(dim), d_model=dim, backbone_channel_list=[width * k for k in (8, 4, 2, 1)],
-                   fpn_top_down_levels=arch["fpn_top_down_levels"], fpn_interp_model="nearest")
-    layer = MemoryAttentionLayer(activation="relu", dim_feedforward=arch["memory_attention_ffn"], dropout=0.0,
-                                 pos_enc_at_attn=False, d_model=dim, self_attention=attention(),
-                                 pos_enc_at_cross_attn_keys=True, pos_enc_at_cross_attn_queries=False,
-                                 cross_attention=attention(rope_k_repeat=True, kv_in_dim=mem))
-    memory_encoder = MemoryEncoder(
-        out_dim=mem, in_dim=dim, position_encoding=sine(mem),
-        mask_downsampler=MaskDownSampler(embed_dim=dim, kernel_size=3, stride=2, padding=1),
-        fuser=Fuser(CXBlock(dim=dim, kernel_size=7, padding=3, layer_scale_init_value=0.1, use_dwconv=True),
-                    num_layers=2))
-    stability = dict(dynamic_multimask_via_stability=True, dynamic_multimask_stability_delta=0.05,
-                     dynamic_multimask_stability_thresh=0.98)
-    model = SmallPredictor(
-        image_encoder=ImageEncoder(trunk, neck, scalp=1),
-        memory_attention=MemoryAttention(d_model=dim, pos_enc_at_input=True, layer=layer,
-                                         num_layers=arch["memory_attention_layers"]),
-        memory_encoder=memory_encoder, num_maskmem=arch["num_maskmem"], image_size=side, backbone_stride=16,
-        sigmoid_scale_for_mem_enc=20.0, sigmoid_bias_for_mem_enc=-10.0,
-        binarize_mask_from_pts_for_mem_enc=not plain, use_mask_input_as_output_without_sam=True,
-        directly_add_no_mem_embed=True, use_high_res_features_in_sam=True, multimask_output_in_sam=True,
-        multimask_min_pt_num=0, multimask_max_pt_num=1, multimask_output_for_tracking=True,
-        use_multimask_token_for_obj_ptr=True, iou_prediction_use_sigmoid=True, use_obj_ptrs_in_encoder=True,
-        add_tpos_enc_to_obj_ptrs=True, proj_tpos_enc_in_obj_ptrs=True, use_signed_tpos_enc_to_obj_ptrs=True,
-        only_obj_ptrs_in_the_past_for_eval=True, pred_obj_scores=True, pred_obj_scores_mlp=True,
-        fixed_no_obj_ptr=True, use_mlp_for_obj_ptr_proj=True, no_obj_embed_spatial=True,
-        sam_mask_decoder_extra_args=None if plain else stability, fill_hole_area=0 if plain or not fill_holes else 8,
-        add_all_frames_to_correct_as_cond=correct_as_condition, max_cond_frames_in_attn=max_prompts)
-    model.load_state_dict(tensors, strict=True)
+    arch = json.loads(metadata["architecture"])
+    arch["image_size"] = image_size or arch["image_size"]
+    settings = dict(add_all_frames_to_correct_as_cond=correct_as_condition, max_cond_frames_in_attn=max_prompts)
+    if not fill_holes:
+        settings["fill_hole_area"] = 0
+    model = architecture.build(arch, inference=not plain, **settings)
+    model.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=True)
     return model.eval()
 
 

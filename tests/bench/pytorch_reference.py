@@ -2,7 +2,7 @@
 """Times the official PyTorch code on the CPU in f32 and prints one JSON line.
 
     pytorch_reference.py --sam2 CHECKOUT --model tiny --image-size 1024 --frames 3 --full-bank --threads 2
-    pytorch_reference.py --sam2 CHECKOUT --demo samples/clips/plain-1.mp4 --checkpoint samples/models/demo-m.safetensors
+    pytorch_reference.py --sam2 CHECKOUT --demo samples/clips/plain-motion.mp4 --checkpoint samples/models/demo-m.safetensors
 
 --full-bank: the official propagation loop of one object, timed over the last --frames frames. The frames before them
 (one prompted, 15 tracked) fill the bank to 7 memories and 16 pointers; with the default --fill copies they are not

@@ -3,8 +3,8 @@
 # Exit status: 0 all held, 1 something did not, 77 the samples are not there.
 track=$(realpath "$1")
 samples=$(realpath "$2")
-clip=$samples/clips/plain-1.mp4
-truth=$samples/clips/plain-1
+clip=$samples/clips/plain-motion.mp4
+truth=$samples/clips/plain-motion
 model=$samples/models/demo-m.safetensors
 for needed in "$clip" "$truth/00000.png" "$model"; do
     if [ ! -f "$needed" ]; then
@@ -17,7 +17,7 @@ scratch=$(realpath "$scratch")
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch" || exit 1
 mkdir out
-box=169,118,191,219 # object 1 of the clip on frame 0
+box=223,144,173,162 # object 1 of the clip on frame 0
 n_failed=0
 
 complain() {

@@ -2,8 +2,8 @@
 # Many videos in one command: the results of single runs, whatever goes wrong in one of them.
 . "$(dirname "$0")/common.sh"
 small=(--image-size 128 --frames 6)
-second=$samples/clips/plain-2.mp4
-third=$samples/clips/plain-3.mp4
+second=$samples/clips/scale-change.mp4
+third=$samples/clips/look-alike.mp4
 mkdir alone
 
 "$track" "$clip" --box $box --jsonl alone/1.jsonl --masks alone/m1 --sheet alone/1.png "${small[@]}" -q

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Plans and budgets, results that do not depend on them, and runs that are saved and gone on with.
 . "$(dirname "$0")/common.sh"
-other=305,249,175,150 # object 2 of the clip
+other=45,115,196,223 # object 2 of the clip
 small=(--image-size 128 -q)
 
 echo "plan"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every output of the command on a real clip: all there, all whole, agreeing with each other and with the ground truth.
 . "$(dirname "$0")/common.sh"
-other=305,249,175,150 # object 2 of the clip
+other=45,115,196,223 # object 2 of the clip
 
 # mean J of an object is at least a floor: quality EVAL_TABLE OBJECT FLOOR
 quality() {

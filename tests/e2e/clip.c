@@ -73,6 +73,7 @@ static int read_boxes(clip *c, const json_t *objects)
             return complain("manifest.json: box");
         for (size_t k = 0; k < 4; k++)
             v[k] = (float)json_number_value(json_array_get(box, k));
+        c->first_frame = (int)json_integer_value(json_object_get(object, "frame"));
         c->boxes[c->n_objects++] = (trk_box){v[0], v[1], v[2], v[3]};
     }
     return 0;
@@ -97,16 +98,27 @@ static int read_truth(clip *c, const char *folder)
     return 0;
 }
 
+/* NULL: there are fewer. */
+static const json_t *sample_with_pictures(const json_t *manifest, size_t index)
+{
+    size_t i;
+    const json_t *entry;
+    json_array_foreach(json_object_get(manifest, "clips"), i, entry)
+        if (json_is_string(json_object_get(entry, "truth")) && !index--)
+            return entry;
+    return NULL;
+}
+
 int clip_load_sample(clip *out, const char *samples, size_t index, int most_frames)
 {
     char path[1024];
     clip c = {0};
     snprintf(path, sizeof path, "%s/clips/manifest.json", samples);
     json_t *manifest = json_load_file(path, 0, NULL);
-    const json_t *entry = json_array_get(manifest, index);
+    const json_t *entry = sample_with_pictures(manifest, index);
     int rc = !manifest ? complain(path) : !entry;
     if (!rc) {
-        const char *name = json_string_value(json_object_get(entry, "clip"));
+        const char *name = json_string_value(json_object_get(entry, "video"));
         const char *truth = json_string_value(json_object_get(entry, "truth"));
         snprintf(path, sizeof path, "%s/clips/%s", samples, name ? name : "");
         rc = clip_load(&c, path, most_frames);

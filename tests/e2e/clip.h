@@ -15,13 +15,14 @@ typedef struct clip {
     int width, height, n_frames;
     uint8_t *rgb;   /* [n_frames, height, width, 3] owned */
     uint8_t *truth; /* [n_frames, height, width]: number of the object a pixel belongs to; owned, NULL for any video */
-    trk_box boxes[CLIP_OBJECTS]; /* prompts on frame 0, for objects 1, 2, ... */
-    int n_objects;
+    trk_box boxes[CLIP_OBJECTS]; /* prompts on first_frame, for objects 1, 2, ... */
+    int n_objects, first_frame;
 } clip;
 
 /* At most `most_frames` frames (0: all) of any video. Returns 0, or -1 with a line on stderr. */
 int clip_load(clip *out, const char *path, int most_frames);
-/* The sample clip number `index` of the folder samples/, with its prompts and true masks. 1: there are fewer. */
+/* The sample clip number `index` of the folder samples/, of those whose true masks are PNGs, with its prompts and true
+ * masks. 1: there are fewer. */
 int clip_load_sample(clip *out, const char *samples, size_t index, int most_frames);
 void clip_free(clip *c); /* accepts a zeroed struct */
 

@@ -11,10 +11,10 @@
 
 #include <jansson.h>
 
+#include "clip.h"
 #include "track.h"
-#include "video.h"
 
-#define MAX_OBJECTS 8
+#define MAX_TRACKS 64
 #define MAX_FRAMES 256
 #define J_BOUND_OFFICIAL 1e-3 /* f32 against the official code */
 #define J_BOUND_BF16 5e-3     /* bf16 against f32 */
@@ -29,19 +29,9 @@ typedef struct track {
 } track;
 
 typedef struct tracks {
-    track list[64];
+    track list[MAX_TRACKS];
     int n;
 } tracks;
-
-static double iou(const uint8_t *a, const uint8_t *b, size_t n)
-{
-    size_t both = 0, either = 0;
-    for (size_t i = 0; i < n; i++) {
-        both += a[i] && b[i];
-        either += a[i] || b[i];
-    }
-    return either ? (double)both / (double)either : 1.0;
-}
 
 static double mean_j(const track *t)
 {
@@ -57,65 +47,44 @@ static int complain(const char *what)
     return -1;
 }
 
-/* J of one object on one frame; true masks are palette PNGs whose index is the object */
-static int score(track *t, trk_tracker *tracker, const char *truth_path, int width)
+/* J of every object on frame i, whose masks are kept */
+static int score(track *first, const clip *c, trk_tracker *tracker, int i)
 {
-    trk_image truth = {0};
-    if (trk_image_read(&truth, truth_path, 1) < 0)
-        return complain(truth_path);
-    uint8_t *mask = t->masks + (size_t)t->n_frames * t->pixels;
-    int failed = (size_t)truth.width * (size_t)truth.height != t->pixels ||
-                 trk_tracker_mask(tracker, t->object, mask, width) < 0;
-    for (size_t i = 0; !failed && i < t->pixels; i++)
-        truth.data[i] = truth.data[i] == t->object;
-    if (!failed)
-        t->j[t->n_frames++] = iou(mask, truth.data, t->pixels);
-    trk_image_free(&truth);
-    return failed ? complain(truth_path) : 0;
+    for (int k = 0; k < c->n_objects; k++) {
+        track *t = &first[k];
+        uint8_t *mask = t->masks + (size_t)t->n_frames * t->pixels;
+        if (trk_tracker_mask(tracker, t->object, mask, c->width) < 0)
+            return complain(c->name);
+        t->j[t->n_frames++] = clip_j(c, i, t->object, mask);
+    }
+    return 0;
 }
 
-static int follow(const trk_model *model, const char *samples, const json_t *clip, tracks *out)
+/* 1: there are fewer clips */
+static int follow(const trk_model *model, const char *samples, size_t index, tracks *out)
 {
-    char path[1024];
-    const char *name = json_string_value(json_object_get(clip, "clip"));
-    const char *truth = json_string_value(json_object_get(clip, "truth"));
-    const json_t *objects = json_object_get(clip, "objects");
-    int n = (int)json_array_size(objects), failed = 0;
-    track *first = &out->list[out->n];
-    trk_video_reader *reader = NULL;
+    clip c;
     trk_tracker *tracker = NULL;
-    trk_picture *picture;
-    snprintf(path, sizeof path, "%s/clips/%s", samples, name);
-    if (out->n + n > 64 || trk_video_open(&reader, path, &(trk_video_params){.start = -1, .n_frames = -1}) < 0 ||
-        trk_tracker_create(&tracker, model, NULL) < 0)
-        failed = complain(path);
-    const trk_video_info *info = failed ? NULL : trk_video_get_info(reader);
-    for (int i = 0; !failed && i < n; i++) {
-        const json_t *box = json_object_get(json_array_get(objects, (size_t)i), "box");
-        float v[4];
-        for (size_t k = 0; k < 4; k++)
-            v[k] = (float)json_number_value(json_array_get(box, k));
-        track *t = &first[i];
-        t->object = i + 1;
-        t->pixels = (size_t)info->width * (size_t)info->height;
-        t->masks = malloc(t->pixels * MAX_FRAMES);
-        snprintf(t->clip, sizeof t->clip, "%s", name);
+    track *first = &out->list[out->n];
+    int failed = clip_load_sample(&c, samples, index, MAX_FRAMES);
+    if (failed)
+        return failed;
+    if (out->n + c.n_objects > MAX_TRACKS || trk_tracker_create(&tracker, model, NULL) < 0)
+        failed = complain(c.name);
+    for (int k = 0; !failed && k < c.n_objects; k++) {
+        track *t = &first[k];
+        *t = (track){.object = k + 1, .pixels = clip_pixels(&c), .masks = malloc(clip_pixels(&c) * (size_t)c.n_frames)};
+        snprintf(t->clip, sizeof t->clip, "%s", c.name);
         out->n++;
-        if (!t->masks || trk_tracker_prompt_box(tracker, i + 1, 0, &(trk_box){v[0], v[1], v[2], v[3]}) < 0)
+        if (!t->masks || trk_tracker_prompt_box(tracker, k + 1, c.first_frame, &c.boxes[k]) < 0)
             failed = complain("prompt");
     }
-    while (!failed && trk_video_read(reader, &picture) == TRK_OK) {
-        trk_frame frame = {.width = picture->width, .height = picture->height, .planes = {picture->rgb},
-                           .strides = {picture->stride}, .index = picture->index};
-        if (picture->index >= MAX_FRAMES || trk_tracker_push(tracker, &frame) < 0)
-            failed = complain(name);
-        snprintf(path, sizeof path, "%s/clips/%s/%05d.png", samples, truth, (int)picture->index);
-        for (int i = 0; !failed && i < n; i++)
-            failed = score(&first[i], tracker, path, picture->width);
-        trk_video_release(reader, picture);
+    for (int i = c.first_frame; !failed && i < c.n_frames; i++) {
+        const trk_frame frame = clip_frame(&c, i, i);
+        failed = trk_tracker_push(tracker, &frame) < 0 ? complain(c.name) : score(first, &c, tracker, i);
     }
     trk_tracker_destroy(&tracker);
-    trk_video_close(&reader);
+    clip_free(&c);
     return failed;
 }
 
@@ -123,7 +92,6 @@ static int follow(const trk_model *model, const char *samples, const json_t *cli
 static int follow_all(const char *samples, trk_precision precision, tracks *out)
 {
     char path[1024];
-    json_error_t error;
     trk_model *model = NULL;
     trk_model_params params = TRK_MODEL_PARAMS_INIT;
     params.precision = precision;
@@ -135,17 +103,11 @@ static int follow_all(const char *samples, trk_precision precision, tracks *out)
     }
     if (rc < 0)
         return complain(path);
-    snprintf(path, sizeof path, "%s/clips/manifest.json", samples);
-    json_t *manifest = json_load_file(path, 0, &error);
-    int failed = manifest ? 0 : complain(path);
-    size_t i;
-    const json_t *clip;
-    json_array_foreach(manifest, i, clip)
-        if (!failed)
-            failed = follow(model, samples, clip, out);
-    json_decref(manifest);
+    int failed = 0;
+    for (size_t i = 0; !failed; i++)
+        failed = follow(model, samples, i, out);
     trk_model_destroy(&model);
-    return failed;
+    return failed < 0 ? failed : 0;
 }
 
 static double official_j(const json_t *quality, const track *t)
@@ -182,7 +144,7 @@ static int check_bf16(const tracks *bf16, const tracks *f32)
         const track *a = &bf16->list[i], *b = &f32->list[i];
         double sum = 0;
         for (int k = 0; k < b->n_frames; k++)
-            sum += iou(a->masks + (size_t)k * a->pixels, b->masks + (size_t)k * b->pixels, b->pixels);
+            sum += clip_iou(a->masks + (size_t)k * a->pixels, b->masks + (size_t)k * b->pixels, 0, b->pixels);
         double same = sum / b->n_frames, change = mean_j(a) - mean_j(b);
         int ok = a->n_frames == b->n_frames && same >= IOU_FLOOR_BF16 && fabs(change) <= J_BOUND_BF16;
         printf("%-14s object %d  J %.4f (%+.4f)  IoU with f32 %.4f  %s\n", a->clip, a->object, mean_j(a), change, same,
@@ -205,7 +167,7 @@ int main(int argc, char **argv)
         rc = want_bf16 ? check_bf16(&bf16, &f32) : check_f32(&f32, argv[3]);
     if (!rc)
         printf("%d tracks, all within bounds\n", f32.n);
-    for (int i = 0; i < 64; i++) {
+    for (int i = 0; i < MAX_TRACKS; i++) {
         free(f32.list[i].masks);
         free(bf16.list[i].masks);
     }

@@ -10,8 +10,8 @@
  * push and writes nothing until the last, so that it does not move what it measures.
  *
  * The long run, from the source folder:
- *     build/tests/soak/soak samples/models/demo-m.safetensors samples/clips/plain-1.mp4 --frames 100000 \
- *         --image-size 64 --threads 1 --box 169,118,191,219 --box 305,249,175,150 --csv soak.csv --svg soak.svg --strict */
+ *     build/tests/soak/soak samples/models/demo-m.safetensors samples/clips/plain-motion.mp4 --frames 100000 \
+ *         --image-size 64 --threads 1 --box 223,144,173,162 --box 45,115,196,223 --csv soak.csv --svg soak.svg --strict */
 #include "soak.h"
 
 #include <fcntl.h>

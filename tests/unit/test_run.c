@@ -18,13 +18,13 @@
 enum { N_FRAMES = 4, N_OF_FRAMES = 30, STEP_BEFORE = 8 };
 
 static char folder[] = "run-XXXXXX";
-static char clip[] = TRK_SAMPLES_DIR "/clips/plain-1.mp4";
+static char clip[] = TRK_SAMPLES_DIR "/clips/plain-motion.mp4";
 static session shared;
 static options wanted;
 
 static void parse(options *out)
 {
-    static char *argv[] = {"track",   clip,      "--box",     "169,118,191,219", "--frames", "4",       "--image-size",
+    static char *argv[] = {"track",   clip,      "--box",     "223,144,173,162", "--frames", "4",       "--image-size",
                            "128",     "--jsonl", "o.jsonl",   "--boxes",         "o.txt",    "--masks", "m",
                            "--sheet", "o.png",   "--overlay", "o.mp4",           "--quiet"};
     assert_int_equal(options_parse(out, sizeof argv / sizeof *argv, argv), TRK_OK);

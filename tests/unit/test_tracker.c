@@ -169,7 +169,7 @@ static void refuses_bad_models(void **state)
     trk_model *m = NULL;
     trk_model_params p = TRK_MODEL_PARAMS_INIT;
     assert_refused(trk_model_load(&m, "/nonexistent/model.pt", NULL), TRK_E_IO, "/nonexistent/model.pt");
-    assert_refused(trk_model_load(&m, TRK_SAMPLES_DIR "/clips/plain-1.mp4", NULL), TRK_E_FORMAT, "plain-1.mp4");
+    assert_refused(trk_model_load(&m, TRK_SAMPLES_DIR "/clips/plain-motion.mp4", NULL), TRK_E_FORMAT, "plain-motion.mp4");
     p.image_size = 250;
     assert_refused(trk_model_load(&m, model_path, &p), TRK_E_ARGUMENT, "250");
     p.image_size = 0;
