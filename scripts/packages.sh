@@ -4,7 +4,7 @@
 set -eu
 
 packages="gcc g++ make cmake ninja-build pkg-config libdnnl-dev libavformat-dev libavcodec-dev libavutil-dev
-libswscale-dev libjansson-dev libzip-dev libxxhash-dev libcmocka-dev libboost-context-dev"
+libswscale-dev libjansson-dev libzip-dev libxxhash-dev libcmocka-dev libboost-context-dev python3"
 
 missing=""
 for package in $packages; do
