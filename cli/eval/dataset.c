@@ -3,14 +3,16 @@
  *
  * Where the conventions of the layouts differ, each as the code or page of its benchmark has it:
  *   DAVIS 2017   davis2017-evaluation, evaluation.py: first and last frame of a clip left out; index 255 is background
- *                in the semi-supervised task, not void; objects are those of the first frame.
- *   SA-V         sav_dataset/utils/sav_benchmark.py: first and last PNG of each object left out; 24 frames a second, of
- *                which every fourth has truth; masks may overlap.
+ *                in the semi-supervised task, not void. Its davis.py, get_all_masks: objects are 1 up to the highest
+ *                index of the first frame, also those between that it does not show; higher ones do not count.
+ *   SA-V         sav_dataset/utils/sav_benchmark.py: first and last PNG of each object left out, and of the others
+ *                those before the object is in the truth or in what was found (Evaluator.feed_frame); 24 frames a
+ *                second, of which every fourth has truth; masks may overlap.
  *   MOSE         MOSE-api, MOSEv2/sam2_rcms/tools/score.py: first and last frame left out.
  *   LVOS         lvos-evaluation, evaluation_mp.py: an object counts from the start to the end of its frame_range in
- *                meta.json, these two left out.
+ *                meta.json, these two left out; frames after it do not count.
  *   YouTube-VOS  youtube-vos.org: an object is prompted on the first frame meta.json gives it and counts up to the end.
- *   manifest     every frame after the prompt counts.
+ *   manifest     every frame from the prompt on counts.
  *   LaSOT        LaSOT_Evaluation_Toolkit: frames with full_occlusion or out_of_view do not count.
  *   GOT-10k      got10k/experiments/got10k.py: the first frame and those with cover 0 do not count.
  *   MOTChallenge TrackEval, mot_challenge_2d_box.py: rows with a flag of 0 and classes other than pedestrians do not

@@ -37,26 +37,28 @@ typedef struct dataset_object {
     int64_t last_frame;  /* the last with truth of this object: its own last file or range, else the clip's last one */
     trk_box box;         /* the prompt, where has_box; else the prompt is the true mask of first_frame */
     int has_box;
+    int unprompted;         /* 1: its first frame does not show it: it counts, but there is nothing to track it from */
     trk_box *boxes;         /* TRUTH_BOXES: [clip.n_frames], owned; else NULL */
     unsigned char *visible; /* TRUTH_BOXES: [clip.n_frames] 1 = the frame counts; owned; else NULL */
 } dataset_object;
 
 typedef struct dataset_clip {
-    char *name;         /* owned; unique in the dataset; may hold '/' */
-    char *frames;       /* owned: video file or folder of images; NULL: the layout has none (DATASET_MASKS) */
-    char *truth;        /* owned: folder of the truth, or the file it comes from */
+    char *name;   /* owned; unique in the dataset; may hold '/' */
+    char *frames; /* owned: video file or folder of images; NULL: the layout has none (DATASET_MASKS) */
+    char *truth;  /* owned: folder of the truth, or the file it comes from */
     truth_kind kind;
     int64_t n_frames;   /* of the clip, in truth and video; -1: only the video tells */
     int width, height;  /* pixels of a frame; 0: not told, the images have it */
     int void_label;     /* index that counts nowhere; -1: none */
     int skips_ends;     /* 1: an object's first_frame and last_frame do not count */
+    int skips_unseen;   /* 1: nor do the frames up to the first other one that shows it, in the truth or as found */
     int64_t *annotated; /* [n_annotated] frames with truth, ascending, owned */
     char **files;       /* [n_annotated] owned; TRUTH_INDEXED: path of the PNG; TRUTH_BINARY: its name below an object's
                            folder; else NULL each */
     size_t n_annotated;
     dataset_object *objects; /* [n_objects] owned, ascending ids */
     size_t n_objects;
-    void *rle; /* TRUTH_RLE: owned by the layout, see dataset_clip_truth */
+    void *rle;   /* TRUTH_RLE: owned by the layout, see dataset_clip_truth */
     char *tests; /* owned: what the clip is there for, from a manifest; NULL: not told */
 } dataset_clip;
 

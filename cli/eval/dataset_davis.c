@@ -1,8 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  * DAVIS 2017, semi-supervised: JPEGImages/480p/CLIP/00000.jpg, Annotations/480p/CLIP/00000.png with the objects as
- * indices, ImageSets/2017/SPLIT.txt with the clips' names. Prompts are the masks of the first frame. */
+ * indices, ImageSets/2017/SPLIT.txt with the clips' names. Prompts are the masks of the first frame; an index below its
+ * highest one that it does not show is an object too, for the scores alone. */
 #include "dataset_internal.h"
 #include "heap.h"
+
+/* The objects of the first frame, ascending, and those between them. */
+static trk_status add_objects(dataset_clip *clip)
+{
+    trk_status rc = dataset_clip_scan(clip, 1);
+    const size_t n_shown = clip->n_objects;
+    int id = 1;
+    for (size_t i = 0; i < n_shown && !rc; i++, id++)
+        for (; id < clip->objects[i].id && !rc; id++) {
+            dataset_object *object;
+            rc = dataset_object_add(&object, clip, id);
+            if (!rc)
+                object->unprompted = 1;
+        }
+    return rc;
+}
 
 static trk_status add_clip(dataset *self, const char *images_folder, const char *masks_folder, const char *name)
 {
@@ -19,7 +36,7 @@ static trk_status add_clip(dataset *self, const char *images_folder, const char 
     if (clip->annotated[0])
         TRK_CHECK(
             TRK_FAIL(TRK_E_FORMAT, "%s: no mask of %s, expected one of the first frame", masks, images.items[0].name));
-    rc = dataset_clip_scan(clip, 1);
+    rc = add_objects(clip);
 done:
     dataset_frames_free(&images);
     trk_heap_release(frames);

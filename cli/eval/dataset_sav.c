@@ -82,6 +82,7 @@ static trk_status add_clip(dataset *self, const char *name)
     TRK_CHECK(dataset_clip_add(&clip, self, name));
     clip->kind = TRUTH_BINARY;
     clip->skips_ends = 1;
+    clip->skips_unseen = 1;
     clip->truth = trk_heap_format("dataset", "%s/Annotations_6fps/%s", self->path, name);
     if (!clip->truth)
         TRK_CHECK(dataset_no_memory(self->path));

@@ -28,7 +28,7 @@ typedef struct evaluation {
     int has_models;
     eval_identity identity;
     eval_results results; /* its clips: at the end, those that are done */
-    char *parts;          /* folder of single clips; owned; NULL: without --out */
+    char *parts;          /* folder of single clips; owned; NULL: without --out, and with --pred */
     eval_shared shared;
     progress_group progress;
     pthread_mutex_t mutex; /* of what follows */
@@ -141,15 +141,20 @@ static char *part_path(const evaluation *self, const dataset_clip *clip)
     return path;
 }
 
-/* Files that end in .json, or are left of one that was being written; the folder then, if nothing else is in it. */
+/* A file that ends in .json, or is left of one that was being written. */
+static int is_part(const char *name)
+{
+    const size_t n = strlen(name);
+    return (n > 5 && !strcmp(name + n - 5, ".json")) || strstr(name, ".json.part-");
+}
+
+/* The folder too, if nothing else is in it. */
 static void remove_parts(const evaluation *self)
 {
     DIR *folder = opendir(self->parts);
-    for (const struct dirent *entry; folder && (entry = readdir(folder));) {
-        const char *end = strstr(entry->d_name, ".json");
-        if (end && (!end[5] || !strncmp(end + 5, ".part-", 6)))
+    for (const struct dirent *entry; folder && (entry = readdir(folder));)
+        if (is_part(entry->d_name))
             unlinkat(dirfd(folder), entry->d_name, 0);
-    }
     if (folder)
         closedir(folder);
     rmdir(self->parts);
@@ -173,20 +178,32 @@ static size_t count_done(const evaluation *self)
     return n;
 }
 
-/* Anything in the folder that is not of this evaluation makes it begin anew. */
+static trk_status take_part(evaluation *self, size_t i)
+{
+    const dataset_clip *clip = self->chosen[i];
+    clip_result *part = &self->clips[i];
+    char *path = part_path(self, clip);
+    trk_status rc = path ? clip_result_read(part, &self->results, path) : no_memory();
+    if (!rc) {
+        const int same = part->source == eval_identity_of_clip(clip);
+        self->done[i] = same && !strcmp(part->name, clip->name);
+        if (!same)
+            report_line("%s: results of the clip as it was before a change: it begins anew", path);
+        if (!self->done[i])
+            clip_result_free(part);
+    }
+    trk_heap_release(path);
+    return rc;
+}
+
+/* Anything in the folder that is not of this evaluation makes it begin anew; what is of a clip that has changed, that
+ * clip alone. */
 static trk_status take_parts(evaluation *self)
 {
     for (size_t i = 0; i < self->n; i++) {
-        char *path = part_path(self, self->chosen[i]);
-        if (!path)
-            return no_memory();
-        trk_status rc = clip_result_read(&self->clips[i], &self->results, path);
-        trk_heap_release(path);
+        trk_status rc = take_part(self, i);
         if (rc == TRK_E_MEMORY)
             return rc;
-        self->done[i] = !rc && !strcmp(self->clips[i].name, self->chosen[i]->name);
-        if (!rc && !self->done[i])
-            clip_result_free(&self->clips[i]);
         if (rc && rc != TRK_E_NOT_FOUND) {
             report_line("%s: beginning anew", trk_error_text());
             forget_parts(self);
@@ -210,6 +227,8 @@ static trk_status open_parts(evaluation *self)
     output_file_discard(&probe);
     if (!strcmp(path, "-"))
         return TRK_FAIL(TRK_E_ARGUMENT, "--out: expected a file: the table goes to standard output");
+    if (self->wanted->pred) /* whose masks may have changed; they are read again in no time */
+        return TRK_OK;
     self->parts = trk_heap_format("path", "%s.d", path);
     if (!self->parts)
         return no_memory();
@@ -245,10 +264,12 @@ static size_t take_clip(evaluation *self)
 static trk_status do_clip(evaluation *self, size_t i)
 {
     const dataset_clip *clip = self->chosen[i];
+    const uint64_t source = eval_identity_of_clip(clip); /* before it is read: a change meanwhile shows */
     trk_status rc = self->wanted->pred ? eval_clip_read(&self->clips[i], &self->shared, clip)
                                        : eval_clip_track(&self->clips[i], &self->shared, clip);
     if (rc)
         return rc;
+    self->clips[i].source = source;
     rc = keep_part(self, i);
     if (rc)
         clip_result_free(&self->clips[i]);
@@ -333,12 +354,13 @@ static trk_status finish(evaluation *self)
             rmdir(self->parts); /* if there is nothing in it */
         return tell_rest(self);
     }
-    if (!self->parts)
+    if (!self->wanted->results)
         return TRK_OK;
     rc = eval_results_write(&self->results, self->wanted->results);
     if (rc)
         return trk_fail_prefix(rc, "--out");
-    remove_parts(self);
+    if (self->parts)
+        remove_parts(self);
     return TRK_OK;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Reader -> tracker -> map of indices -> scores. Each clip has a pool of its own: what is accounted to it then does not
- * depend on the clips that are tracked at the same time. */
+ * Reader -> tracker -> map of indices -> scores; where the truth has a mask per object, which may overlap (SA-V), such
+ * masks in place of the map. Each clip has a pool of its own: what is accounted to it then does not depend on the clips
+ * that are tracked at the same time. */
 #include "eval_clip.h"
 
 #include <inttypes.h>
@@ -35,8 +36,11 @@ typedef struct clip_run {
     int admitted; /* 1: session_leave is due */
     int started;  /* 1: an object has been prompted */
     scoring *scored;
-    uint8_t *indices, *mask; /* [height][width] each; the first is owned and holds both */
-    char *folder;            /* of --masks, owned; NULL: not wanted */
+    uint8_t *planes; /* [n_planes][height][width]: with by_object a mask per object, else a map of indices, and room */
+    size_t n_planes;
+    int by_object;
+    uint8_t *masks[PALETTE_SIZE]; /* with by_object: the planes, [n_objects] */
+    char *folder;                 /* of --masks, owned; NULL: not wanted */
     frame_names names;
     uint8_t palette[PALETTE_SIZE][3];
     XXH3_state_t hash;
@@ -46,6 +50,12 @@ typedef struct clip_run {
 char *eval_clip_folder(const char *folder, const dataset_clip *clip)
 {
     return trk_heap_format("path", "%s/%s", folder, clip->name);
+}
+
+char *eval_object_folder(const char *folder, const dataset_object *object)
+{
+    return object->name ? trk_heap_format("path", "%s/%s", folder, object->name)
+                        : trk_heap_format("path", "%s/%d", folder, object->id);
 }
 
 static trk_status no_memory(const dataset_clip *clip)
@@ -107,13 +117,14 @@ static trk_status make_plan(clip_run *self)
     prompts.items = trk_heap_zeroed(TRK_MEM_SCRATCH, "plan", clip->n_objects, sizeof *prompts.items);
     if (!prompts.items)
         return no_memory(clip);
-    for (; prompts.n_items < clip->n_objects; prompts.n_items++) {
-        const dataset_object *object = &clip->objects[prompts.n_items];
-        prompts.items[prompts.n_items] = (prompt){
-            .kind = object->has_box ? PROMPT_BOX : PROMPT_MASK, .object = object->id, .frame = object->first_frame};
+    for (size_t i = 0; i < clip->n_objects; i++) {
+        const dataset_object *object = &clip->objects[i];
+        if (!object->unprompted)
+            prompts.items[prompts.n_items++] = (prompt){
+                .kind = object->has_box ? PROMPT_BOX : PROMPT_MASK, .object = object->id, .frame = object->first_frame};
     }
     trk_status rc = plan_report_make(&self->plan, self->shared->models->model, &self->policies, &prompts,
-                                     clip->n_objects, self->info->width, self->info->height);
+                                     prompts.n_items, self->info->width, self->info->height);
     trk_heap_release(prompts.items);
     return rc ? rc : plan_report_check(&self->plan);
 }
@@ -138,24 +149,39 @@ static trk_status open_tracker(clip_run *self)
     return rc ? failure_of_library(rc) : TRK_OK;
 }
 
+/* Ids are below PALETTE_SIZE, and so is their number. */
+static trk_status open_planes(clip_run *self)
+{
+    const size_t n_pixels = (size_t)self->info->width * (size_t)self->info->height;
+    self->by_object = self->clip->kind == TRUTH_BINARY;
+    self->n_planes = self->by_object ? self->clip->n_objects : 2;
+    self->planes = trk_heap_allocate(TRK_MEM_SCRATCH, "masks", self->n_planes * n_pixels);
+    for (size_t i = 0; self->planes && self->by_object && i < self->n_planes; i++)
+        self->masks[i] = self->planes + i * n_pixels;
+    return self->planes ? TRK_OK : no_memory(self->clip);
+}
+
+/* The folder of the clip's masks, or of one of its objects. */
+static trk_status create_folder(const clip_run *self, const char *path)
+{
+    int created;
+    trk_status rc = path ? output_folder_create(path, &created) : no_memory(self->clip);
+    return rc && path ? trk_fail_prefix(rc, "--masks") : rc;
+}
+
 static trk_status open_outputs(clip_run *self)
 {
-    const options *wanted = self->shared->wanted;
-    const size_t n_pixels = (size_t)self->info->width * (size_t)self->info->height;
-    int created;
     trk_status rc = TRK_OK;
-    self->indices = trk_heap_allocate(TRK_MEM_SCRATCH, "map of indices", 2 * n_pixels);
-    if (!self->indices)
-        return no_memory(self->clip);
-    self->mask = self->indices + n_pixels;
     palette_fill(self->palette);
-    if (wanted->masks) {
-        TRK_CHECK(frame_names_open(&self->names, self->clip));
-        self->folder = eval_clip_folder(wanted->masks, self->clip);
-        if (!self->folder)
-            TRK_CHECK(no_memory(self->clip));
-        if ((rc = output_folder_create(self->folder, &created)))
-            trk_fail_prefix(rc, "--masks");
+    if (!self->shared->wanted->masks)
+        return TRK_OK;
+    TRK_CHECK(frame_names_open(&self->names, self->clip));
+    self->folder = eval_clip_folder(self->shared->wanted->masks, self->clip);
+    TRK_CHECK(create_folder(self, self->folder));
+    for (size_t i = 0; self->by_object && i < self->n_planes && !rc; i++) {
+        char *path = eval_object_folder(self->folder, &self->clip->objects[i]);
+        rc = create_folder(self, path);
+        trk_heap_release(path);
     }
 done:
     return rc;
@@ -168,6 +194,7 @@ static trk_status open_all(clip_run *self)
     TRK_CHECK(scoring_open(&self->scored, self->clip, self->shared->data->layout, !self->shared->wanted->no_boundary));
     TRK_CHECK(open_video(self));
     TRK_CHECK(open_tracker(self));
+    TRK_CHECK(open_planes(self));
     TRK_CHECK(open_outputs(self));
     XXH3_INITSTATE(&self->hash);
     XXH3_64bits_reset(&self->hash);
@@ -206,26 +233,27 @@ static trk_status prompt_objects(clip_run *self, int64_t frame)
 {
     trk_status rc = TRK_OK;
     for (size_t i = 0; i < self->clip->n_objects && !rc; i++)
-        if (self->clip->objects[i].first_frame == frame) {
+        if (self->clip->objects[i].first_frame == frame && !self->clip->objects[i].unprompted) {
             rc = prompt_object(self, i);
             self->started = 1;
         }
     return rc;
 }
 
-/* From the highest id down, so that lower ones stay. */
-static trk_status draw_map(clip_run *self)
+/* Into planes of zeros. From the highest id down, so that lower ones stay in a map. */
+static trk_status draw_masks(clip_run *self)
 {
     const int width = self->info->width;
     const size_t n_pixels = (size_t)width * (size_t)self->info->height;
+    uint8_t *room = self->planes + n_pixels;
     trk_status rc = TRK_OK;
     for (size_t i = self->clip->n_objects; i-- > 0 && !rc;) {
         const int id = self->clip->objects[i].id;
-        rc = trk_tracker_mask(self->tracker, id, self->mask, width);
-        if (!rc)
-            index_map_draw(self->indices, self->mask, n_pixels, id);
+        rc = trk_tracker_mask(self->tracker, id, self->by_object ? self->masks[i] : room, width);
+        if (!rc && !self->by_object)
+            index_map_draw(self->planes, room, n_pixels, id);
         else if (rc == TRK_E_NOT_FOUND)
-            rc = TRK_OK; /* it starts later */
+            rc = TRK_OK; /* it starts later, or never */
     }
     return rc ? failure_of_library(rc) : TRK_OK;
 }
@@ -259,29 +287,48 @@ static trk_status track_frame(clip_run *self)
     trk_status rc = trk_tracker_push(self->tracker, &frame);
     if (rc)
         return failure_of_library(rc);
-    rc = draw_map(self);
+    rc = draw_masks(self);
     self->result.seconds += now_seconds() - begun;
     return rc ? rc : note_memory(self);
+}
+
+static trk_status write_plane(const clip_run *self, const char *folder, const char *name, const uint8_t *plane)
+{
+    return index_map_write(folder, name, plane, self->info->width, self->info->height,
+                           (const uint8_t(*)[3])self->palette);
+}
+
+static trk_status write_masks(const clip_run *self, int64_t frame)
+{
+    char name[256];
+    trk_status rc = TRK_OK;
+    frame_name(name, sizeof name, &self->names, frame);
+    if (!self->by_object)
+        return write_plane(self, self->folder, name, self->planes);
+    for (size_t i = 0; i < self->n_planes && !rc; i++) {
+        char *folder = eval_object_folder(self->folder, &self->clip->objects[i]);
+        rc = folder ? write_plane(self, folder, name, self->masks[i]) : no_memory(self->clip);
+        trk_heap_release(folder);
+    }
+    return rc;
 }
 
 static trk_status pass_frame(clip_run *self)
 {
     const trk_picture *picture = self->picture;
     const size_t n_pixels = (size_t)self->info->width * (size_t)self->info->height;
-    const found_masks found = {self->info->width, self->info->height, self->indices, NULL};
-    char name[256];
+    const size_t n_bytes = self->by_object ? self->n_planes * n_pixels : n_pixels;
+    const found_masks found = {self->info->width, self->info->height, self->by_object ? NULL : self->planes,
+                               self->masks};
     trk_status rc = TRK_OK;
-    memset(self->indices, 0, n_pixels);
+    memset(self->planes, 0, n_bytes);
     TRK_CHECK(prompt_objects(self, picture->index));
     if (self->started)
         TRK_CHECK(track_frame(self));
-    XXH3_64bits_update(&self->hash, self->indices, n_pixels);
+    XXH3_64bits_update(&self->hash, self->planes, n_bytes);
     TRK_CHECK(scoring_add_masks(self->scored, picture->index, &found));
-    if (self->folder) {
-        frame_name(name, sizeof name, &self->names, picture->index);
-        TRK_CHECK(index_map_write(self->folder, name, self->indices, found.width, found.height,
-                                  (const uint8_t(*)[3])self->palette));
-    }
+    if (self->folder)
+        TRK_CHECK(write_masks(self, picture->index));
     self->result.n_frames = picture->index + 1;
 done:
     return rc;
@@ -342,7 +389,7 @@ trk_status eval_clip_track(clip_result *out, const eval_shared *shared, const da
         session_leave(shared->models, plan_report_needs(&self.plan));
     trk_video_close(&self.reader);
     scoring_destroy(&self.scored);
-    trk_heap_release(self.indices);
+    trk_heap_release(self.planes);
     trk_heap_release(self.folder);
     frame_names_free(&self.names);
     if (rc)

@@ -24,5 +24,7 @@ trk_status eval_clip_read(clip_result *out, const eval_shared *shared, const dat
 
 /* FOLDER/CLIP, trk_heap_release; NULL when out of memory. */
 char *eval_clip_folder(const char *folder, const dataset_clip *clip);
+/* The same for FOLDER/OBJECT: where each object has masks of its own. */
+char *eval_object_folder(const char *folder, const dataset_object *object);
 
 #endif

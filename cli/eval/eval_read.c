@@ -48,19 +48,12 @@ static int is_file(const char *path)
 
 /* --- masks ------------------------------------------------------------------------------------------------------ */
 
-/* FOLDER/OBJECT, owned by the caller. */
-static char *object_folder(const clip_reading *self, const dataset_object *object)
-{
-    return object->name ? trk_heap_format("path", "%s/%s", self->folder, object->name)
-                        : trk_heap_format("path", "%s/%d", self->folder, object->id);
-}
-
 /* 1: a folder per object, as SA-V has it. */
 static int has_object_folders(const clip_reading *self)
 {
     int found = 0;
     for (size_t i = 0; i < self->clip->n_objects && !found && self->clip->kind == TRUTH_BINARY; i++) {
-        char *path = object_folder(self, &self->clip->objects[i]);
+        char *path = eval_object_folder(self->folder, &self->clip->objects[i]);
         found = is_folder(path);
         trk_heap_release(path);
     }
@@ -81,22 +74,24 @@ static trk_status take_size(clip_reading *self, const trk_image *image, const ch
     return TRK_OK;
 }
 
-static trk_status read_image(clip_reading *self, size_t i, const char *folder, const char *name, int only_indexed)
+/* Where the file is not there and not needed masks[i] is NULL. */
+static trk_status read_image(clip_reading *self, size_t i, const char *folder, const char *name, int needed)
 {
     char *path = trk_heap_format("path", "%s/%s.png", folder, name);
+    const int there = is_file(path), only_indexed = folder == self->folder;
     trk_status rc = TRK_OK;
     trk_image_free(&self->images[i]);
     self->masks[i] = NULL;
     if (!path)
         return no_memory(self->clip);
-    if (!is_file(path))
-        rc = TRK_FAIL(TRK_E_NOT_FOUND, "%s: missing: expected a mask of every frame with truth", path);
-    else
+    if (!there && needed)
+        rc = TRK_FAIL(TRK_E_NOT_FOUND, "%s: missing: expected a mask of every frame that counts", path);
+    else if (there)
         rc = only_indexed ? index_map_read(&self->images[i], path) : trk_image_read(&self->images[i], path, 1);
     trk_heap_release(path);
-    if (!rc)
+    if (!rc && there)
         rc = take_size(self, &self->images[i], folder, name);
-    if (!rc)
+    if (!rc && there)
         self->masks[i] = self->images[i].data;
     return rc;
 }
@@ -106,13 +101,33 @@ static trk_status read_objects(clip_reading *self, int64_t frame, const char *na
     trk_status rc = TRK_OK;
     for (size_t i = 0; i < self->clip->n_objects && !rc; i++) {
         const dataset_object *object = &self->clip->objects[i];
+        int needed;
         if (object->first_frame > frame)
             continue;
-        char *folder = object_folder(self, object);
-        rc = folder ? read_image(self, i, folder, name, 0) : no_memory(self->clip);
+        char *folder = eval_object_folder(self->folder, object);
+        rc = folder ? scoring_counts(&needed, self->scored, i, frame) : no_memory(self->clip);
+        if (!rc)
+            rc = read_image(self, i, folder, name, needed);
         trk_heap_release(folder);
     }
     return rc;
+}
+
+static trk_status read_map(clip_reading *self, int64_t frame, const char *name)
+{
+    int needed = 0;
+    trk_status rc = TRK_OK;
+    for (size_t i = 0; i < self->clip->n_objects && !rc && !needed; i++)
+        rc = scoring_counts(&needed, self->scored, i, frame);
+    return rc ? rc : read_image(self, 0, self->folder, name, needed);
+}
+
+static int has_any_mask(const clip_reading *self)
+{
+    for (size_t i = 0; i < self->clip->n_objects; i++)
+        if (self->masks[i])
+            return 1;
+    return 0;
 }
 
 static trk_status read_frame(clip_reading *self, int64_t frame, int by_object)
@@ -120,11 +135,11 @@ static trk_status read_frame(clip_reading *self, int64_t frame, int by_object)
     char name[256];
     trk_status rc = TRK_OK;
     frame_name(name, sizeof name, &self->names, frame);
-    rc = by_object ? read_objects(self, frame, name) : read_image(self, 0, self->folder, name, 1);
+    rc = by_object ? read_objects(self, frame, name) : read_map(self, frame, name);
     if (rc)
         return rc;
     const found_masks found = {self->result.width, self->result.height, by_object ? NULL : self->masks[0], self->masks};
-    rc = scoring_add_masks(self->scored, frame, &found);
+    rc = scoring_add_masks(self->scored, frame, has_any_mask(self) ? &found : NULL);
     if (!rc && progress_step(&self->shown))
         progress_draw(&self->shown, 0);
     return rc;

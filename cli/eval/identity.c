@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -195,6 +196,66 @@ trk_status eval_identity_make(eval_identity *self, eval_results *out, const opti
     out->options = (const char *const *)self->options;
     out->n_options = self->n_options;
     return rc;
+}
+
+/* --- clip ------------------------------------------------------------------------------------------------------- */
+
+static void add_whole(XXH3_state_t *hash, int64_t value)
+{
+    XXH3_64bits_update(hash, &value, sizeof value);
+}
+
+static void add_bytes(XXH3_state_t *hash, const void *data, size_t n)
+{
+    add_whole(hash, data ? (int64_t)n : -1);
+    if (data)
+        XXH3_64bits_update(hash, data, n);
+}
+
+/* A file or folder; NULL, or not there: that too. */
+static void add_file(XXH3_state_t *hash, const char *path)
+{
+    struct stat state;
+    add_bytes(hash, path, path ? strlen(path) : 0);
+    if (!path || stat(path, &state))
+        return;
+    add_whole(hash, S_ISREG(state.st_mode) ? (int64_t)state.st_size : -1);
+    add_whole(hash, (int64_t)state.st_mtim.tv_sec);
+    add_whole(hash, (int64_t)state.st_mtim.tv_nsec);
+}
+
+static void add_object(XXH3_state_t *hash, const dataset_clip *clip, const dataset_object *object)
+{
+    const int64_t values[] = {object->id, object->first_frame, object->last_frame, object->has_box, object->unprompted};
+    add_bytes(hash, values, sizeof values);
+    add_bytes(hash, &object->box, sizeof object->box);
+    add_bytes(hash, object->boxes, (size_t)clip->n_frames * sizeof *object->boxes);
+    add_bytes(hash, object->visible, (size_t)clip->n_frames);
+    add_bytes(hash, object->name, object->name ? strlen(object->name) : 0);
+    for (size_t i = 0; i < clip->n_annotated && clip->kind == TRUTH_BINARY; i++) {
+        char path[1 << 12];
+        snprintf(path, sizeof path, "%s/%s/%s", clip->truth, object->name, clip->files[i]);
+        add_file(hash, path);
+    }
+}
+
+uint64_t eval_identity_of_clip(const dataset_clip *clip)
+{
+    XXH3_state_t hash;
+    const int64_t values[] = {clip->kind,       clip->n_frames,   clip->width,        clip->height,
+                              clip->void_label, clip->skips_ends, clip->skips_unseen, (int64_t)clip->n_objects};
+    XXH3_INITSTATE(&hash);
+    XXH3_64bits_reset(&hash);
+    add_bytes(&hash, clip->name, strlen(clip->name));
+    add_bytes(&hash, values, sizeof values);
+    add_file(&hash, clip->frames);
+    add_file(&hash, clip->truth);
+    add_bytes(&hash, clip->annotated, clip->n_annotated * sizeof *clip->annotated);
+    for (size_t i = 0; i < clip->n_annotated && clip->kind == TRUTH_INDEXED; i++)
+        add_file(&hash, clip->files[i]);
+    for (size_t i = 0; i < clip->n_objects; i++)
+        add_object(&hash, clip, &clip->objects[i]);
+    return XXH3_64bits_digest(&hash);
 }
 
 void eval_identity_free(eval_identity *self)

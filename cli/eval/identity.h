@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What results depend on beside the dataset: model, device, options, machine. Texts for the result file. */
+ * What results depend on. Model, device, options, machine: texts for the result file. A clip of the dataset: a hash. */
 #ifndef TRK_CLI_EVAL_IDENTITY_H
 #define TRK_CLI_EVAL_IDENTITY_H
 
@@ -16,6 +16,9 @@ typedef struct eval_identity {
 
 /* Fills *self and the texts of *out, which borrow from it and from the session. shared: NULL where masks are read. */
 trk_status eval_identity_make(eval_identity *self, eval_results *out, const options *wanted, const session *shared);
+/* Of all that was read of a clip, and of the size and time of its files: another one where the clip has changed since.
+ * Of a folder of frames the time alone: it changes when frames come or go. */
+uint64_t eval_identity_of_clip(const dataset_clip *clip);
 void eval_identity_free(eval_identity *self);
 
 #endif

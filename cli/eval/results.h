@@ -40,6 +40,7 @@ typedef struct clip_result {
     int64_t n_frames;
     int width, height;
     uint64_t mask_hash;     /* 0: there were boxes only */
+    uint64_t source;        /* eval_identity_of_clip when it was begun; in single files alone */
     object_result *objects; /* [n_objects] owned */
     size_t n_objects;
     double seconds;    /* in the tracker; 0: masks were read, nothing ran */
@@ -86,7 +87,8 @@ eval_means eval_means_of(const clip_result *clips, size_t n_clips, dataset_layou
 /* Whole or absent. */
 trk_status eval_results_write(const eval_results *self, const char *path);
 /* One clip in a file of its own, by which a broken-off evaluation goes on; `of` guards against results of another
- * model, dataset, machine or options: such a file is TRK_E_STATE. Not there: TRK_E_NOT_FOUND. */
+ * model, dataset, machine or options: such a file is TRK_E_STATE. Not there: TRK_E_NOT_FOUND. Whether the clip itself
+ * is as it was is up to the caller: `source`. */
 trk_status clip_result_write(const clip_result *self, const eval_results *of, const char *path);
 trk_status clip_result_read(clip_result *out, const eval_results *of, const char *path);
 /* The table: a line per clip, with by_object those of its objects below where there are several, the means; to standard

@@ -231,7 +231,7 @@ trk_status clip_result_write(const clip_result *self, const eval_results *of, co
         return rc;
     fputs("{\"format\": \"track-eval-clip-1\"", file.stream);
     put_origin(file.stream, of);
-    fputs(",\n \"clip\": ", file.stream);
+    fprintf(file.stream, ",\n \"source\": \"%016" PRIx64 "\",\n \"clip\": ", self->source);
     put_clip(file.stream, self, of->layout);
     fputs("}\n", file.stream);
     return output_file_finish(&file);
@@ -368,10 +368,16 @@ static void get_run(reading *r, clip_result *out, const json_t *run)
         out->bytes[i] = (size_t)json_integer_value(json_array_get(bytes, i));
 }
 
+/* 16 hexadecimal digits; 0 where they are not there. */
+static uint64_t get_hash(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? strtoull(text, NULL, 16) : 0;
+}
+
 static void get_clip(reading *r, clip_result *out, const json_t *clip)
 {
     const json_t *objects = json_object_get(clip, "objects"), *run = json_object_get(clip, "run");
-    const char *hash = json_string_value(json_object_get(clip, "mask_hash"));
     out->name = get_text(r, clip, "name");
     out->tests = get_text(r, clip, "tests");
     out->n_frames = get_whole(r, clip, "frames");
@@ -379,7 +385,7 @@ static void get_clip(reading *r, clip_result *out, const json_t *clip)
         out->width = (int)get_whole(r, clip, "width");
         out->height = (int)get_whole(r, clip, "height");
     }
-    out->mask_hash = hash ? strtoull(hash, NULL, 16) : 0;
+    out->mask_hash = get_hash(clip, "mask_hash");
     out->n_objects = json_array_size(objects);
     out->objects = zeroed(r, out->n_objects, sizeof *out->objects);
     for (size_t i = 0; out->objects && i < out->n_objects && !r->rc; i++)
@@ -439,8 +445,10 @@ trk_status clip_result_read(clip_result *out, const eval_results *of, const char
         expected(&r, "\"format\": \"track-eval-clip-1\"");
     else if (difference)
         r.rc = TRK_FAIL(TRK_E_STATE, "%s: results of %s", path, difference);
-    else
+    else {
+        out->source = get_hash(root, "source");
         get_clip(&r, out, json_object_get(root, "clip"));
+    }
     json_decref(root);
     if (r.rc)
         clip_result_free(out);

@@ -153,13 +153,35 @@ trk_status scoring_true_mask(scoring *self, size_t object, int64_t frame, const 
 
 /* --- a frame ---------------------------------------------------------------------------------------------------- */
 
+/* Of annotated[at], whose truth is read. */
+static int counts(const scoring *self, size_t object)
+{
+    const dataset_object *one = &self->clip->objects[object];
+    const int64_t frame = self->clip->annotated[self->at];
+    const int skipped = self->clip->skips_ends != 0;
+    const int has_truth = self->truth.indices || self->truth.masks[object];
+    return has_truth && frame >= one->first_frame + skipped && frame <= one->last_frame - skipped;
+}
+
+trk_status scoring_counts(int *out, scoring *self, size_t object, int64_t frame)
+{
+    *out = self->clip->kind == TRUTH_BOXES;
+    if (*out || !find_truth(self, frame))
+        return TRK_OK;
+    trk_status rc = read_truth(self);
+    if (!rc)
+        *out = counts(self, object);
+    return rc;
+}
+
 static void take_found(uint8_t *out, const found_masks *found, int id, size_t object, size_t n_pixels)
 {
     if (found->indices)
         for (size_t i = 0; i < n_pixels; i++)
             out[i] = found->indices[i] == id;
     else if (found->masks[object])
-        memcpy(out, found->masks[object], n_pixels);
+        for (size_t i = 0; i < n_pixels; i++)
+            out[i] = found->masks[object][i] != 0;
     else
         memset(out, 0, n_pixels);
 }
@@ -176,6 +198,15 @@ static const uint8_t *void_pixels(scoring *self, size_t n_pixels)
     return out;
 }
 
+/* Neither mask shows the object yet, on any frame that counts. */
+static int is_unseen(const object_result *of, const uint8_t *mask, size_t n_pixels)
+{
+    for (size_t i = 0; i < of->n_frames; i++)
+        if (!isnan(of->region[i]))
+            return 0;
+    return !of->present[of->n_frames - 1] && !memchr(mask, 1, n_pixels);
+}
+
 static trk_status score_object(scoring *self, size_t object, const found_masks *found, const uint8_t *ignore)
 {
     const dataset_clip *clip = self->clip;
@@ -183,18 +214,17 @@ static trk_status score_object(scoring *self, size_t object, const found_masks *
     const size_t n_pixels = (size_t)width * (size_t)height;
     uint8_t *mask = self->planes, *truth = self->planes + n_pixels;
     object_result *out = &self->objects[object];
-    const int64_t frame = clip->annotated[self->at];
-    const int is_end = frame == out->first_frame || frame == clip->objects[object].last_frame;
-    const int has_truth = self->truth.indices || self->truth.masks[object];
     const size_t k = out->n_frames;
     truth_masks_object(truth, &self->truth, clip, object);
-    out->index[k] = frame;
+    out->index[k] = clip->annotated[self->at];
     out->present[k] = memchr(truth, 1, n_pixels) != NULL;
     out->region[k] = out->boundary[k] = NAN;
     out->n_frames++;
-    if (!has_truth || (clip->skips_ends && is_end))
+    if (!found || !counts(self, object))
         return TRK_OK;
     take_found(mask, found, out->id, object, n_pixels);
+    if (clip->skips_unseen && is_unseen(out, mask, n_pixels))
+        return TRK_OK;
     out->region[k] = mask_region_similarity(mask, truth, ignore, width, height);
     return self->with_boundary ? mask_boundary_similarity(&out->boundary[k], &self->scratch, mask, truth, ignore, width,
                                                           height, MASK_SCORES_TOLERANCE)
@@ -209,11 +239,11 @@ static trk_status score_masks(scoring *self, int64_t frame, const found_masks *f
     trk_status rc = read_truth(self);
     if (rc)
         return rc;
-    if (found->width != self->truth.width || found->height != self->truth.height)
+    if (found && (found->width != self->truth.width || found->height != self->truth.height))
         return TRK_FAIL(TRK_E_FORMAT, "%s: frame %" PRId64 ": expected masks of %d x %d pixels as in %s, got %d x %d",
                         clip->name, frame, self->truth.width, self->truth.height, clip->truth, found->width,
                         found->height);
-    const uint8_t *ignore = void_pixels(self, (size_t)found->width * (size_t)found->height);
+    const uint8_t *ignore = void_pixels(self, (size_t)self->truth.width * (size_t)self->truth.height);
     for (size_t i = 0; i < clip->n_objects && !rc; i++)
         if (frame >= clip->objects[i].first_frame)
             rc = score_object(self, i, found, ignore);

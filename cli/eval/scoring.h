@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * From what was found of a clip and its truth to a clip_result, frame by frame. What counts:
- * - of an object, the frames with truth of it from its first one on; where the clip skips ends, not its first one nor
- *   its last one;
+ * - of an object, the frames with truth of it from its first one to its last one; where the clip skips ends, not these
+ *   two, where it skips unseen ones, not those before either mask shows the object;
  * - boxes by the convention of the layout (box_scores.h), from the object's first frame on. */
 #ifndef TRK_CLI_EVAL_SCORING_H
 #define TRK_CLI_EVAL_SCORING_H
@@ -20,10 +20,13 @@ typedef struct found_masks {
 /* clip: borrowed until scoring_destroy. with_boundary: 0 leaves F out. */
 trk_status scoring_open(scoring **out, const dataset_clip *clip, dataset_layout layout, int with_boundary);
 void scoring_destroy(scoring **handle); /* NULL-safe */
-/* Of a clip of boxes the tightest box of each mask is taken. Frames ascend; one without truth is passed over. */
+/* Of a clip of boxes the tightest box of each mask is taken. Frames ascend; one without truth is passed over. found
+ * NULL: nothing is known of the frame, which counts for no object (scoring_counts). */
 trk_status scoring_add_masks(scoring *self, int64_t frame, const found_masks *found);
 /* found: [clip.n_objects], for a clip of boxes. */
 trk_status scoring_add_boxes(scoring *self, int64_t frame, const trk_box *found);
+/* *out: 1 if what is found of an object on a frame counts, so that it has to be there. */
+trk_status scoring_counts(int *out, scoring *self, size_t object, int64_t frame);
 /* The true mask of an object on a frame: *out is [*height][*width] bytes 0 or 1, borrowed until the next call.
  * TRK_E_FORMAT where there is no truth, or nothing of the object in it. */
 trk_status scoring_true_mask(scoring *self, size_t object, int64_t frame, const uint8_t **out, int *width, int *height);

@@ -24,7 +24,7 @@ at_least() {
 
 # --- a folder in the layout of DAVIS: three clips, of which the second lasts a while
 
-for name in plain-1 plain-2; do
+for name in plain-motion look-alike; do
     mkdir -p "frames/$name"
     "$dump_frames" "$clips/$name.mp4" "frames/$name" || exit 1
 done
@@ -39,9 +39,9 @@ davis_clip() {
     done
     echo "$1" >>davis/ImageSets/2017/val.txt
 }
-davis_clip short plain-1 6
-davis_clip slow plain-2 30
-davis_clip tail plain-1 5
+davis_clip short plain-motion 6
+davis_clip slow look-alike 30
+davis_clip tail plain-motion 5
 
 "$track" eval davis --out one.json --masks masks --by-object "${small[@]}" >table.txt 2>stderr.txt
 is "exit status" $? 0
@@ -119,10 +119,29 @@ is "a clip that fails: exit status" $? 1
 is "a clip that fails: lines" "$(grep -c "^track: tail: .*00004.png" stderr.txt) $(wc -l <stderr.txt)" "1 2"
 is "a clip that fails: files" "$(find four.json* -type f)" four.json.d/short.json
 grep -q "^mean (1 left out) " table.txt || complain "a clip that fails: $(cat table.txt)"
+# what is kept of a clip is not taken once the clip has changed
+touch davis/Annotations/480p/short/00003.png
+"$track" eval davis --clip short,tail --out four.json "${small[@]}" >/dev/null 2>stderr.txt
+is "a clip that has changed: exit status" $? 1
+grep -q "^track: four.json.d/short.json: results of the clip as it was before a change: it begins anew$" stderr.txt ||
+    complain "a clip that has changed: $(cat stderr.txt)"
+is "a clip that has changed: clips taken" "$(grep -c "clips are done" stderr.txt)" 0
 cp keep.png davis/JPEGImages/480p/tail/00004.png
 "$track" eval davis --clip short --clip tail --out four.json -q "${small[@]}" >/dev/null
 is "after it: exit status" $? 0
 is "after it: clips" "$(grep -c '"mask_hash"' four.json)" 2
+
+# an object below the highest index of the first mask that is not in it counts, but is not tracked
+for i in 0 1 2; do
+    mkdir -p gap/JPEGImages/480p/hidden gap/Annotations/480p/hidden gap/ImageSets/2017
+    cp "frames/plain-motion/0000$i.png" gap/JPEGImages/480p/hidden/
+    cp "$clips/occlusion/0001$((i + 2)).png" "gap/Annotations/480p/hidden/0000$i.png"
+done
+echo hidden >gap/ImageSets/2017/val.txt
+"$track" eval gap --out gap.json -q "${small[@]}" >/dev/null
+is "an object that is not prompted: exit status" $? 0
+is "an object that is not prompted: J" "$(grep -A3 '"id": 1,' gap.json | grep -c '"J": \[null, 1, null\]')" 1
+is "beside it: id" "$(grep -c '"id": 2, "first_frame": 0' gap.json)" 1
 
 # --- a folder of masks alone
 
@@ -138,7 +157,7 @@ mkdir manifest
 cat >manifest/manifest.json <<END
 {"format": "track-samples-1", "clips": [{"name": "late", "tests": "a late object", "video": "$clip",
   "truth": "$truth", "frames": 48, "width": 480, "height": 480,
-  "objects": [{"id": 1, "frame": 0, "box": [169, 118, 191, 219]}, {"id": 2, "frame": 40, "prompt": "mask"}]}]}
+  "objects": [{"id": 1, "frame": 0, "box": [223, 144, 173, 162]}, {"id": 2, "frame": 40, "prompt": "mask"}]}]}
 END
 "$track" eval manifest --out late.json --masks late --by-object -q "${small[@]}" >table.txt
 is "manifest: exit status" $? 0
@@ -153,7 +172,7 @@ at_least "late object: J" "$(awk '$1 == "object" && $2 == 2 { print $4 }' table.
 
 mkdir -p lasot/disc/disc-1/img
 "$track" "$clip" --box $box --frames 8 --boxes lasot/disc/disc-1/groundtruth.txt -q
-for i in 0 1 2 3 4 5 6 7; do cp "frames/plain-1/0000$i.png" "lasot/disc/disc-1/img/0000000$((i + 1)).png"; done
+for i in 0 1 2 3 4 5 6 7; do cp "frames/plain-motion/0000$i.png" "lasot/disc/disc-1/img/0000000$((i + 1)).png"; done
 echo 0,0,0,0,0,0,0,0 | tee lasot/disc/disc-1/full_occlusion.txt >lasot/disc/disc-1/out_of_view.txt
 mkdir boxes
 cp lasot/disc/disc-1/groundtruth.txt boxes/disc-1.txt
@@ -181,22 +200,27 @@ grep -q "boxes/disc-1.txt: expected a box for each of 8 frames, got 7" stderr.tx
 
 mkdir -p sav/JPEGImages_24fps/a
 echo a >sav/sav_val.txt
-for i in 0 1 2 3 4 5 6 7 8; do cp "frames/plain-1/0000$i.png" sav/JPEGImages_24fps/a/; done
+for i in 0 1 2 3 4 5 6 7 8; do cp "frames/plain-motion/0000$i.png" sav/JPEGImages_24fps/a/; done
 "$track" "$clip" --box $box --frames 9 --masks object/000 -q
-"$track" "$clip" --box 305,249,175,150 --frames 9 --masks object/001 -q
+"$track" "$clip" --box 45,115,196,223 --frames 9 --masks object/001 -q
 for object in 000 001; do
     mkdir -p "sav/Annotations_6fps/a/$object" "binary/a/$object"
     for i in 0 4 8; do cp "object/$object/0000$i.png" "sav/Annotations_6fps/a/$object/"; done
     cp "object/$object/"*.png "binary/a/$object/"
 done
+rm binary/a/000/00008.png # the last one does not count
 "$track" eval sav --pred binary --out sav.json -q >table.txt
 is "objects' masks: exit status" $? 0
 is "objects' masks: layout" "$(value sav.json layout)" '"sav"'
 pattern='"frames": {"index": \[0, 4, 8\], "J": \[null, 1, null\], "F": \[null, 1, null\]'
 is "objects' masks: J and F" "$(grep -c "$pattern" sav.json)" 2
-"$track" eval sav --out sav.json -q >table.txt
+"$track" eval sav --out sav.json --masks sav_masks -q >table.txt
 is "objects' masks, tracked: exit status" $? 0
 at_least "objects' masks, tracked: J" "$(value sav.json J)" 0.8
+is "objects' masks written" "$(find sav_masks/a -name '*.png' | cut -d/ -f3 | sort | uniq -c | tr -s ' \n' ' ')" \
+    " 9 000 9 001 "
+"$track" eval sav --pred sav_masks --out sav_again.json >/dev/null
+cmp -s <(scores sav.json) <(scores sav_again.json) || complain "--pred of the objects' masks written: other scores"
 rm binary/a/001/00004.png
 "$track" eval sav --pred binary 2>stderr.txt >/dev/null
 is "an object's mask is missing: exit status" $? 1

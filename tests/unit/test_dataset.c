@@ -79,6 +79,10 @@ static void make_davis(void)
     put_mask("davis/Annotations/480p/ant/00001.png", both); /* 2 was not there at first: not an object */
     put_mask("davis/Annotations/480p/ant/00002.png", nothing);
     put_mask("davis/Annotations/480p/zebra/00000.png", both);
+    put("davis/ImageSets/2017/gap.txt", "cow\n");
+    put_images("davis/JPEGImages/480p/cow", 5, 0, 1, 2);
+    put_mask("davis/Annotations/480p/cow/00000.png", two);
+    put_mask("davis/Annotations/480p/cow/00001.png", both);
 }
 
 static void make_sav(void)
@@ -245,6 +249,13 @@ static void test_davis(void **state)
     check_mask(zebra, &masks, 0, 1, both, '2');
     truth_masks_free(&masks);
     dataset_close(&set);
+    open_as(&set, "davis", "gap", DATASET_DAVIS);
+    const dataset_clip *cow = &set.clips[0];
+    assert_int_equal(cow->n_objects, 2); /* 1 is not there at first, but below 2 */
+    check_object(&cow->objects[0], 1, 0, 1, 0);
+    check_object(&cow->objects[1], 2, 0, 1, 0);
+    assert_true(cow->objects[0].unprompted && !cow->objects[1].unprompted);
+    dataset_close(&set);
     open_as(&set, "davis", "train", DATASET_DAVIS);
     assert_int_equal(set.n_clips, 1);
     dataset_close(&set);
@@ -257,7 +268,8 @@ static void test_sav(void **state)
     truth_masks masks = {0};
     open_as(&set, "sav", "val", DATASET_SAV);
     const dataset_clip *clip = &set.clips[0];
-    assert_true(set.n_clips == 1 && clip->kind == TRUTH_BINARY && clip->n_frames == 10 && clip->skips_ends);
+    assert_true(set.n_clips == 1 && clip->kind == TRUTH_BINARY && clip->n_frames == 10);
+    assert_true(clip->skips_ends && clip->skips_unseen);
     assert_int_equal(clip->n_annotated, 3);
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(clip->annotated[i], 4 * i);

@@ -146,6 +146,81 @@ static void test_ends_do_not_count(void **state)
     clip_result_free(&out);
 }
 
+static void test_frames_after_the_last_do_not_count(void **state)
+{
+    (void)state;
+    clip_result out;
+    dataset_clip clip = masks_clip;
+    dataset_object shorter[] = {objects[0], objects[1]};
+    clip.objects = shorter;
+    shorter[0].last_frame = 1;
+    assert_int_equal(score(&out, &clip, DATASET_YOUTUBE_VOS, 1), TRK_OK);
+    const double first[] = {0.5, 0.5, NAN, NAN}, second[] = {1, 1, 0.8};
+    same_reals(out.objects[0].region, first, 4);
+    same_reals(out.objects[1].region, second, 3);
+    clip_result_free(&out);
+}
+
+/* Frames up to the first one that shows the object somewhere do not count; where it is gone later, on both sides, they
+ * do. */
+static void test_unseen_frames_do_not_count(void **state)
+{
+    (void)state;
+    uint8_t map[N_PIXELS];
+    const found_masks found = {WIDTH, HEIGHT, map, NULL};
+    clip_result out = {.n_frames = N_FRAMES};
+    dataset_clip clip = masks_clip;
+    dataset_object from_start[] = {objects[0], objects[1]};
+    scoring *scored = NULL;
+    clip.objects = from_start;
+    clip.skips_unseen = 1;
+    from_start[1].first_frame = 0;
+    assert_int_equal(scoring_open(&scored, &clip, DATASET_SAV, 1), TRK_OK);
+    for (int t = 0; t < N_FRAMES; t++) {
+        draw_truth(map, t);
+        if (t == 0)
+            memset(map, 0, N_PIXELS);
+        assert_int_equal(scoring_add_masks(scored, t, &found), TRK_OK);
+    }
+    assert_int_equal(scoring_finish(scored, &out), TRK_OK);
+    scoring_destroy(&scored);
+    const double first[] = {0, 1, 1, 1}, second[] = {NAN, 1, 1, 1};
+    same_reals(out.objects[0].region, first, 4);
+    same_reals(out.objects[1].region, second, 4);
+    clip_result_free(&out);
+}
+
+/* What need not be there may be missing. */
+static void test_which_frames_count(void **state)
+{
+    (void)state;
+    static const int expected[2][N_FRAMES] = {{0, 1, 1, 0, 0}, {0, 0, 1, 0, 0}};
+    uint8_t map[N_PIXELS];
+    const found_masks found = {WIDTH, HEIGHT, map, NULL};
+    clip_result out = {.n_frames = N_FRAMES};
+    dataset_clip clip = masks_clip;
+    scoring *scored = NULL;
+    clip.skips_ends = 1;
+    assert_int_equal(scoring_open(&scored, &clip, DATASET_DAVIS, 1), TRK_OK);
+    for (int t = 0; t < N_FRAMES; t++) {
+        int any = 0;
+        for (size_t i = 0; i < 2; i++) {
+            int counts;
+            assert_int_equal(scoring_counts(&counts, scored, i, t), TRK_OK);
+            assert_int_equal(counts, expected[i][t]);
+            any |= counts;
+        }
+        draw_found(map, t);
+        assert_int_equal(scoring_add_masks(scored, t, any ? &found : NULL), TRK_OK);
+    }
+    assert_int_equal(scoring_finish(scored, &out), TRK_OK);
+    scoring_destroy(&scored);
+    const double first[] = {NAN, 0.5, 0, NAN};
+    same_reals(out.objects[0].region, first, 4);
+    assert_memory_equal(out.objects[0].index, annotated, sizeof annotated);
+    clip_result_free(&out);
+}
+
 static void test_other_size(void **state)
 {
     (void)state;
@@ -262,6 +337,7 @@ static void make_clip(clip_result *out, const dataset_clip *clip)
     out->peak_bytes = ((size_t)1 << 40) + 1;
     out->seconds = 0.1 + 0.2; /* needs 17 digits */
     out->mask_hash = UINT64_MAX - 1;
+    out->source = UINT64_MAX - 2;
 }
 
 static void check_there_and_back(const dataset_clip *clip)
@@ -277,7 +353,8 @@ static void check_there_and_back(const dataset_clip *clip)
     assert_int_equal(trk_text_file_read("b.json", &b), TRK_OK);
     assert_string_equal(a, b);
     assert_string_equal(read.name, clip->name);
-    assert_true(read.mask_hash == made.mask_hash && read.seconds == made.seconds && read.n_bytes == 3);
+    assert_true(read.source == made.source && read.mask_hash == made.mask_hash && read.seconds == made.seconds &&
+                read.n_bytes == 3);
     assert_true(read.bytes[0] == made.bytes[0] && read.peak_bytes == made.peak_bytes);
     assert_int_equal(read.objects[0].boxes.n_frames, made.objects[0].boxes.n_frames);
     assert_int_equal(read.objects[0].region_summary.n_frames, made.objects[0].region_summary.n_frames);
@@ -460,6 +537,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_masks),
         cmocka_unit_test(test_ends_do_not_count),
+        cmocka_unit_test(test_frames_after_the_last_do_not_count),
+        cmocka_unit_test(test_unseen_frames_do_not_count),
+        cmocka_unit_test(test_which_frames_count),
         cmocka_unit_test(test_other_size),
         cmocka_unit_test(test_prompts),
         cmocka_unit_test(test_boxes_of_masks),
