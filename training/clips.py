@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clips in files, in the manifest format that `track eval` reads: a video or a folder of frames, a folder of palette PNGs
-with the true masks (index = object), prompt boxes."""
+"""Clips in files, in the manifest format that `track eval` reads: a video or a folder of frames; the true masks as a
+folder of palette PNGs (index = object) or one file of run lengths; prompt boxes."""
 import json
 import shutil
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -31,6 +32,42 @@ def write_truth(folder: Path, masks: np.ndarray):
         image = Image.fromarray(indices)
         image.putpalette(PALETTE)
         image.save(folder / f"{t:05d}.png", optimize=True)
+
+
+def run_lengths(mask: np.ndarray) -> str:
+    """COCO's compressed run lengths of a mask [H, W]: column by column, zeros first; see cli/rle.h."""
+    flat = np.concatenate([[0], mask.T.reshape(-1).astype(np.int8), [1 - int(mask.T.reshape(-1)[-1])]])
+    counts = np.diff(np.concatenate([[0], np.flatnonzero(np.diff(flat))])).tolist()
+    text = []
+    for i, count in enumerate(counts):
+        value = count - counts[i - 2] if i > 2 else count
+        while True:
+            group, value = value & 31, value >> 5
+            more = value != (-1 if group & 16 else 0)
+            text.append(chr(48 + group + (32 if more else 0)))
+            if not more:
+                break
+    return "".join(text)
+
+
+def from_run_lengths(text: str, height: int, width: int) -> np.ndarray:
+    """The mask [H, W] bool of what run_lengths makes."""
+    counts, value, shift = [], 0, 0
+    for c in text:
+        group = ord(c) - 48
+        value, shift = value | (group & 31) << shift, shift + 5
+        if not group & 32:
+            value -= 1 << shift if group & 16 else 0
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value, shift = 0, 0
+    inside = np.arange(len(counts)) % 2 == 1
+    return np.repeat(inside, counts).reshape(width, height).T
+
+
+def write_run_lengths(path: Path, masks: np.ndarray):
+    """masks: [O, T, H, W] bool."""
+    frames = [{str(o + 1): run_lengths(m[t]) for o, m in enumerate(masks)} for t in range(masks.shape[1])]
+    path.write_text(json.dumps({"size": list(masks.shape[2:]), "frames": frames}) + "\n")
 
 
 def write_frames(folder: Path, images: np.ndarray):
@@ -81,18 +118,39 @@ def video_size(path: Path) -> tuple[int, int]:
     return int(width), int(height)
 
 
+def read_truth(folder: Path, entry: dict, n_frames: int) -> np.ndarray:
+    """[O, T, H, W] bool; folder: of the manifest."""
+    ids = [o["id"] for o in entry["objects"]]
+    if isinstance(entry["truth"], dict):
+        runs = json.loads((folder / entry["truth"]["rle"]).read_text())
+        height, width = runs["size"]
+        truth = np.zeros((len(ids), n_frames, height, width), bool)
+        for o, t in np.ndindex(truth.shape[:2]):
+            if text := runs["frames"][t].get(str(ids[o])):
+                truth[o, t] = from_run_lengths(text, height, width)
+        return truth
+    indices = [np.asarray(Image.open(folder / entry["truth"] / f"{t:05d}.png")) for t in range(n_frames)]
+    return np.stack([np.stack([image == i for image in indices]) for i in ids])
+
+
 def read_manifest_clip(manifest: Path, entry: dict):
     """(name, frames, truth [O, T, H, W] bool, prompts (object, frame, x0 y0 x1 y1))."""
     folder = manifest.parent
     frames = read_frames(folder / entry["video"])
-    indices = [np.asarray(Image.open(folder / entry["truth"] / f"{t:05d}.png")) for t in range(len(frames))]
-    truth = np.stack([np.stack([i == o["id"] for i in indices]) for o in entry["objects"]])
+    truth = read_truth(folder, entry, len(frames))
     prompts = [(o["id"], o["frame"], [o["box"][0], o["box"][1], o["box"][0] + o["box"][2], o["box"][1] + o["box"][3]])
                for o in entry["objects"]]
     return entry["name"], frames, truth, prompts
 
 
-def fresh_folder(path: Path) -> Path:
+@contextmanager
+def in_new_folder(path: Path):
+    """A folder to write a set of clips in, which takes the place of the set at `path` once it is whole."""
+    if path.exists() and any(path.iterdir()) and not (path / "manifest.json").exists():
+        raise SystemExit(f"{path}: expected a set of clips or nothing, found other files: not replaced")
+    new = path.with_name(f"{path.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    yield new
     shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-    return path
+    new.replace(path)

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is trained on when: a list of stages, and the batch of a step. A step's batch depends on the seed, the rank and
 the number of the step alone, so that a run that was broken off goes on as if it had not been."""
+import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from torch.utils.data import DataLoader
 
 import generator
 
@@ -83,17 +86,20 @@ class Batch:
 
 
 class Batches:
-    """batch(step) of one process."""
+    """batch(step) of one process; as a data set its elements are the batches."""
 
-    def __init__(self, stages: list[Stage], seed: int, rank: int):
-        self.stages, self.seed, self.rank = stages, seed, rank
+    def __init__(self, stages: list[Stage], seed: int, rank: int, n_textures: int = 160):
+        self.stages, self.seed, self.rank, self.n_textures = stages, seed, rank, n_textures
         self.bank, self.bank_number = None, -1
+
+    def __getitem__(self, step: int) -> Batch:
+        return self.batch(step)
 
     def textures(self, step: int) -> generator.TextureBank:
         number = step // BANK_STEPS
         if number != self.bank_number:
             seed = int(np.random.SeedSequence([self.seed, self.rank, 1, number]).generate_state(1)[0])
-            self.bank, self.bank_number = generator.TextureBank(seed, n=160), number
+            self.bank, self.bank_number = generator.TextureBank(seed, n=self.n_textures), number
         return self.bank
 
     def batch(self, step: int) -> Batch:
@@ -141,3 +147,18 @@ def click(rng, mask: np.ndarray, on: bool) -> tuple[float, float, int]:
     ys, xs = np.nonzero(mask == int(on))
     i = int(rng.integers(len(ys)))
     return xs[i] + 0.5, ys[i] + 0.5, int(on)
+
+
+def in_order(batches: Batches, steps: range, workers: int) -> Iterator[Batch]:
+    """The batches of these steps, the same for any number of workers: processes that make them ahead. 0: made here."""
+    return iter(DataLoader(batches, batch_size=None, sampler=steps, num_workers=workers, collate_fn=as_it_is,
+                           worker_init_fn=leave_signals, multiprocessing_context="spawn" if workers else None))
+
+
+def as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
+def leave_signals(_):
+    """Ctrl-C reaches every process: the one that trains ends its step, and its workers with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

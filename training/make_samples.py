@@ -2,15 +2,15 @@
 """Makes the sample clips, `python make_samples.py ../samples/clips`, or a set of held-out clips as folders of lossless
 frames, `python make_samples.py --held-out 40 DIR`, each with true masks and a manifest."""
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import generator
-from clips import fresh_folder, manifest_entry, write_frames, write_manifest, write_truth, write_video
-from evaluate import held_out
+from clips import (RATE, in_new_folder, manifest_entry, write_frames, write_manifest, write_run_lengths, write_truth,
+                   write_video)
+from evaluate import HELD_OUT_SEED, held_out
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,18 @@ class Sample:
 
 
 SAMPLES = [
-    Sample("plain-motion", "two objects that move and turn", "plain", 101, 64, (480, 480), difficulty=0.3),
+    Sample("plain-motion", "two objects that move and turn", "plain", 101, 48, (480, 480), difficulty=0.3),
     Sample("scale-change", "an object that grows and shrinks", "scale", 102, 64, (360, 640)),
     Sample("fast-motion", "large steps from frame to frame", "fast", 103, 64, (360, 640)),
     Sample("occlusion", "hidden whole for some frames, then back", "occlusion", 104, 64, (480, 480)),
     Sample("look-alike", "an object's double crosses its way", "lookalike", 105, 64, (480, 480)),
     Sample("leaves", "leaves the picture and comes back", "leave", 106, 64, (360, 640)),
     Sample("three-objects", "three objects that pass each other", "crowd", 107, 64, (480, 480), objects=3),
-    Sample("thirty-seconds", "thirty seconds: drift, and memory that stays flat", None, 108, 720, (270, 480),
-           difficulty=0.4, motion=0.5, quality=26, run_lengths=True),
     Sample("late-prompt", "the prompt comes in the middle", "plain", 109, 64, (360, 640), prompt_frame=24),
     Sample("ten-bit-odd", "ten bits, 4:4:4, odd width and height", "plain", 110, 48, (271, 481),
            pixel_format="yuv444p10le"),
+    Sample("thirty-seconds", "thirty seconds: drift, and memory that stays flat", None, 108, 720, (270, 480),
+           difficulty=0.4, motion=0.5, quality=26, run_lengths=True),
 ]
 BANK_SEED, BANK_SIZE = 2024, 200
 
@@ -50,28 +50,6 @@ BANK_SEED, BANK_SIZE = 2024, 200
 def make(sample: Sample, bank: generator.TextureBank) -> generator.Clip:
     return generator.make_clip(np.random.default_rng(sample.seed), bank, sample.frames, sample.size, sample.objects,
                                difficulty=sample.difficulty, scenario=sample.scenario, motion=sample.motion)
-
-
-def run_lengths(mask: np.ndarray) -> str:
-    """COCO's compressed run lengths of a mask [H, W]: column by column, zeros first; see cli/rle.h."""
-    flat = np.concatenate([[0], mask.T.reshape(-1).astype(np.int8), [1 - int(mask.T.reshape(-1)[-1])]])
-    counts = np.diff(np.concatenate([[0], np.flatnonzero(np.diff(flat))])).tolist()
-    text = []
-    for i, count in enumerate(counts):
-        value = count - counts[i - 2] if i > 2 else count
-        while True:
-            group, value = value & 31, value >> 5
-            more = value != (-1 if group & 16 else 0)
-            text.append(chr(48 + group + (32 if more else 0)))
-            if not more:
-                break
-    return "".join(text)
-
-
-def write_run_lengths(path: Path, masks: np.ndarray):
-    """masks: [O, T, H, W] bool."""
-    frames = [{str(o + 1): run_lengths(m[t]) for o, m in enumerate(masks)} for t in range(masks.shape[1])]
-    path.write_text(json.dumps({"size": list(masks.shape[2:]), "frames": frames}) + "\n")
 
 
 def write_sample(folder: Path, sample: Sample, bank: generator.TextureBank) -> dict:
@@ -95,26 +73,27 @@ def write_held_out(folder: Path, n: int, n_frames: int, size: int, difficulty: f
         write_truth(folder / f"{name}-truth", truth)
         boxes = [[x0, y0, x1 - x0, y1 - y0] for _, _, (x0, y0, x1, y1) in prompts]
         entries.append({"name": name, "tests": f"generated, difficulty {difficulty}", "video": name,
-                        "truth": f"{name}-truth", "frames": len(frames), "width": size, "height": size, "fps": 24, "seed": i,
+                        "truth": f"{name}-truth", "frames": len(frames), "width": size, "height": size,
+                        "fps": RATE, "seed": HELD_OUT_SEED + 1 + i,
                         "objects": [{"id": p[0], "frame": p[1], "box": b} for p, b in zip(prompts, boxes)]})
     return entries
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("folder", type=Path, help="made anew")
+    p.add_argument("folder", type=Path, help="made anew; what clips it had are replaced as a whole")
     p.add_argument("--held-out", type=int, metavar="N", help="clips of the held-out set instead of the samples")
     p.add_argument("--frames", type=int, default=64)
     p.add_argument("--size", type=int, default=256)
     p.add_argument("--difficulty", type=float, default=1.0)
     args = p.parse_args()
-    folder = fresh_folder(args.folder)
-    if args.held_out:
-        entries = write_held_out(folder, args.held_out, args.frames, args.size, args.difficulty)
-    else:
-        bank = generator.TextureBank(BANK_SEED, n=BANK_SIZE)
-        entries = [write_sample(folder, sample, bank) for sample in SAMPLES]
-    write_manifest(folder, entries)
+    with in_new_folder(args.folder) as folder:
+        if args.held_out:
+            entries = write_held_out(folder, args.held_out, args.frames, args.size, args.difficulty)
+        else:
+            bank = generator.TextureBank(BANK_SEED, n=BANK_SIZE)
+            entries = [write_sample(folder, sample, bank) for sample in SAMPLES]
+        write_manifest(folder, entries)
 
 
 if __name__ == "__main__":

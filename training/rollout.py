@@ -49,7 +49,7 @@ def watch_decoder(model: SmallTracker):
 
     def predict_masks(*args, **kwargs):
         out = original(*args, **kwargs)
-        model.said = (out[0], out[1], out[3])
+        model.said = (out[0].float(), out[1].float(), out[3].float())  # losses are not for half precision
         return out
 
     decoder.predict_masks = predict_masks

@@ -21,7 +21,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 import architecture
-from curriculum import CURRICULA, Batches, between, n_steps, stage_at
+from curriculum import CURRICULA, Batch, Batches, between, in_order, n_steps, stage_at
 from losses import Affinity
 from optimizer import Muon
 from rollout import Outcome, Rollout, Weights, watch_decoder
@@ -42,7 +42,7 @@ class Trainer:
         dim = architecture.DEMO["hidden_dim"]
         self.affinity = Affinity([dim // 8, dim // 4, dim])
         if args.start:
-            self.take_weights(torch.load(args.start, map_location="cpu"))
+            self.start_from(args.start)
         self.model.to(self.device).train()
         self.affinity.to(self.device)
         watch_decoder(self.model)
@@ -50,26 +50,33 @@ class Trainer:
         self.parameters = [p for _, p in named]
         self.optimizer = Muon(named, args.weight_decay)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.batches = Batches(self.stages, args.seed, rank)
-        self.n_done, self.seconds, self.stopped = 0, 0.0, False
+        self.n_done, self.seconds = 0, 0.0
+        self.asked_to_stop = self.stopped = False  # this process, by a signal; all of them, after the same step
         if args.state.exists():
             self.load()
 
     # --- the state file ---
 
+    def start_from(self, path: Path):
+        """Weights of another run's state, or of a model without the affinity loss's heads."""
+        if path.suffix == ".safetensors":
+            self.model.load_state_dict(architecture.load(str(path)).state_dict())
+        else:
+            self.take_weights(torch.load(path, map_location="cpu", weights_only=True))
+
     def take_weights(self, state: dict):
-        """Weights of another run's state, to start from."""
         self.model.load_state_dict(state["model"])
         self.affinity.load_state_dict(state["affinity"])
 
     def load(self):
-        state = torch.load(self.args.state, map_location=self.device, weights_only=True)
+        state = torch.load(self.args.state, map_location="cpu", weights_only=True)
         for what, mine in (("curriculum", self.args.curriculum), ("seed", self.args.seed)):
             if state[what] != mine:
                 raise SystemExit(f"{self.args.state}: made with --{what} {state[what]}, expected {mine}")
         self.take_weights(state)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.average, self.n_done, self.seconds = state["average"], state["n_done"], state["seconds"]
+        self.average = {name: value.to(self.device) for name, value in state["average"].items()}
+        self.n_done, self.seconds = state["n_done"], state["seconds"]
 
     def save(self):
         if self.rank:
@@ -83,12 +90,12 @@ class Trainer:
 
     # --- a step ---
 
-    def step(self) -> tuple[Outcome, dict]:
+    def step(self, batch: Batch) -> tuple[Outcome, dict]:
         stage, share = stage_at(self.stages, self.n_done)
         self.model.set_image_size(stage.size)
         weights = Weights(stage.alpha, stage.bce * (1 - share), stage.affinity)
-        batch = self.batches.batch(self.n_done)
-        outcome = Rollout(self.model, self.affinity, batch, weights, between(stage.truth_in_memory, share)).run()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.precision == "bf16"):
+            outcome = Rollout(self.model, self.affinity, batch, weights, between(stage.truth_in_memory, share)).run()
         self.optimizer.zero_grad()
         outcome.loss.backward()
         norm = self.share_gradients()
@@ -103,11 +110,11 @@ class Trainer:
     def share_gradients(self) -> float:
         """Mean over the processes, clipped. The norm before clipping is the same in all of them."""
         flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in self.parameters])
-        flat = torch.cat([flat, flat.new_tensor([float(self.stopped)])])
+        flat = torch.cat([flat, flat.new_tensor([float(self.asked_to_stop)])])
         if self.args.processes > 1:
             dist.all_reduce(flat)
             flat /= self.args.processes
-        self.stopped = float(flat[-1]) > 0  # by a signal to any of them: all stop after this step
+        self.stopped = float(flat[-1]) > 0
         flat = flat[:-1]
         norm = float(flat.norm())
         flat *= min(1.0, self.args.clip / (norm + 1e-6))
@@ -160,7 +167,13 @@ class Log:
         self.clear()
 
 
-def work(rank: int, args):
+def on_signals(handler):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
+
+
+def work(rank: int, args) -> bool:
+    """One process. True: it was stopped by a signal, after the same step as the others."""
     torch.set_num_threads(args.threads)
     architecture.use_real_rope()
     if args.processes > 1:
@@ -168,15 +181,15 @@ def work(rank: int, args):
     trainer = Trainer(args, rank)
 
     def stop(*_):
-        trainer.stopped = True
+        trainer.asked_to_stop = True
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    on_signals(stop)
     log = Log(args.out / "log.jsonl") if rank == 0 else None
     end, saved = min(n_steps(trainer.stages), trainer.n_done + args.stop_after), time.time()
+    batches = in_order(Batches(trainer.stages, args.seed, rank), range(trainer.n_done, end), args.workers)
     while trainer.n_done < end and not trainer.stopped:
         began = time.time()
-        outcome, facts = trainer.step()
+        outcome, facts = trainer.step(next(batches))
         trainer.seconds += time.time() - began
         if rank:
             continue
@@ -187,17 +200,20 @@ def work(rank: int, args):
             trainer.save()
             saved = time.time()
     trainer.save()
+    return trainer.stopped
 
 
 def parse() -> argparse.Namespace:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the state and the log")
     p.add_argument("--curriculum", choices=CURRICULA, default="from-nothing")
-    p.add_argument("--start", type=Path, help="a state.pt to take the weights of, for a new run")
+    p.add_argument("--start", type=Path, help="a state.pt, or a model, whose weights a new run begins with")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--device", default="cpu", help="cpu, or cuda (not run on a card yet)")
-    p.add_argument("--processes", type=int, default=2)
+    p.add_argument("--precision", choices=("f32", "bf16"), default="f32", help="bf16: of products, for a card")
+    p.add_argument("--processes", type=int, help="each with clips of its own; 2 on the processor, 1 on a card")
     p.add_argument("--threads", type=int, default=1, help="of each process")
+    p.add_argument("--workers", type=int, default=0, help="further processes that make clips ahead, for each process")
     p.add_argument("--rate", type=float, default=1.2e-3, help="learning rate")
     p.add_argument("--weight-decay", type=float, default=0.05)
     p.add_argument("--clip", type=float, default=1.0, help="largest norm of the gradient")
@@ -206,6 +222,7 @@ def parse() -> argparse.Namespace:
     p.add_argument("--stop-after", type=int, default=10 ** 9, help="steps, to go on later")
     p.add_argument("--save-every", type=float, default=120, help="seconds")
     args = p.parse_args()
+    args.processes = args.processes or (2 if args.device == "cpu" else 1)
     args.out.mkdir(parents=True, exist_ok=True)
     args.state = args.out / "state.pt"
     args.meeting = (args.out / "meeting").absolute()
@@ -213,12 +230,27 @@ def parse() -> argparse.Namespace:
     return args
 
 
+def work_together(args) -> bool:
+    """All processes; one that fails ends the others. True: they were stopped by a signal."""
+    context, asked = mp.spawn(work, (args,), args.processes, join=False), []
+
+    def pass_on(*_):
+        asked.append(True)
+        for process in context.processes:
+            if process.is_alive():
+                process.terminate()
+
+    on_signals(pass_on)
+    while not context.join():
+        pass
+    return bool(asked)
+
+
 def main():
     args = parse()
-    if args.processes > 1:
-        mp.spawn(work, (args,), args.processes)
-    else:
-        work(0, args)
+    stopped = work_together(args) if args.processes > 1 else work(0, args)
+    if stopped:
+        raise SystemExit(f"stopped; {args.state} has all that is needed to go on")
 
 
 if __name__ == "__main__":

@@ -152,7 +152,10 @@ class Calibration:
         if not self.program:
             return None
         words = [str(self.program), str(self.threads)]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=PROBE_SECONDS)
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, timeout=PROBE_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None
         return Unit(*map(float, done.stdout.split())) if done.returncode == 0 else None
 
 
@@ -212,7 +215,7 @@ class Runner:
         shutil.rmtree(f"{result}.d", ignore_errors=True)  # a run that was broken off would be taken up there
         words = self.eval_words(backend, name, result, folder / "masks")
         try:
-            done = subprocess.run(words, capture_output=True, text=True, timeout=CLIP_SECONDS)
+            done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=CLIP_SECONDS)
         except subprocess.TimeoutExpired:
             return {"error": f"no end in {CLIP_SECONDS} s"}
         if done.returncode:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures for the report: a frame with the found and the true outlines, as PNG in a data: address.
 
-PNG files are read and written here as far as the run needs it: 8 bits a sample, not interlaced; palette (read as the
-indices, which are object numbers), gray, RGB and RGBA.
+PNG files are read and written here as far as the run needs it, not interlaced: palettes of any depth (read as the
+indices, which are object numbers); gray, RGB and RGBA of 8 bits a sample.
 """
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-SAMPLES = {0: 1, 2: 3, 3: 1, 6: 4}  # a pixel, by colour type
+PALETTE = 3  # a colour type
+SAMPLES = {0: 1, 2: 3, PALETTE: 1, 6: 4}  # a pixel, by colour type
 WIDTH_MOST = 480
 FOUND, TRUE = (255, 208, 0), (0, 236, 255)
 FOUND_NAME, TRUE_NAME = "solid yellow", "dashed cyan"
@@ -70,6 +71,12 @@ def chunks(data: bytes):
         at += 12 + n
 
 
+def unpacked(row: bytes, depth: int) -> bytes:
+    """Samples of less than 8 bits, the first in the highest bits of a byte, to one byte each."""
+    shifts = range(8 - depth, -1, -depth)
+    return bytes(byte >> shift & (1 << depth) - 1 for byte in row for shift in shifts)
+
+
 def decode_png(data: bytes) -> Picture:
     if not data.startswith(SIGNATURE):
         raise PictureError("not a PNG")
@@ -78,22 +85,22 @@ def decode_png(data: bytes) -> Picture:
     if len(header) != 13:
         raise PictureError("no header")
     width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
-    if depth != 8 or colour not in SAMPLES or interlaced:
+    if depth not in ((1, 2, 4, 8) if colour == PALETTE else (8,)) or colour not in SAMPLES or interlaced:
         raise PictureError(f"depth {depth}, colour type {colour}, interlaced {interlaced}: expected 8 bits, plain")
     step = SAMPLES[colour]
+    n_bytes = (width * step * depth + 7) // 8  # of a row
     try:
         raw = zlib.decompress(b"".join(body for kind, body in parts if kind == b"IDAT"))
     except zlib.error as error:
         raise PictureError(str(error)) from error
-    if len(raw) != height * (width * step + 1):
-        raise PictureError(f"{len(raw)} bytes of pixels, expected {height * (width * step + 1)}")
-    rows, above = [], bytes(width * step)
-    for y in range(height):
-        at = y * (width * step + 1)
-        line = bytearray(raw[at + 1:at + 1 + width * step])
+    if len(raw) != height * (n_bytes + 1):
+        raise PictureError(f"{len(raw)} bytes of pixels, expected {height * (n_bytes + 1)}")
+    rows, above = [], bytes(n_bytes)
+    for at in range(0, len(raw), n_bytes + 1):
+        line = bytearray(raw[at + 1:at + 1 + n_bytes])
         unfilter(raw[at], line, above, step)
         above = bytes(line)
-        rows.append(above)
+        rows.append(above if depth == 8 else unpacked(above, depth)[:width])
     return Picture(width, height, step, rows)
 
 
@@ -171,7 +178,10 @@ class Frames:
         self.folder = None
         if tool.exists():
             self.folder = Path(tempfile.mkdtemp(prefix="track-frames-"))
-            subprocess.run([str(tool), str(video), str(self.folder)], capture_output=True, timeout=DUMP_SECONDS)
+            try:
+                subprocess.run([str(tool), str(video), str(self.folder)], capture_output=True, timeout=DUMP_SECONDS)
+            except (OSError, subprocess.TimeoutExpired) as error:
+                print(f"not all frames of {video.name}: {error}")
 
     def __enter__(self) -> Frames:
         return self

@@ -163,8 +163,9 @@ def j_chart(night: Night, measured: dict, name: str, clip: dict) -> str:
             lines.append(Line(f"object {o['id']}, baseline", list(zip(map(float, old["index"]), old["J"])), i, True))
         lines.append(Line(f"object {o['id']}", list(zip(map(float, o["index"]), o["J"])), i))
     frames = {f.frame for f in night.regressions() if (f.backend, f.clip) == (measured["backend"], name)} - {None}
-    return charts.figure(Chart(f"J per frame, {measured['backend']}", lines, 0, 1, "{:.0f}", "frame 0",
-                               f"frame {clip['frames'] - 1}", tuple(map(float, sorted(frames))), 100))
+    scored = [x for line in lines for x, _ in line.points] or [0]  # not the frames before a prompt that comes late
+    return charts.figure(Chart(f"J per frame, {measured['backend']}", lines, 0, 1, "{:.0f}", f"frame {min(scored):.0f}",
+                               f"frame {max(scored):.0f}", tuple(map(float, sorted(frames))), 100))
 
 
 def memory_chart(measured: dict, clip: dict) -> str:

@@ -193,7 +193,7 @@ def main(words: list[str]) -> int:
             return 0
         if not baseline.read(wanted.baseline):
             raise NightlyError(f"{measure.shown(wanted.baseline)}: no baseline; --update-baseline makes one")
-    except (NightlyError, baseline.BaselineError) as error:
+    except (NightlyError, baseline.BaselineError, OSError) as error:
         print(f"nightly: {error}", file=sys.stderr)
         return 2
     return 1 if compare.regressions(night.findings) else 0

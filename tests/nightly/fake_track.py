@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stands in for the command in tests: says what plan.json beside it says, in the command's own words and files.
 
-{"backends": ["cpu f32", ..], "machine": , "clips": {NAME: {"J": [..], "hash": , "hashes": [of
-  its runs, in turn], "peak": , "seconds": , "error": what it fails with}}}; what a clip leaves out is as in
-  synthetic.py.
+{"backends": ["cpu f32", ..], "machine": , "clips": {NAME: {"J": [..], "first": its frame,
+  "hash": , "hashes": [of its runs, in turn], "peak": , "seconds": , "error": what it fails with}}}; what a clip leaves
+  out is as in synthetic.py.
 """
 import json
 import sys
@@ -37,13 +37,14 @@ def evaluate(words):
     if "error" in wanted:
         sys.stderr.write(f"track: {name}: {wanted['error']}\n")
         fail("1 of 1 clips failed")
-    curve = wanted.get("J", [0.9] * told["frames"])
+    first = wanted.get("first", 0)
+    curve = wanted.get("J", [0.9] * (told["frames"] - first))
     mean = sum(curve) / len(curve)
-    clip = {"name": name, "tests": told["tests"], "frames": len(curve), "width": told["width"],
+    clip = {"name": name, "tests": told["tests"], "frames": told["frames"], "width": told["width"],
             "height": told["height"], "mask_hash": wanted.get("hash", "00000000000000aa"), "J": mean, "F": mean,
-            "J&F": mean, "objects": [{"id": 1, "first_frame": 0, "J": {"mean": mean}, "F": {"mean": mean},
-                                      "frames": {"index": list(range(len(curve))), "J": curve, "F": curve,
-                                                 "present": [1] * len(curve)}}],
+            "J&F": mean, "objects": [{"id": 1, "first_frame": first, "J": {"mean": mean}, "F": {"mean": mean},
+                                      "frames": {"index": list(range(first, first + len(curve))), "J": curve,
+                                                 "F": curve, "present": [1] * len(curve)}}],
             "run": {"seconds": wanted.get("seconds", 1.0), "frames_per_second": 20.0,
                     "peak_bytes": wanted.get("peak", 100_000_000), "bytes": [90_000_000] * len(curve)}}
     result = {"format": "track-eval-1", "dataset": words[0], "layout": "manifest", "model": "demo.safetensors",

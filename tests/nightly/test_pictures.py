@@ -47,6 +47,17 @@ class Png(unittest.TestCase):
             for kinds in ([0], [1], [2], [3], [4], [4, 2, 0, 3, 1]):
                 self.assertEqual(pictures.decode_png(png_of(noise(samples), colour, kinds)), noise(samples))
 
+    def test_palettes_of_few_colours_are_packed(self):
+        for depth in (1, 2, 4):
+            n_bytes = (13 * depth + 7) // 8  # of a row of 13 pixels
+            packed = Picture(n_bytes, 10, 1, [random.Random(y).randbytes(n_bytes) for y in range(10)])
+            data = png_of(packed, pictures.PALETTE, [4, 2, 0, 3, 1])
+            old, new = (struct.pack(">IIBB", w, 10, d, 3) for w, d in ((n_bytes, 8), (13, depth)))
+            found = pictures.decode_png(data.replace(old, new, 1))  # sums of chunks are not looked at
+            digits = ["".join(f"{byte:08b}" for byte in row) for row in packed.rows]
+            want = [bytes(int(d[i * depth:(i + 1) * depth], 2) for i in range(13)) for d in digits]
+            self.assertEqual(found, Picture(13, 10, 1, want))
+
     def test_written_and_read(self):
         for samples in (1, 3, 4):
             self.assertEqual(pictures.decode_png(pictures.encode_png(noise(samples))), noise(samples))

@@ -2,6 +2,7 @@
 """Whole nights with a stand-in for the command: exit status, message, report, history, baseline."""
 import contextlib
 import io
+import json
 import re
 import shutil
 import tempfile
@@ -126,6 +127,19 @@ class Nights(unittest.TestCase):
         self.assertIn("prefers-color-scheme: dark", self.html)
         sizes = [float(s) for s in re.findall(r"font(?:-size)?: (?:\w+ )*([0-9.]+)px", self.html)]
         self.assertGreaterEqual(min(sizes), 12)
+
+    def test_prompt_that_comes_late(self):
+        samples = json.loads(self.manifest.read_text())
+        samples["clips"][0]["objects"][0]["frame"] = 5
+        self.manifest.write_text(json.dumps(samples))
+        self.make_baseline({"clips": {"disc": {"first": 6}}})
+        plan = {"clips": {"disc": {"first": 6, "J": [0.9] * 3 + [0.2] * (FRAMES - 9)}}}
+        self.assertEqual(self.night(plan), 1)
+        self.assertIn("on frame 9, object 1", self.said)
+        self.assertRegex(self.said, r"look : \S*track \S*disc.mp4 --box 1@5:0,16,16,16 ")
+        words = self.page().words
+        self.assertIn("frame 6", words)
+        self.assertTrue(any("frame 9, object 1: J 20.0, was 90.0" in word for word in words))
 
     def test_names_are_escaped(self):
         self.manifest = make_samples(self.folder / "clips", ("a<b>&c",))

@@ -27,6 +27,7 @@ def test_same_seed_same_bytes(bank):
     assert clip_of(bank, 12, 4, 128).images.tobytes() != clip_of(bank, 13, 4, 128).images.tobytes()
 
 
+@pytest.mark.parametrize("objects", [1, 3])
 def test_layout(bank, objects):
     clip = clip_of(bank, 21, 3, (144, 256), objects)
     assert clip.images.shape == (3, 144, 256, 3) and clip.images.dtype == np.uint8

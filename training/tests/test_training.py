@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,13 @@ HERE = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(HERE))
 
 import architecture
+import clips
 import evaluate
+import generator
 import losses
+import make_samples
 import optimizer
-from curriculum import FROM_NOTHING, ONWARD, SMOKE, Batches, n_steps, stage_at
+from curriculum import FROM_NOTHING, ONWARD, SMOKE, Batches, in_order, n_steps, stage_at
 
 
 def test_real_rope_is_the_official_one():
@@ -77,12 +81,20 @@ def test_long_clips_are_half_of_the_work():
 
 def test_batches_depend_on_seed_rank_and_step_alone():
     assert [stage_at(SMOKE, i)[0].name for i in range(n_steps(SMOKE))] == ["images"] * 4 + ["clips"] * 4
-    first, again = Batches(SMOKE, 3, 0), Batches(SMOKE, 3, 0)
+    first, again = Batches(SMOKE, 3, 0, 8), Batches(SMOKE, 3, 0, 8)
     first.batch(0)
     for step in (5, 1):
-        a, b, other = first.batch(step), again.batch(step), Batches(SMOKE, 3, 1).batch(step)
+        a, b, other = first.batch(step), again.batch(step), Batches(SMOKE, 3, 1, 8).batch(step)
         assert a.images.tobytes() == b.images.tobytes() and a.prompt == b.prompt
         assert a.images.tobytes() != other.images.tobytes()
+
+
+def test_batches_made_by_workers_are_the_same_in_the_same_order():
+    here, there = (list(in_order(Batches(SMOKE, 3, 0, 8), range(3, 7), workers)) for workers in (0, 2))
+    assert len(here) == len(there) == 4 and here[0].images.shape != here[1].images.shape  # two stages
+    for a, b in zip(here, there):
+        assert a.images.tobytes() == b.images.tobytes() and a.masks.tobytes() == b.masks.tobytes()
+        assert a.prompt == b.prompt and np.array_equal(a.draws, b.draws)
 
 
 def test_scores():
@@ -107,7 +119,7 @@ def test_training_goes_on_after_a_break_as_if_there_had_been_none(tmp_path):
     """Four steps, then the rest, against all at once: the same weights."""
     common = ("train.py", "--curriculum", "smoke", "--processes", 1, "--log-every", 1)
     run(*common, "--out", tmp_path / "whole")
-    run(*common, "--out", tmp_path / "broken", "--stop-after", 3)
+    run(*common, "--out", tmp_path / "broken", "--stop-after", 3, "--workers", 1)
     assert torch.load(tmp_path / "broken/state.pt", weights_only=True)["n_done"] == 3
     run(*common, "--out", tmp_path / "broken")
     whole, broken = (torch.load(tmp_path / n / "state.pt", weights_only=True) for n in ("whole", "broken"))
@@ -122,3 +134,66 @@ def test_training_goes_on_after_a_break_as_if_there_had_been_none(tmp_path):
     assert worst < 2e-3  # half precision of values below 4
     out = run("evaluate.py", tmp_path / "m.safetensors", "--clips", 1, "--frames", 3, "--difficulty", 0)
     assert '"tracks": 2' in out
+
+
+def test_a_signal_ends_all_processes_after_the_same_step(tmp_path):
+    log, started = tmp_path / "log.jsonl", time.time()
+    words = [sys.executable, "train.py", "--processes", "2", "--log-every", "1", "--out", str(tmp_path)]
+    with subprocess.Popen(words, cwd=HERE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as training:
+        while time.time() < started + 300 and not (log.exists() and log.read_text().count("\n") >= 2):
+            assert training.poll() is None, training.stderr.read()
+            time.sleep(0.2)
+        training.terminate()
+        said = training.communicate(timeout=60)[1]
+    assert training.returncode == 1 and "has all that is needed to go on" in said
+    assert "Traceback" not in said
+    n_done = torch.load(tmp_path / "state.pt", weights_only=True)["n_done"]
+    assert n_done == len(log.read_text().splitlines()) >= 2
+
+
+def test_the_sample_clips_are_those_of_the_generator():
+    """The true masks of one of them, made again."""
+    sample = make_samples.SAMPLES[0]
+    bank = generator.TextureBank(make_samples.BANK_SEED, n=make_samples.BANK_SIZE)
+    masks = make_samples.make(sample, bank).masks.astype(bool)
+    folder = HERE.parent / "samples/clips"
+    entry = json.loads((folder / "manifest.json").read_text())["clips"][0]
+    assert entry["name"] == sample.name and entry["seed"] == sample.seed and entry["frames"] == len(masks[0])
+    assert np.array_equal(clips.read_truth(folder, entry, len(masks[0])), masks)
+
+
+def test_run_lengths():
+    by_hand = clips.from_run_lengths("251O", 3, 4)  # 2, 5, 1 and 4 = 5 - 1
+    assert np.array_equal(by_hand, [[0, 1, 1, 1], [0, 1, 0, 1], [1, 1, 1, 1]])
+    rng = np.random.default_rng(1)
+    for mask in (rng.random((7, 5)) < 0.5, np.zeros((3, 4), bool), np.ones((4, 3), bool), rng.random((90, 70)) < 0.02):
+        assert np.array_equal(clips.from_run_lengths(clips.run_lengths(mask), *mask.shape), mask)
+
+
+def test_truth_in_files_comes_back(tmp_path):
+    rng = np.random.default_rng(2)
+    ids = rng.integers(0, 3, (4, 20, 30))  # [T, H, W]
+    masks = np.stack([ids == 1, ids == 2])
+    masks[1, 2] = False
+    clips.write_truth(tmp_path / "png", masks)
+    clips.write_run_lengths(tmp_path / "runs.json", masks)
+    for truth in ("png", {"rle": "runs.json"}):
+        entry = {"truth": truth, "objects": [{"id": 1}, {"id": 2}]}
+        assert np.array_equal(clips.read_truth(tmp_path, entry, 4), masks)
+
+
+def test_clips_are_replaced_as_a_whole_or_not_at_all(tmp_path):
+    kept, other = tmp_path / "clips", tmp_path / "other"
+    for folder, name in ((kept, "manifest.json"), (other, "thesis.txt")):
+        folder.mkdir()
+        (folder / name).write_text("old")
+    with pytest.raises(SystemExit, match="not replaced"):
+        with clips.in_new_folder(other):
+            pass
+    with pytest.raises(KeyError):
+        with clips.in_new_folder(kept) as folder:
+            raise KeyError("half way")
+    assert (kept / "manifest.json").read_text() == "old" and (other / "thesis.txt").exists()
+    with clips.in_new_folder(kept) as folder:
+        (folder / "new").touch()
+    assert [p.name for p in kept.iterdir()] == ["new"]
