@@ -25,6 +25,7 @@ def export(state_path: Path, out: Path, type_name: str, made: str):
     temporary = out.with_suffix(".tmp")
     save_file(tensors, temporary, metadata={"format": "pt", "architecture": json.dumps(state["architecture"]), "made": made})
     architecture.load(str(temporary))  # fails where a tensor is missing or superfluous
+    temporary.chmod(0o644)  # save_file leaves it to its owner alone
     temporary.replace(out)
     print(f"{out}: {out.stat().st_size} bytes, after {state['n_done']} steps and {state['seconds'] / 60:.0f} minutes")
 
