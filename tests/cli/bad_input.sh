@@ -4,13 +4,12 @@
 outputs=(--overlay out/o.mp4 --jsonl out/o.jsonl --boxes out/o.txt --sheet out/o.png --masks out/masks --logits out/logits)
 
 echo "videos"
-bytes=$(stat -c %s "$clip")
 refused 1 "nothing.mp4" nothing.mp4 --box $box "${outputs[@]}"
 echo "this is not a video" >text.mp4
 refused 1 "text.mp4" text.mp4 --box $box "${outputs[@]}"
 : >empty.mp4
 refused 1 "empty" empty.mp4 --box $box "${outputs[@]}"
-head -c $((bytes / 2)) "$clip" >truncated.mp4
+head -c 4000 "$clip" >truncated.mp4 # within the header, which is in front
 refused 1 "truncated.mp4" truncated.mp4 --box $box "${outputs[@]}"
 mkdir empty_folder
 refused 1 "empty_folder" empty_folder --box $box "${outputs[@]}"

@@ -71,7 +71,7 @@ grep -q '^track: memory: .* pinned, plan .* more (bank .*, frame .*, scratch .*)
 cmp -s stdin.jsonl out/file.jsonl || complain "standard input and file give different results"
 
 # prompts from a file are those of the command line; a mask of half the size is scaled; a late object starts late
-echo '{"prompts": [{"object": 1, "box": [169, 118, 191, 219]}]}' >prompts.json
+echo '{"prompts": [{"object": 1, "box": [223, 144, 173, 162]}]}' >prompts.json
 "$track" "$clip" --prompts prompts.json --frames 3 --jsonl out/prompts.jsonl -q
 cmp -s out/prompts.jsonl out/file.jsonl || complain "--prompts and --box give different results"
 "$track" "$clip" --mask "$truth/00000.png" --frames 2 --boxes out/mask.txt -q
@@ -105,10 +105,11 @@ is "half a counted video: message" "$(grep -o "ends early, after $(wc -l <out/ha
 "$track" out/half.mp4 --box $box --start 3 --boxes out/half3.txt 2>stderr.txt
 is "half a counted video from frame 3: exit status" $? 1
 # frames lost before --start or at the very beginning are damage, not an early end
-for lost in 60+120,20,23 39+420,0,20; do # KiB from+length zeroed, first frame, least number of frames
+hundredth=$(($(stat -c %s out/o.mp4) / 100))
+for lost in 8+14,20,20 4+45,0,20; do # hundredths of the file from+length zeroed, first frame, least number of frames
     IFS=+, read -r from length start floor <<<"$lost"
-    cp "$clip" out/damaged.mp4
-    dd if=/dev/zero of=out/damaged.mp4 bs=1024 seek="$from" count="$length" conv=notrunc status=none
+    cp out/o.mp4 out/damaged.mp4
+    dd if=/dev/zero of=out/damaged.mp4 bs="$hundredth" seek="$from" count="$length" conv=notrunc status=none
     "$track" out/damaged.mp4 --box $box --start "$start" --boxes out/damaged.txt -q 2>stderr.txt
     is "frames lost at $lost: exit status" $? 0
     is "frames lost at $lost: warnings" "$(grep -c "^track: warning: .* damaged packets skipped" stderr.txt)" 1
