@@ -30,7 +30,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     p.add_argument("--build-dir", type=Path, default=measure.ROOT / "build-nightly", metavar="DIR",
                    help="release build with tests, made where there is none (build-nightly); "
                         "with --track: where stage tests are")
-    p.add_argument("--cmake-option", action="append", default=[], metavar="-DX=Y", help="for a build made anew")
+    p.add_argument("--cmake-option", action="append", default=[], metavar="=-DX=Y", help="for a build made anew")
     p.add_argument("--manifest", type=Path, default=measure.ROOT / "samples/clips/manifest.json")
     p.add_argument("--baseline", type=Path, default=measure.ROOT / "samples/baseline.json")
     p.add_argument("--update-baseline", action="store_true", help="write it from this run, of these backends alone")
