@@ -34,11 +34,13 @@ static trk_status load(void)
 
 /* --- frames ----------------------------------------------------------------------------------------------------- */
 
-/* a bright disc in front of stripes */
+/* a bright disc and a dark bar that reaches the edge, in front of stripes */
 static uint8_t luma(int x, int y)
 {
-    const int dx = x - 40, dy = y - 35;
-    return (uint8_t)(dx * dx + dy * dy < 20 * 20 ? 220 - x % 5 : 50 + (x * 5 + y * 3) % 40);
+    const int dx = x - 32, dy = y - 35;
+    if (dx * dx + dy * dy < 20 * 20)
+        return (uint8_t)(220 - x % 5);
+    return (uint8_t)(x >= 62 && y >= 8 && y < 60 ? 8 + y % 3 : 90 + (x * 5 + y * 3) % 40);
 }
 
 static trk_status push(trk_tracker *t, int64_t index, trk_pixel_format format)
@@ -56,7 +58,7 @@ static trk_status push(trk_tracker *t, int64_t index, trk_pixel_format format)
 /* Two objects, on the frame after the one that they were prompted on. */
 static trk_tracker *follow(int keep_frame, trk_pixel_format format)
 {
-    static const trk_box boxes[OBJECTS] = {{18, 14, 44, 42}, {50, 0, 43, 71}};
+    static const trk_box boxes[OBJECTS] = {{11, 14, 42, 42}, {62, 8, 31, 52}};
     trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
     trk_tracker *t = NULL;
     p.keep_frame = keep_frame;
