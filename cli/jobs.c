@@ -46,14 +46,13 @@ static void *work(void *user)
     return NULL;
 }
 
-/* This thread is one of the workers, so that the work is also done where no further thread can be had. */
-static void run_all(worker_group *self, size_t n_threads)
+void jobs_run_workers(void *(*run)(void *), void *user, size_t n_threads)
 {
     pthread_t threads[OPTIONS_MOST_JOBS];
     size_t n_started = 0;
-    while (n_started + 1 < n_threads && !pthread_create(&threads[n_started], NULL, work, self))
+    while (n_started + 1 < n_threads && !pthread_create(&threads[n_started], NULL, run, user))
         n_started++;
-    work(self);
+    run(user);
     for (size_t i = 0; i < n_started; i++)
         pthread_join(threads[i], NULL);
 }
@@ -80,7 +79,7 @@ static trk_status run_jobs(session *shared, job_list *list)
     pthread_mutex_init(&group.mutex, NULL);
     progress_group_init(&group.progress, list->n_items);
     shared->together = asked > 1 ? &group.progress : NULL;
-    run_all(&group, asked < list->n_items ? asked : list->n_items);
+    jobs_run_workers(work, &group, asked < list->n_items ? asked : list->n_items);
     report_clear();
     progress_group_destroy(&group.progress);
     pthread_mutex_destroy(&group.mutex);

@@ -284,7 +284,7 @@ trk_status dataset_objects_sort(dataset_clip *clip)
 
 /* --- checks ----------------------------------------------------------------------------------------------------- */
 
-static int is_annotated(const dataset_clip *clip, int64_t frame)
+size_t dataset_clip_annotation(const dataset_clip *clip, int64_t frame)
 {
     size_t low = 0, high = clip->n_annotated;
     while (low < high) {
@@ -294,7 +294,7 @@ static int is_annotated(const dataset_clip *clip, int64_t frame)
         else
             high = middle;
     }
-    return low < clip->n_annotated && clip->annotated[low] == frame;
+    return low < clip->n_annotated && clip->annotated[low] == frame ? low : clip->n_annotated;
 }
 
 static trk_status check_object(const dataset_clip *clip, dataset_object *object)
@@ -306,7 +306,7 @@ static trk_status check_object(const dataset_clip *clip, dataset_object *object)
     if (clip->n_frames >= 0 && object->first_frame >= clip->n_frames)
         return TRK_FAIL(TRK_E_FORMAT, "%s: clip %s: object %d starts on frame %" PRId64 ", expected one below %" PRId64,
                         clip->truth, clip->name, object->id, object->first_frame, clip->n_frames);
-    if (!object->has_box && !is_annotated(clip, object->first_frame))
+    if (!object->has_box && dataset_clip_annotation(clip, object->first_frame) == clip->n_annotated)
         return TRK_FAIL(TRK_E_FORMAT, "%s: clip %s: no mask of frame %" PRId64 ", expected that of object %d as prompt",
                         clip->truth, clip->name, object->first_frame, object->id);
     if (object->last_frame < 0)

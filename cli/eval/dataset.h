@@ -85,6 +85,8 @@ typedef struct truth_masks {
                          object in this frame (no file), so that the frame does not count for it */
     size_t n_masks;
 } truth_masks;
+/* The i with clip->annotated[i] == frame; n_annotated: there is none. */
+size_t dataset_clip_annotation(const dataset_clip *clip, int64_t frame);
 /* Truth of clip->annotated[i]; not for TRUTH_BOXES. Buffers of *out (zeroed at first) are used again. */
 trk_status dataset_clip_truth(truth_masks *out, const dataset_clip *clip, size_t i);
 /* The mask of one object out of it: *out [height][width] bytes 0 or 1. */

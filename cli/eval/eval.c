@@ -14,6 +14,7 @@
 #include "failure.h"
 #include "heap.h"
 #include "identity.h"
+#include "jobs.h"
 #include "output_file.h"
 #include "report.h"
 
@@ -300,18 +301,10 @@ static void *work(void *user)
     return NULL;
 }
 
-/* This thread is one of the workers, so that the work is also done where no further thread can be had. */
 static void do_clips(evaluation *self)
 {
-    pthread_t threads[OPTIONS_MOST_JOBS];
     const size_t n_left = self->n - count_done(self), asked = self->wanted->jobs ? (size_t)self->wanted->jobs : 1;
-    const size_t n_threads = asked < n_left ? asked : n_left;
-    size_t n_started = 0;
-    while (n_started + 1 < n_threads && !pthread_create(&threads[n_started], NULL, work, self))
-        n_started++;
-    work(self);
-    for (size_t i = 0; i < n_started; i++)
-        pthread_join(threads[i], NULL);
+    jobs_run_workers(work, self, asked < n_left ? asked : n_left);
     report_clear();
 }
 

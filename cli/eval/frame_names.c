@@ -58,15 +58,8 @@ void frame_names_free(frame_names *self)
 /* The file of the truth; NULL: there is none. */
 static const char *true_file(const dataset_clip *clip, int64_t frame)
 {
-    size_t low = 0, high = clip->files ? clip->n_annotated : 0;
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (clip->annotated[middle] < frame)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return clip->files && low < clip->n_annotated && clip->annotated[low] == frame ? clip->files[low] : NULL;
+    const size_t i = clip->files ? dataset_clip_annotation(clip, frame) : clip->n_annotated;
+    return i < clip->n_annotated ? clip->files[i] : NULL;
 }
 
 void frame_name(char *out, size_t n_out, const frame_names *self, int64_t frame)
