@@ -28,6 +28,7 @@ class Stage:
     bce: float = 0.0               # see losses.mask_losses
     alpha: float = 0.25
     affinity: float = 0.3          # weight of losses.Affinity
+    silent: int = 0                # of the frames: those after the prompt that are tracked without gradients or losses
 
 
 # From nothing: about two hours on two cores. More than half of the time goes to clips of eight frames and more.
@@ -39,11 +40,12 @@ FROM_NOTHING = [
     Stage("long", 900, 256, 8, 1, 2, (0.2, 1.0), (0.9, 0.5), affinity=0.4),
     Stage("settle", 350, 256, 8, 1, 2, (0.4, 1.0), (0.5, 0.0)),
 ]
-# On from a trained state, as often as wanted: long clips at the steady rate, then the rate goes to nothing.
+# On from a trained state, as often as wanted: single images, which show the most objects in a given time; clips; and
+# clips whose losses begin late, on memories that have drifted as far as those of a long video do.
 ONWARD = [
-    Stage("onward", 3000, 256, 8, 1, 2, (0.2, 1.0), (0.6, 0.6)),
-    Stage("long-onward", 600, 256, 12, 1, 2, (0.3, 1.0), (0.6, 0.5)),
-    Stage("settle", 1000, 256, 8, 1, 2, (0.5, 1.0), (0.5, 0.0)),
+    Stage("single", 1000, 256, 1, 6, 3, (0.4, 1.0), (0.7, 0.7)),
+    Stage("long", 400, 256, 8, 1, 2, (0.3, 1.0), (0.6, 0.5)),
+    Stage("late", 700, 256, 20, 1, 2, (0.5, 1.0), (0.5, 0.0), silent=12),
 ]
 # Seconds, not minutes: for the tests.
 SMOKE = [

@@ -56,10 +56,11 @@ def watch_decoder(model: SmallTracker):
 
 
 class Rollout:
-    def __init__(self, model: SmallTracker, affinity: Affinity, batch: Batch, weights: Weights, truth_in_memory: float):
+    def __init__(self, model: SmallTracker, affinity: Affinity, batch: Batch, weights: Weights, truth_in_memory: float,
+                 n_silent: int = 0):
         self.model, self.affinity, self.batch, self.weights = model, affinity, batch, weights
         self.device = next(model.parameters()).device
-        self.truth_in_memory = truth_in_memory
+        self.truth_in_memory, self.n_silent = truth_in_memory, n_silent
         self.n_clips, self.n_objects, self.n_times = batch.masks.shape[:3]
         masks = torch.from_numpy(batch.masks).to(self.device)
         self.truth = masks.flatten(0, 1).float()                  # [N, T, S, S]
@@ -69,11 +70,16 @@ class Rollout:
         self.outcome = Outcome(torch.zeros(()), {})
 
     def run(self) -> Outcome:
-        features, positions, sizes, affinity = self.encode()
         memory = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
+        silent = range(1, 1 + self.n_silent)
+        heard = [t for t in range(self.n_times) if t not in silent]
+        features, affinity = self.encode(heard)
+        with torch.no_grad():
+            features |= self.encode(list(silent))[0] if silent else {}
         for t in range(self.n_times):
-            self.step(t, features, positions, sizes, memory)
-        n = max(self.n_times - (self.batch.prompt == "mask"), 1)
+            with torch.set_grad_enabled(t not in silent):
+                self.step(t, features.pop(t), memory, judged=t not in silent)
+        n = max(len(heard) - (self.batch.prompt == "mask"), 1)
         s = self.sums
         loss = (FOCAL_WEIGHT * s["focal"] + DICE_WEIGHT * s["dice"] + IOU_WEIGHT * s["iou"]
                 + PRESENCE_WEIGHT * s["presence"]) / n
@@ -81,25 +87,27 @@ class Rollout:
         self.outcome.parts = {k: float(v.detach()) / n for k, v in s.items()} | {"affinity": float(affinity.detach())}
         return self.outcome
 
-    def encode(self):
-        """All frames of all clips at once, frame-major."""
+    def encode(self, times: list[int]):
+        """These frames of all clips at once: features, position codes and sizes by time, and the affinity loss."""
         def frame_major(array):
-            return torch.from_numpy(array).to(self.device).transpose(0, 1).flatten(0, 1)
+            return torch.from_numpy(array[:, times]).to(self.device).transpose(0, 1).flatten(0, 1)
 
         encoded = self.model.forward_image(normalized(frame_major(self.batch.images)))
         affinity = self.affinity(encoded["backbone_fpn"], frame_major(self.batch.ids).long())
         _, features, positions, sizes = self.model._prepare_backbone_features(encoded)
-        n = self.n_clips * self.n_objects
-        return features, [p[:, :1].expand(-1, n, -1) for p in positions], sizes, affinity
+        positions = [p[:, :1].expand(-1, self.n_clips * self.n_objects, -1) for p in positions]
+        split = [f.unflatten(1, (len(times), self.n_clips)) for f in features]
+        return {t: ([f[:, i].repeat_interleave(self.n_objects, 1) for f in split], positions, sizes)
+                for i, t in enumerate(times)}, affinity
 
-    def step(self, t: int, features, positions, sizes, memory):
-        here = [f.unflatten(1, (self.n_times, self.n_clips))[:, t].repeat_interleave(self.n_objects, 1) for f in features]
+    def step(self, t: int, encoded, memory, judged: bool):
+        here, positions, sizes = encoded
         points, mask = self.prompt() if t == 0 else (None, None)
         current, said, _, _ = self.model._track_step(t, t == 0, here, positions, sizes, points, mask, memory,
                                                      self.n_times, False, None)
         _, _, _, low, high, pointer, presence = said
         current.update(pred_masks=low, pred_masks_high_res=high, obj_ptr=pointer)
-        if mask is None:
+        if mask is None and judged:
             self.judge(t, low)
         if t < self.n_times - 1:
             high, presence = self.some_truth(t, high, presence)

@@ -95,7 +95,8 @@ class Trainer:
         self.model.set_image_size(stage.size)
         weights = Weights(stage.alpha, stage.bce * (1 - share), stage.affinity)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.precision == "bf16"):
-            outcome = Rollout(self.model, self.affinity, batch, weights, between(stage.truth_in_memory, share)).run()
+            outcome = Rollout(self.model, self.affinity, batch, weights, between(stage.truth_in_memory, share),
+                              stage.silent).run()
         self.optimizer.zero_grad()
         outcome.loss.backward()
         norm = self.share_gradients()
