@@ -119,6 +119,34 @@ typedef enum trk_memory_type {
     TRK_MEMORY_Q8        /* blocks of 32 bytes with a scale */
 } trk_memory_type;
 
+/* Which hypothesis of the mask decoder is taken, and which memories are kept and read. */
+typedef enum trk_policy_kind {
+    TRK_POLICY_SAM2 = 0, /* the best by predicted IoU; the frames just before */
+    TRK_POLICY_SAMURAI   /* SAMURAI (Yang et al., 2024): a Kalman filter of the box takes part in the choice, and only
+                            frames that went well are remembered */
+} trk_policy_kind;
+
+/* Of TRK_POLICY_SAMURAI. Start from trk_motion_defaults. Boxes are of the model's input, image_size squared, to which the
+ * frame is stretched. */
+typedef struct trk_motion_params {
+    size_t struct_size;
+    double weight;              /* of the motion score (IoU with the predicted box) in the choice, 0..1; the rest is the
+                                   predicted IoU's */
+    int stable_frames;          /* the motion score takes part from so many good frames in a row on, 1 or more */
+    double stable_iou;          /* predicted IoU below which a frame is not a good one */
+    double memory_iou;          /* a memory is kept where predicted IoU, object score and, if there is one, motion score */
+    double memory_object_score; /* are all higher than these */
+    double memory_motion;
+    double min_object_score;    /* the object is there when its score is higher than this */
+    int strict_reference;       /* 1: to the letter of the published code: an empty mask is measured as a box of one
+                                   pixel in the corner, every run of the mask decoder on a frame moves the filter on, and
+                                   frames with numbers 0 and 1 are never memories for later. 0: an empty mask is no
+                                   measurement and the filter goes on by its prediction, the filter moves once a frame, and
+                                   it is the first frame after the prompt that is no memory for later */
+} trk_motion_params;
+/* The published values: weight 0.25 (0.15 for models as wide as the large one), 15 frames, 0.3; 0.5, 0, 0; -1. */
+TRK_API trk_status trk_motion_defaults(const trk_model *model, trk_motion_params *out);
+
 /* Gives a frame that was pushed before once more: fills *out, whose planes stay valid until the call that asked
  * returns. Anything but TRK_OK fails that call. It must not use trackers of the same pool. */
 typedef trk_status (*trk_frame_source)(void *user, int64_t index, trk_frame *out);
@@ -146,10 +174,12 @@ typedef struct trk_tracker_params {
     int reserve;              /* 1: the first push allocates all that the plan says, so that later ones can not fail */
     trk_frame_source source;  /* or NULL: with it the tracker can be evicted to the compact form */
     void *source_user;
+    trk_policy_kind policy;
+    const trk_motion_params *motion; /* of TRK_POLICY_SAMURAI, copied; NULL: trk_motion_defaults */
 } trk_tracker_params;
 #define TRK_TRACKER_PARAMS_INIT                                                                                        \
     {sizeof(trk_tracker_params), 0, 0, TRK_DEFAULT, TRK_DEFAULT, 0, TRK_DEFAULT, TRK_DEFAULT, NULL, TRK_SWEEP_EVERY,   \
-     0, 0.0, 0, 0, TRK_MEMORY_BF16, TRK_MEMORY_BF16, 0, 0, NULL, NULL}
+     0, 0.0, 0, 0, TRK_MEMORY_BF16, TRK_MEMORY_BF16, 0, 0, NULL, NULL, TRK_POLICY_SAM2, NULL}
 
 typedef struct trk_tracker trk_tracker;
 
@@ -214,15 +244,28 @@ TRK_API trk_status trk_tracker_remove_object(trk_tracker *tracker, int object);
  * memories, frees what only this frame needed. */
 TRK_API trk_status trk_tracker_push(trk_tracker *tracker, const trk_frame *frame);
 
+/* What the motion model of a policy said of an object on a frame. */
+typedef struct trk_motion {
+    int has_model;      /* 0: the policy has none; all else is 0 */
+    int has_prediction; /* the filter predicted a box for this frame */
+    trk_box predicted;  /* that box, pixels of the frame; parts of it may lie outside */
+    int has_score;      /* the motion score took part in the choice */
+    double score;       /* IoU of the predicted box and the chosen mask's */
+    int n_stable;       /* good frames in a row, up to stable_frames */
+} trk_motion;
+
 typedef struct trk_result {
     size_t struct_size;     /* in: sizeof(trk_result) */
     int64_t frame;          /* index of the current frame */
     int prompted;           /* 1: the object was prompted on this frame */
-    float object_score;     /* logit; > 0: the object is visible */
+    float object_score;     /* logit; > 0: the object is visible (with TRK_POLICY_SAMURAI > min_object_score) */
     float iou;              /* the model's estimate of its mask's IoU, 0..1 */
     const float *logits;    /* [mask_size, mask_size] low-resolution logits, rows from the top; borrowed until the next
                                call that changes the tracker */
     int mask_size;
+    int hypothesis;         /* of the mask decoder: 0 the single mask, 1..3 of the three; 0 for a mask prompt */
+    int kept;               /* 1: frames beyond the next may read its memory; always with TRK_POLICY_SAM2 */
+    trk_motion motion;
 } trk_result;
 
 /* Objects that have a result on the current frame, ascending. ids may be NULL; returns how many there are. */
@@ -313,7 +356,7 @@ TRK_API trk_status trk_tracker_rebase(trk_tracker *tracker, int64_t index);
  * it to `path`. Tracking goes on. */
 TRK_API trk_status trk_tracker_save(trk_tracker *tracker, const char *path);
 /* A tracker that goes on exactly where the saved one was: the same masks, bit for bit, on the same kind of backend with
- * the same precision. What decides results (reverse, binarize ... older_after) comes from the file; pool, sweep,
+ * the same precision. What decides results (reverse, binarize ... older_after, policy, motion) comes from the file; pool, sweep,
  * reserve and source from params. TRK_E_FORMAT: truncated, altered, or of another version. TRK_E_MODEL: of another model or
  * image size. */
 TRK_API trk_status trk_tracker_resume(trk_tracker **out, const trk_model *model, const trk_tracker_params *params,

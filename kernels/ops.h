@@ -104,10 +104,12 @@ typedef struct trk_painting {
 typedef struct trk_mask_choice {
     trk_mat masks;  /* [4, n] f32 logits of the four hypotheses */
     trk_mat tokens; /* [4, d] */
-    const float *ious;  /* [4] */
-    const float *score; /* [1] object score logit */
-    int multimask;      /* 1: best of hypotheses 1..3 by iou; 0: hypothesis 0 */
-    int stability;      /* with multimask 0: fall back to the best of 1..3 when hypothesis 0 is unstable */
+    const float *ious;   /* [4] */
+    const float *score;  /* [1] object score logit */
+    const float *chosen; /* [1] with multimask: number of the hypothesis to take, 1..3; NULL: the best by iou */
+    float present_above; /* the object is there when its score is higher than this */
+    int multimask;       /* 1: one of hypotheses 1..3; 0: hypothesis 0 */
+    int stability;       /* with multimask 0: fall back to the best of 1..3 when hypothesis 0 is unstable */
     float stability_delta, stability_threshold;
 } trk_mask_choice;
 
@@ -222,9 +224,9 @@ typedef struct trk_exec {
     X(mask_to_memory, (trk_exec * x, trk_mat out, trk_mat in, int binarize, float scale, float bias))                  \
     /* in place on [h, w]: 8-connected components of logits <= 0 with area <= max_area become 0.1 */                   \
     X(fill_holes, (trk_exec * x, trk_mat mask, int max_area))                                                          \
-    /* upstream's choice: index by choice->multimask / stability; mask [1, n] = that hypothesis, or all -1024 when     \
-     * score <= 0; token [1, d]: with multimask the chosen one, else token 0 (also after a stability fallback);        \
-     * info[0] = score, info[1] = iou of the chosen, info[2] = its index, in the backend's memory */                   \
+    /* upstream's choice: index by choice->multimask, chosen and stability; mask [1, n] = that hypothesis, or all      \
+     * -1024 when score <= present_above; token [1, d]: with multimask the chosen one, else token 0 (also after a      \
+     * stability fallback); info [3] = score, iou of the chosen, its index, in the backend's memory */                 \
     X(select_mask, (trk_exec * x, trk_mat mask, trk_mat token, float *info, const trk_mask_choice *choice))            \
     /* slot <- in [rows, cols], rows * cols a multiple of TRK_Q8_BLOCK: rounds to nearest even into `storage`, dense   \
      * in raster order. Infinities saturate in f16 and q8; NaN stays NaN, in q8 with its whole block */                \
@@ -235,8 +237,12 @@ typedef struct trk_exec {
      * as int8, NaN 0; and back: out = in / 10 */                                                                      \
     X(pack_mask, (trk_exec * x, int8_t *out, trk_mat in))                                                              \
     X(unpack_mask, (trk_exec * x, trk_mat out, const int8_t *in))                                                      \
-    /* if score[0] <= 0: every row of io becomes `row` (replace) or gains it (not replace); else nothing */            \
-    X(if_absent, (trk_exec * x, trk_mat io, const float *row, const float *score, int replace))                        \
+    /* boxes [planes.rows, 4]: of each plane, f32 [side * side], resized to [scale side]^2 as by resize_bilinear, the  \
+     * first and last column and row with an element above 0, which NaN is not: x0, y0, x1, y1, both ends inclusive;   \
+     * all 0 where there is none. scale: a power of two, scale side <= 2^24. Samples of weight 0 do not count */       \
+    X(mask_boxes, (trk_exec * x, float *boxes, trk_mat planes, int side, int scale))                                   \
+    /* if score[0] <= present_above: every row of io becomes `row` (replace) or gains it (not replace); else nothing */\
+    X(if_absent, (trk_exec * x, trk_mat io, const float *row, const float *score, float present_above, int replace))   \
     /* RGB bytes [height, width, 3] -> out [size * size, 3] f32: Pillow's 8-bit antialiased bicubic resize (bit        \
      * exact), / 255 (double, rounded to f32), - mean, / std */                                                        \
     X(frame_to_input, (trk_exec * x, trk_mat out, const uint8_t *rgb, int width, int height, ptrdiff_t stride,         \

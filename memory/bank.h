@@ -9,9 +9,9 @@
  *
  * Sequences. A sequence is what one object has:
  * - conditioning entries (prompted frames), in the order they were made, kept for good;
- * - recent entries (tracked frames), of which a tracked frame t reads the memories of the n_memories - 1 frames before
- *   it and the pointers of the n_pointers - 1 frames before it. What is older than that and than `history` more frames
- *   can never be read again and is dropped by trk_sequence_advance.
+ * - recent entries (tracked frames), of which a tracked frame t reads the memories that the sequence's window names, at
+ *   most n_memories - 1, and the pointers of the n_pointers - 1 frames before it. What no frame from t on, nor from
+ *   `history` frames before it on, can read is dropped by trk_sequence_advance.
  *
  * Invariants
  * - A slot handle is an index and a generation. The generation changes whenever a slot is freed, so a handle that
@@ -19,8 +19,8 @@
  * - A slot is free, or counts exactly the entries that refer to it. A slot with more than one is never written:
  *   trk_sequence_put gives the writer one of its own (copy on write).
  * - Index 0 is the null slot: "no memory here". It is shared, never written, never freed.
- * - A frame is in at most one of the two lists of a sequence; a recent entry may have lost its memory (null), never its
- *   pointer.
+ * - A frame is in at most one of the two lists of a sequence; a recent entry may have lost its memory or its pointer
+ *   (null), not both.
  * - In Debug builds the bytes of a freed slot are overwritten.
  * Slots may be taken, shared and dropped from any thread; a sequence belongs to one thread at a time. */
 #ifndef TRK_MEMORY_BANK_H
@@ -86,29 +86,53 @@ trk_slot_kind trk_slot_kind_of(trk_slot slot);           /* not of the null slot
  * generation found and expected). */
 trk_status trk_slot_data(trk_bank *bank, trk_slot slot, void **out);
 
+/* What somebody else wants to know again when tracking is taken up after this frame; zeros at first. */
+typedef struct trk_memory_note {
+    double values[32];
+} trk_memory_note;
+
 typedef struct trk_memory_entry {
     int64_t frame;
     trk_slot memory;    /* null once only the pointer can still be read */
-    trk_slot pointer;
+    trk_slot pointer;   /* null once only the memory can still be read */
     trk_slot mask;      /* null unless kept */
     float score;        /* object score the memory was encoded with */
     int8_t conditioning;
     int8_t binarize;    /* how the memory was encoded */
+    int8_t good;        /* for the window: it went well. 1 until trk_sequence_judge says otherwise */
+    trk_memory_note note;
 } trk_memory_entry;
 
-typedef struct trk_sequence {
+typedef struct trk_sequence trk_sequence;
+
+/* Which tracked frames' memories a frame reads. */
+typedef struct trk_window {
+    /* The entry that frame t reads with `age` as its place in time, 1 (the newest) to n_memories - 1, or NULL; of a
+     * conditioning frame too, which is read only if it was not selected as such. */
+    const trk_memory_entry *(*at)(const trk_sequence *sequence, int64_t t, int direction, int age);
+    /* The last frame, in order of tracking, that can read the entry's memory; its own frame when none can,
+     * TRK_FRAME_NONE as long as that is open. */
+    int64_t (*last_reader)(const trk_sequence *sequence, const trk_memory_entry *entry, int direction);
+} trk_window;
+#define TRK_FRAME_NONE INT64_MIN
+
+/* The frames just before: as in SAM 2. */
+extern const trk_window trk_window_recent;
+
+struct trk_sequence {
     trk_bank *bank; /* borrowed */
+    const trk_window *window; /* static */
     int n_memories, n_pointers; /* slots of a tracked frame's attention: 7 and 16 */
     int64_t history;            /* frames kept beyond reach, so that tracking can be taken up there again; -1: all */
     trk_memory_entry *conditioning;
     int n_conditioning, conditioning_capacity;
     trk_memory_entry *recent;   /* in any order */
     int n_recent, recent_capacity;
-    /* newest tracked frames that were dropped, in order of tracking (direction applied); INT64_MIN: none */
-    int64_t lost_memory, lost_pointer;
-} trk_sequence;
+    int64_t whole_from; /* the first frame, in order of tracking, that reads nothing which was dropped; TRK_FRAME_NONE: all */
+};
 
-trk_status trk_sequence_init(trk_sequence *sequence, trk_bank *bank, int n_memories, int n_pointers, int64_t history);
+trk_status trk_sequence_init(trk_sequence *sequence, trk_bank *bank, const trk_window *window, int n_memories,
+                             int n_pointers, int64_t history);
 void trk_sequence_release(trk_sequence *sequence); /* accepts a zeroed struct */
 
 /* Makes (or finds, to be overwritten) the entry of `frame` in the wanted list; an entry of that frame in the other list
@@ -117,8 +141,17 @@ void trk_sequence_release(trk_sequence *sequence); /* accepts a zeroed struct */
  * the caller writes all of them. Borrowed until the next call. On failure the entry of the frame is gone. */
 trk_status trk_sequence_put(trk_sequence *sequence, int64_t frame, int conditioning, trk_storage storage, int with_mask,
                             trk_memory_entry **out);
-/* The object score that the memory of `frame` was encoded with, known when it has been computed. No entry: nothing. */
-void trk_sequence_set_score(trk_sequence *sequence, int64_t frame, float score);
+/* What is known of the memory of `frame` when it has been computed. No entry: nothing. */
+typedef struct trk_judgement {
+    float score; /* object score it was encoded with */
+    int good;
+    trk_memory_note note;
+} trk_judgement;
+void trk_sequence_judge(trk_sequence *sequence, int64_t frame, const trk_judgement *judgement);
+/* The note of the newest entry, in order of tracking, that comes before `frame`; NULL: there is none. */
+const trk_memory_note *trk_sequence_note_before(const trk_sequence *sequence, int64_t frame, int direction);
+/* An entry came without a memory, which is gone: the frames that would have read it are not in reach. */
+void trk_sequence_miss(trk_sequence *sequence, const trk_memory_entry *entry, int direction);
 /* Drops the entries of frames first .. last from both lists; returns how many. */
 int trk_sequence_remove(trk_sequence *sequence, int64_t first, int64_t last);
 /* Drops everything; the sequence is as it was after init. */

@@ -88,6 +88,13 @@ void trk_blob_put_f32(trk_blob *blob, float value)
     put_unsigned(blob, bits, 4);
 }
 
+void trk_blob_put_f64(trk_blob *blob, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    put_unsigned(blob, bits, 8);
+}
+
 const void *trk_blob_take(trk_blob_reader *reader, size_t bytes)
 {
     if (reader->status < 0)
@@ -119,6 +126,14 @@ float trk_blob_take_f32(trk_blob_reader *reader)
 {
     uint32_t bits = (uint32_t)take_unsigned(reader, 4);
     float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+double trk_blob_take_f64(trk_blob_reader *reader)
+{
+    uint64_t bits = take_unsigned(reader, 8);
+    double value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }

@@ -23,6 +23,7 @@ void trk_blob_trim(trk_blob *blob); /* gives back what is not used, if that can 
 void *trk_blob_extend(trk_blob *blob, size_t bytes); /* room to be filled by the caller at once; NULL on failure */
 void trk_blob_put_i64(trk_blob *blob, int64_t value);
 void trk_blob_put_f32(trk_blob *blob, float value);
+void trk_blob_put_f64(trk_blob *blob, double value);
 
 /* Reads never go past the end: the first one that would records TRK_E_FORMAT, and all later ones give zeros. */
 typedef struct trk_blob_reader {
@@ -34,6 +35,7 @@ typedef struct trk_blob_reader {
 const void *trk_blob_take(trk_blob_reader *reader, size_t bytes); /* NULL on failure */
 int64_t trk_blob_take_i64(trk_blob_reader *reader);
 float trk_blob_take_f32(trk_blob_reader *reader);
+double trk_blob_take_f64(trk_blob_reader *reader);
 /* A number within bounds, else TRK_E_FORMAT naming `what`, the value and the bounds. */
 int64_t trk_blob_take_within(trk_blob_reader *reader, int64_t low, int64_t high, const char *what);
 

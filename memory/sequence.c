@@ -8,15 +8,16 @@
 
 #define ENTRIES_OWNER "entries of a sequence"
 
-trk_status trk_sequence_init(trk_sequence *sequence, trk_bank *bank, int n_memories, int n_pointers, int64_t history)
+trk_status trk_sequence_init(trk_sequence *sequence, trk_bank *bank, const trk_window *window, int n_memories,
+                             int n_pointers, int64_t history)
 {
     *sequence = (trk_sequence){
         .bank = bank,
+        .window = window,
         .n_memories = n_memories,
         .n_pointers = n_pointers,
         .history = history,
-        .lost_memory = INT64_MIN,
-        .lost_pointer = INT64_MIN,
+        .whole_from = TRK_FRAME_NONE,
     };
     return TRK_OK;
 }
@@ -83,7 +84,7 @@ static trk_memory_entry *list_append(trk_bank *bank, trk_memory_entry **list, in
         *capacity = larger;
     }
     trk_memory_entry *entry = &(*list)[(*n)++];
-    *entry = (trk_memory_entry){.frame = frame};
+    *entry = (trk_memory_entry){.frame = frame, .good = 1};
     return entry;
 }
 
@@ -132,14 +133,33 @@ static int list_remove(trk_bank *bank, trk_memory_entry *list, int *n, int64_t f
     return before - *n;
 }
 
-void trk_sequence_set_score(trk_sequence *s, int64_t frame, float score)
+void trk_sequence_judge(trk_sequence *s, int64_t frame, const trk_judgement *judgement)
 {
     const int kept = list_index(s->conditioning, s->n_conditioning, frame);
     const int recent = list_index(s->recent, s->n_recent, frame);
-    if (kept >= 0)
-        s->conditioning[kept].score = score;
-    if (recent >= 0)
-        s->recent[recent].score = score;
+    trk_memory_entry *entry = kept >= 0 ? &s->conditioning[kept] : recent >= 0 ? &s->recent[recent] : NULL;
+    if (!entry)
+        return;
+    entry->score = judgement->score;
+    entry->good = judgement->good != 0;
+    entry->note = judgement->note;
+}
+
+static void find_newest(const trk_memory_entry *list, int n, int64_t frame, int direction,
+                        const trk_memory_entry **newest)
+{
+    for (int i = 0; i < n; i++)
+        if ((frame - list[i].frame) * direction > 0 &&
+            (!*newest || (list[i].frame - (*newest)->frame) * direction > 0))
+            *newest = &list[i];
+}
+
+const trk_memory_note *trk_sequence_note_before(const trk_sequence *s, int64_t frame, int direction)
+{
+    const trk_memory_entry *newest = NULL;
+    find_newest(s->conditioning, s->n_conditioning, frame, direction, &newest);
+    find_newest(s->recent, s->n_recent, frame, direction, &newest);
+    return newest ? &newest->note : NULL;
 }
 
 int trk_sequence_remove(trk_sequence *sequence, int64_t first, int64_t last)
@@ -151,7 +171,7 @@ int trk_sequence_remove(trk_sequence *sequence, int64_t first, int64_t last)
 void trk_sequence_clear(trk_sequence *sequence)
 {
     trk_sequence_remove(sequence, INT64_MIN, INT64_MAX);
-    sequence->lost_memory = sequence->lost_pointer = INT64_MIN;
+    sequence->whole_from = TRK_FRAME_NONE;
 }
 
 const trk_memory_entry *trk_sequence_find(const trk_sequence *sequence, int64_t frame)
@@ -163,38 +183,79 @@ const trk_memory_entry *trk_sequence_find(const trk_sequence *sequence, int64_t 
     return j >= 0 ? &sequence->recent[j] : NULL;
 }
 
-static void note_lost(int64_t *lost, int64_t frame, int direction)
+/* --- what can still be read --- */
+
+static const trk_memory_entry *recent_at(const trk_sequence *s, int64_t t, int direction, int age)
 {
-    if (*lost == INT64_MIN || (frame - *lost) * direction > 0)
-        *lost = frame;
+    return trk_sequence_find(s, t - (int64_t)direction * age);
+}
+
+static int64_t recent_last_reader(const trk_sequence *s, const trk_memory_entry *entry, int direction)
+{
+    return entry->frame + (int64_t)direction * (s->n_memories - 1);
+}
+
+const trk_window trk_window_recent = {recent_at, recent_last_reader};
+
+/* What `reader` and frames before it in order of tracking wanted is gone. */
+static void note_lost(trk_sequence *sequence, int64_t reader, int direction)
+{
+    const int64_t next = reader + direction;
+    if (sequence->whole_from == TRK_FRAME_NONE || (next - sequence->whole_from) * direction > 0)
+        sequence->whole_from = next;
+}
+
+void trk_sequence_miss(trk_sequence *sequence, const trk_memory_entry *entry, int direction)
+{
+    const int64_t last = sequence->window->last_reader(sequence, entry, direction);
+    note_lost(sequence, last == TRK_FRAME_NONE ? entry->frame + (int64_t)direction * sequence->n_memories : last, direction);
 }
 
 /* The mask goes with the memory that could be made from it again. */
-static void lose_memory(trk_sequence *sequence, trk_memory_entry *entry, int direction)
+static void lose_memory(trk_sequence *sequence, trk_memory_entry *entry, int64_t reader, int direction)
 {
     if (trk_slot_is_null(entry->memory) && trk_slot_is_null(entry->mask))
         return;
-    note_lost(&sequence->lost_memory, entry->frame, direction);
+    if (reader != entry->frame)
+        note_lost(sequence, reader, direction);
     trk_slot_drop(sequence->bank, entry->memory);
     trk_slot_drop(sequence->bank, entry->mask);
     entry->memory = entry->mask = (trk_slot){0, 0};
 }
 
+static void lose_pointer(trk_sequence *sequence, trk_memory_entry *entry, int64_t reader, int direction)
+{
+    if (trk_slot_is_null(entry->pointer))
+        return;
+    if (reader != entry->frame)
+        note_lost(sequence, reader, direction);
+    trk_slot_drop(sequence->bank, entry->pointer);
+    entry->pointer = (trk_slot){0, 0};
+}
+
+static int is_empty(const trk_memory_entry *entry)
+{
+    return trk_slot_is_null(entry->memory) && trk_slot_is_null(entry->mask) && trk_slot_is_null(entry->pointer);
+}
+
+/* Which of the others were good decides who reads a memory: so all are asked before any goes. */
 void trk_sequence_advance(trk_sequence *sequence, int64_t frame, int direction)
 {
     if (sequence->history < 0)
         return;
+    const int64_t first = frame - direction * sequence->history; /* that may still be tracked */
     for (int i = sequence->n_recent - 1; i >= 0; i--) {
         trk_memory_entry *entry = &sequence->recent[i];
-        /* seen from the first frame that may still be tracked */
-        int64_t age = (frame - entry->frame) * direction - sequence->history;
-        if (age >= sequence->n_memories)
-            lose_memory(sequence, entry, direction);
-        if (age >= sequence->n_pointers) {
-            note_lost(&sequence->lost_pointer, entry->frame, direction);
-            list_erase(sequence->bank, sequence->recent, &sequence->n_recent, i);
-        }
+        const int64_t reader = sequence->window->last_reader(sequence, entry, direction);
+        const int64_t pointer_reader = entry->frame + (int64_t)direction * (sequence->n_pointers - 1);
+        if (reader != TRK_FRAME_NONE && (first - reader) * direction > 0)
+            lose_memory(sequence, entry, reader, direction);
+        if ((first - pointer_reader) * direction > 0)
+            lose_pointer(sequence, entry, pointer_reader, direction);
     }
+    for (int i = sequence->n_recent - 1; i >= 0; i--)
+        if (is_empty(&sequence->recent[i]))
+            list_erase(sequence->bank, sequence->recent, &sequence->n_recent, i);
 }
 
 static int list_share(trk_bank *bank, trk_memory_entry **into, int *n_into, int *capacity, const trk_memory_entry *from,
@@ -236,29 +297,14 @@ void trk_sequence_rebase(trk_sequence *sequence, int64_t delta)
         sequence->conditioning[i].frame += delta;
     for (int i = 0; i < sequence->n_recent; i++)
         sequence->recent[i].frame += delta;
-    if (sequence->lost_memory != INT64_MIN)
-        sequence->lost_memory += delta;
-    if (sequence->lost_pointer != INT64_MIN)
-        sequence->lost_pointer += delta;
+    if (sequence->whole_from != TRK_FRAME_NONE)
+        sequence->whole_from += delta;
 }
 
 int64_t trk_sequence_reach(const trk_sequence *sequence, int64_t start, int direction)
 {
-    const int64_t lost[2] = {sequence->lost_memory, sequence->lost_pointer};
-    const int n[2] = {sequence->n_memories, sequence->n_pointers};
-    int64_t first = start;
-    for (int i = 0; i < 2; i++) {
-        const int64_t whole = lost[i] + (int64_t)direction * n[i];
-        if (lost[i] != INT64_MIN && n[i] > 1 && (whole - first) * direction > 0)
-            first = whole;
-    }
-    return (first - start) * direction > 1 ? first : start;
-}
-
-/* Whether all of the n - 1 frames before t are newer than what was lost. */
-static int window_is_whole(int64_t lost, int64_t t, int n, int direction)
-{
-    return n <= 1 || lost == INT64_MIN || (t - lost) * direction >= n;
+    const int64_t whole = sequence->whole_from;
+    return whole != TRK_FRAME_NONE && (whole - start) * direction > 1 ? whole : start;
 }
 
 int trk_sequence_reaches(const trk_sequence *sequence, int64_t t, int direction)
@@ -266,8 +312,7 @@ int trk_sequence_reaches(const trk_sequence *sequence, int64_t t, int direction)
     int conditioned = 0;
     for (int i = 0; i < sequence->n_conditioning; i++)
         conditioned |= (t - sequence->conditioning[i].frame) * direction > 0;
-    return conditioned && window_is_whole(sequence->lost_memory, t, sequence->n_memories, direction) &&
-           window_is_whole(sequence->lost_pointer, t, sequence->n_pointers, direction);
+    return conditioned && (sequence->whole_from == TRK_FRAME_NONE || (t - sequence->whole_from) * direction >= 0);
 }
 
 trk_memory_entry *trk_sequence_next_to_recode(trk_sequence *sequence, int64_t t, int direction, int64_t age,
@@ -348,14 +393,12 @@ static int select_conditioning(const reading *r, trk_memory_read *out, int *n_le
     return n;
 }
 
-/* The entry `age` frames back that a window takes: a tracked one, or a conditioning one that was not selected. */
-static const trk_memory_entry *in_window(const reading *r, int age, const trk_memory_read *selected, int n_selected)
+/* A tracked frame's entry, or one of a conditioning frame that was not selected; else NULL. */
+static const trk_memory_entry *unless_selected(const reading *r, const trk_memory_entry *entry,
+                                               const trk_memory_read *selected, int n_selected)
 {
-    const trk_sequence *s = r->sequence;
-    int64_t frame = r->t - (int64_t)r->rule->direction * age;
-    if (frame == r->rule->without || is_among(selected, n_selected, frame))
-        return NULL;
-    return trk_sequence_find(s, frame);
+    const int is_out = !entry || entry->frame == r->rule->without || is_among(selected, n_selected, entry->frame);
+    return is_out ? NULL : entry;
 }
 
 int trk_sequence_memories(const trk_sequence *sequence, int64_t t, const trk_read_rule *rule, trk_memory_read *out,
@@ -364,7 +407,8 @@ int trk_sequence_memories(const trk_sequence *sequence, int64_t t, const trk_rea
     const reading r = {sequence, t, rule, 0};
     int n_left, n_selected = select_conditioning(&r, out, &n_left), n = n_selected;
     for (int age = sequence->n_memories - 1; age >= 1; age--) {
-        const trk_memory_entry *entry = in_window(&r, age, out, n_selected);
+        const trk_memory_entry *entry = sequence->window->at(sequence, t, rule->direction, age);
+        entry = unless_selected(&r, entry, out, n_selected);
         if (!entry || (trk_slot_is_null(entry->memory) && trk_slot_is_null(entry->mask)))
             continue;
         append(&r, entry, age, out, &n);
@@ -380,8 +424,9 @@ int trk_sequence_pointers(const trk_sequence *sequence, int64_t t, const trk_rea
     const reading r = {sequence, t, rule, 1};
     int n_left, n_selected = select_conditioning(&r, out, &n_left), n = n_selected, n_past = 0;
     for (int age = 1; age < sequence->n_pointers; age++) {
-        const trk_memory_entry *entry = in_window(&r, age, out, n_selected);
-        if (entry)
+        const trk_memory_entry *entry = trk_sequence_find(sequence, t - (int64_t)rule->direction * age);
+        entry = unless_selected(&r, entry, out, n_selected);
+        if (entry && !trk_slot_is_null(entry->pointer))
             append(&r, entry, age, out, &n);
     }
     for (int i = 0; i < n; i++) { /* selected ones in the future go */

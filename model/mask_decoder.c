@@ -105,13 +105,19 @@ static trk_mat upscale(trk_network *net, const trk_features *f, int n, trk_mat k
     return fine;
 }
 
-/* Of n objects. */
-typedef struct decoder_output {
-    trk_mat masks;  /* [n 4, 16 g^2] */
-    trk_mat tokens; /* [n 4, d] mask tokens */
-    trk_mat ious;   /* [n, 4] */
-    trk_mat score;  /* [n, 1] */
-} decoder_output;
+trk_hypotheses trk_new_hypotheses(trk_network *net, int n, int with_boxes)
+{
+    const int pixels = 16 * net->model->grid * net->model->grid, d = net->model->arch.d_model;
+    trk_arena *arena = net->scratch;
+    trk_hypotheses out = {.n = n,
+                          .masks = trk_new_mat(net, arena, TRK_F32, 4 * n, pixels),
+                          .tokens = trk_new_mat(net, arena, TRK_F32, 4 * n, d),
+                          .ious = trk_new_mat(net, arena, TRK_F32, n, 4),
+                          .score = trk_new_mat(net, arena, TRK_F32, n, 1)};
+    if (with_boxes)
+        out.boxes = trk_new_mat(net, arena, TRK_F32, 4 * n, 4);
+    return out;
+}
 
 /* Row i of each of m's n equal parts. */
 static trk_mat row_of_each(trk_mat m, int n, int i)
@@ -123,7 +129,7 @@ static trk_mat row_of_each(trk_mat m, int n, int i)
 }
 
 /* The heads behind the transformer; fine [n 16 g^2, d/8] is the upscaled image. */
-static void read_tokens(trk_network *net, const two_way_state *s, trk_mat fine, const decoder_output *out)
+static void read_tokens(trk_network *net, const two_way_state *s, trk_mat fine, const trk_hypotheses *out)
 {
     const trk_weights *w = &net->model->weights;
     trk_exec *e = &net->exec;
@@ -140,20 +146,17 @@ static void read_tokens(trk_network *net, const two_way_state *s, trk_mat fine, 
     trk_run_mlp(net, out->score, row_of_each(s->tokens, n, 0), &w->score_head, TRK_ACT_NONE);
 }
 
-/* feature [n_objects g^2, d], dense [g^2 or 1, d], sparse [n, d]; everything in the scratch arena */
-static decoder_output decode(trk_network *net, const trk_features *f, int n_objects, trk_mat feature, trk_mat dense,
-                             trk_mat sparse)
+/* feature [n_objects g^2, d], dense [g^2 or 1, d], sparse [n, d]; everything else in the scratch arena */
+static void decode(trk_network *net, const trk_features *f, trk_mat feature, trk_mat dense, trk_mat sparse,
+                   const trk_hypotheses *out)
 {
     const trk_network_model *m = net->model;
     const float *output_tokens = m->weights.output_tokens;
     trk_exec *e = &net->exec;
     trk_arena *arena = net->scratch;
     int n = m->grid * m->grid, d = m->arch.d_model, t = N_OUTPUT_TOKENS + sparse.rows;
-    int all_n = n_objects * n, all_t = n_objects * t;
-    decoder_output out = {
-        trk_new_mat(net, arena, TRK_F32, 4 * n_objects, 16 * n), trk_new_mat(net, arena, TRK_F32, 4 * n_objects, d),
-        trk_new_mat(net, arena, TRK_F32, n_objects, 4), trk_new_mat(net, arena, TRK_F32, n_objects, 1)};
-    two_way_state s = {n_objects, trk_new_mat(net, arena, TRK_F32, all_t, d), trk_new_mat(net, arena, TRK_F32, t, d),
+    int all_n = out->n * n, all_t = out->n * t;
+    two_way_state s = {out->n, trk_new_mat(net, arena, TRK_F32, all_t, d), trk_new_mat(net, arena, TRK_F32, t, d),
                        trk_new_mat(net, arena, TRK_F32, all_n, d), trk_wrap_mat(m->tables.image_positions, n, d),
                        trk_new_mat(net, arena, TRK_F32, all_t, d), trk_new_mat(net, arena, TRK_F32, all_n, d)};
     TRK_RUN(e, convert, trk_rows(s.token_pos, 0, N_OUTPUT_TOKENS), trk_wrap_mat(output_tokens, N_OUTPUT_TOKENS, d));
@@ -161,12 +164,11 @@ static decoder_output decode(trk_network *net, const trk_features *f, int n_obje
     TRK_RUN(e, convert, s.tokens, s.token_pos);
     TRK_RUN(e, add, s.keys, feature, dense);
     two_way_transformer(net, &s);
-    read_tokens(net, &s, upscale(net, f, n_objects, s.keys), &out);
-    trk_trace(net, "decoder.masks", out.masks);
-    trk_trace(net, "decoder.ious", out.ious);
-    trk_trace(net, "decoder.score", out.score);
-    trk_trace(net, "decoder.tokens", out.tokens);
-    return out;
+    read_tokens(net, &s, upscale(net, f, out->n, s.keys), out);
+    trk_trace(net, "decoder.masks", out->masks);
+    trk_trace(net, "decoder.ious", out->ious);
+    trk_trace(net, "decoder.score", out->score);
+    trk_trace(net, "decoder.tokens", out->tokens);
 }
 
 /* Dense prompt of a head input: no_mask_embed as one row, or the clamped mask logits through the convolutions. */
@@ -184,12 +186,13 @@ static trk_mat dense_of(trk_network *net, const float *mask_logits, int clamp)
 }
 
 /* The mask of object i into its place; token [n, d] gets its token. */
-static void choose_mask(trk_network *net, const trk_head_input *in, const decoder_output *o, int i, trk_mat token,
-                        const trk_head_output *out)
+static void take_mask(trk_network *net, const trk_head_input *in, const trk_hypotheses *o, const float *chosen, int i,
+                      trk_mat token, const trk_head_output *out)
 {
     const int side = 4 * net->model->grid;
     const trk_mask_choice choice = {.masks = trk_rows(o->masks, 4 * i, 4), .tokens = trk_rows(o->tokens, 4 * i, 4),
                                     .ious = trk_rows(o->ious, i, 1).data, .score = trk_rows(o->score, i, 1).data,
+                                    .present_above = in->present_above, .chosen = chosen ? chosen + i : NULL,
                                     .multimask = in->multimask, .stability = in->stability,
                                     .stability_delta = 0.05f, .stability_threshold = 0.98f};
     const trk_mat mask = {out->logits, TRK_F32, 1, side * side, side * side};
@@ -198,10 +201,11 @@ static void choose_mask(trk_network *net, const trk_head_input *in, const decode
 }
 
 /* The pointers of n objects, from their tokens [n, d], into their places; score [n, 1]. */
-static void make_pointers(trk_network *net, int n, trk_mat token, trk_mat score, const trk_head_output *out)
+static void make_pointers(trk_network *net, const trk_hypotheses *given, trk_mat token, float present_above,
+                          const trk_head_output *out)
 {
     const trk_network_model *m = net->model;
-    const int d = token.cols;
+    const int n = given->n, d = token.cols;
     trk_mat pointers = {out->pointer, TRK_F32, 1, d, d};
     if (n > 1)
         pointers = trk_new_mat(net, net->scratch, TRK_F32, n, d);
@@ -210,23 +214,49 @@ static void make_pointers(trk_network *net, int n, trk_mat token, trk_mat score,
         const trk_mat pointer = {out[i].pointer, TRK_F32, 1, d, d};
         if (n > 1)
             TRK_RUN(&net->exec, convert, pointer, trk_rows(pointers, i, 1));
-        TRK_RUN(&net->exec, if_absent, pointer, m->weights.no_obj_ptr, trk_rows(score, i, 1).data, 1);
+        TRK_RUN(&net->exec, if_absent, pointer, m->weights.no_obj_ptr, trk_rows(given->score, i, 1).data,
+                present_above, 1);
         trk_trace(net, "head.pointer", pointer);
     }
+}
+
+static void find(trk_network *net, const trk_features *f, const trk_head_input *in, int clamp, const trk_hypotheses *out)
+{
+    const int side = 4 * net->model->grid;
+    trk_arena_mark mark = trk_arena_here(net->scratch);
+    trk_mat sparse = trk_sparse_prompt(net, in->points, in->n_points);
+    trk_mat dense = dense_of(net, in->mask_logits, clamp);
+    trk_trace(net, "prompt.dense", dense);
+    decode(net, f, in->feature, dense, sparse, out);
+    if (out->boxes.data)
+        TRK_RUN(&net->exec, mask_boxes, out->boxes.data, out->masks, side, net->model->image_size / side);
+    trk_arena_rewind(net->scratch, mark);
+}
+
+void trk_find_hypotheses(trk_network *net, const trk_features *features, const trk_head_input *in,
+                         const trk_hypotheses *out)
+{
+    find(net, features, in, 1, out);
+}
+
+void trk_take_hypotheses(trk_network *net, const trk_head_input *in, const trk_hypotheses *given, const float *chosen,
+                         const trk_head_output *out)
+{
+    trk_arena_mark mark = trk_arena_here(net->scratch);
+    trk_mat token = trk_new_mat(net, net->scratch, TRK_F32, given->n, net->model->arch.d_model);
+    for (int i = 0; i < given->n; i++)
+        take_mask(net, in, given, chosen, i, token, &out[i]);
+    make_pointers(net, given, token, in->present_above, out);
+    trk_arena_rewind(net->scratch, mark);
 }
 
 static void run_head(trk_network *net, const trk_features *f, const trk_head_input *in, int n, int clamp,
                      const trk_head_output *out)
 {
     trk_arena_mark mark = trk_arena_here(net->scratch);
-    trk_mat sparse = trk_sparse_prompt(net, in->points, in->n_points);
-    trk_mat dense = dense_of(net, in->mask_logits, clamp);
-    trk_trace(net, "prompt.dense", dense);
-    decoder_output o = decode(net, f, n, in->feature, dense, sparse);
-    trk_mat token = trk_new_mat(net, net->scratch, TRK_F32, n, net->model->arch.d_model);
-    for (int i = 0; i < n; i++)
-        choose_mask(net, in, &o, i, token, &out[i]);
-    make_pointers(net, n, token, o.score, out);
+    const trk_hypotheses found = trk_new_hypotheses(net, n, 0);
+    find(net, f, in, clamp, &found);
+    trk_take_hypotheses(net, in, &found, NULL, out);
     trk_arena_rewind(net->scratch, mark);
 }
 
@@ -241,7 +271,8 @@ void trk_run_heads(trk_network *net, const trk_features *features, const trk_hea
     run_head(net, features, in, n, 1, out);
 }
 
-void trk_run_mask_prompt(trk_network *net, const trk_features *features, const float *mask, trk_head_output *out)
+void trk_run_mask_prompt(trk_network *net, const trk_features *features, const float *mask, float present_above,
+                         trk_head_output *out)
 {
     static const float certain[3] = {0.0f, 1.0f, 0.0f}; /* score below, iou, hypothesis */
     const trk_network_model *m = net->model;
@@ -257,12 +288,14 @@ void trk_run_mask_prompt(trk_network *net, const trk_features *features, const f
     trk_mat unused = trk_new_mat(net, net->scratch, TRK_F32, side, side);
     trk_mat unused_info = trk_new_mat(net, net->scratch, TRK_F32, 1, 3);
     trk_head_output head = {.logits = unused.data, .pointer = out->pointer, .info = unused_info.data};
-    trk_head_input in = {.feature = features->level2, .mask_logits = reduced.data, .stability = 1};
+    trk_head_input in = {.feature = features->level2, .mask_logits = reduced.data, .stability = 1,
+                         .present_above = present_above};
     if (e->status >= 0)
         run_head(net, features, &in, 1, 0, &head);
     trk_set_mat(net, (trk_mat){out->info, TRK_F32, 1, 3, 3}, certain);
     TRK_RUN(e, score_mask, out->info, given, 10.0f, -10.0f);
-    TRK_RUN(e, if_absent, ((trk_mat){out->pointer, TRK_F32, 1, d, d}), m->weights.no_obj_ptr, out->info, 1);
+    TRK_RUN(e, if_absent, ((trk_mat){out->pointer, TRK_F32, 1, d, d}), m->weights.no_obj_ptr, out->info,
+            present_above, 1);
     TRK_RUN(e, resize_bilinear, ((trk_mat){out->logits, TRK_F32, side, side, side}), logits, 1);
     trk_arena_rewind(net->scratch, mark);
 }

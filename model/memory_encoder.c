@@ -74,7 +74,7 @@ static void remember(trk_network *net, void *context)
         fuse(net, &w->fuser[i], x);
     TRK_RUN(e, linear, in->out, x, &w->memory_out, plain);
     if (w->no_obj_embed_spatial)
-        TRK_RUN(e, if_absent, in->out, w->no_obj_embed_spatial, in->score, 0);
+        TRK_RUN(e, if_absent, in->out, w->no_obj_embed_spatial, in->score, 0.0f, 0);
     trk_trace(net, "memory_encoder.out", in->out);
     trk_arena_rewind(net->scratch, mark);
 }

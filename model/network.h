@@ -81,6 +81,7 @@ typedef struct trk_head_input {
                                      * object only */
     int multimask;                  /* choose among hypotheses 1..3 */
     int stability;                  /* fallback of hypothesis 0 */
+    float present_above;            /* object score above which the object is there */
 } trk_head_input;
 
 /* In the backend's memory, the caller's. */
@@ -95,9 +96,29 @@ void trk_run_head(trk_network *net, const trk_features *features, const trk_head
 void trk_run_heads(trk_network *net, const trk_features *features, const trk_head_input *in, int n,
                    const trk_head_output *out);
 
+/* What the mask decoder found for n objects, one after the other, before one of its masks is taken; f32. */
+typedef struct trk_hypotheses {
+    int n;
+    trk_mat masks;  /* [n 4, 16 g^2] logits */
+    trk_mat tokens; /* [n 4, d] mask tokens */
+    trk_mat ious;   /* [n, 4] */
+    trk_mat score;  /* [n, 1] */
+    trk_mat boxes;  /* [n 4, 4] of the masks at the image size, see mask_boxes; data NULL: not wanted */
+} trk_hypotheses;
+
+/* Room for them in the scratch arena. */
+trk_hypotheses trk_new_hypotheses(trk_network *net, int n, int with_boxes);
+/* trk_run_heads in two halves, for a choice in between. chosen: [n], the backend's memory, as trk_mask_choice has it; NULL:
+ * the best by IoU. */
+void trk_find_hypotheses(trk_network *net, const trk_features *features, const trk_head_input *in,
+                         const trk_hypotheses *out);
+void trk_take_hypotheses(trk_network *net, const trk_head_input *in, const trk_hypotheses *given, const float *chosen,
+                         const trk_head_output *out);
+
 /* The path of a mask prompt: mask [S, S] of 0/1 floats, backend's memory. logits: the mask's own +-10 map; pointer: from the head on the
  * raw feature; score +-10; iou 1. */
-void trk_run_mask_prompt(trk_network *net, const trk_features *features, const float *mask, trk_head_output *out);
+void trk_run_mask_prompt(trk_network *net, const trk_features *features, const float *mask, float present_above,
+                         trk_head_output *out);
 
 /* --- memory --- */
 typedef struct trk_memory_ref {

@@ -199,6 +199,10 @@ static trk_status check_params(const trk_tracker_params *p)
         (int)p->older_memory_type < TRK_MEMORY_BF16 || p->older_memory_type > TRK_MEMORY_Q8)
         return TRK_FAIL(TRK_E_ARGUMENT, "memory types %d and %d: expected a trk_memory_type", (int)p->memory_type,
                         (int)p->older_memory_type);
+    if (!trk_policy_of(p->policy))
+        return TRK_FAIL(TRK_E_ARGUMENT, "policy %d: expected a trk_policy_kind", (int)p->policy);
+    if (p->motion && p->policy == TRK_POLICY_SAM2)
+        return TRK_FAIL(TRK_E_ARGUMENT, "motion parameters: expected a policy that has a motion model");
     if (p->older_after < 0)
         return TRK_FAIL(TRK_E_ARGUMENT, "older_after %d: expected 1 or more frames (0 = not used)", p->older_after);
     return TRK_OK;

@@ -81,10 +81,10 @@ static trk_object *object_new(trk_tracker *t, int id)
     trk_object *o = trk_ledger_allocate(&t->pool->host, TRK_MEM_BANK, "object", sizeof *o);
     if (!o)
         return NULL;
-    *o = (trk_object){.id = id};
+    *o = (trk_object){.id = id, .note_frame = TRK_FRAME_NONE};
     const trk_arch *a = &t->model->network->arch;
-    if (result_new(t, &o->result) &&
-        trk_sequence_init(&o->memories, &t->pool->bank, a->num_maskmem, a->max_pointers, t->params.history) >= 0)
+    if (result_new(t, &o->result) && trk_sequence_init(&o->memories, &t->pool->bank, t->policy->window, a->num_maskmem,
+                                                       a->max_pointers, t->params.history) >= 0)
         return o;
     object_free(t, o);
     return NULL;
@@ -120,6 +120,15 @@ trk_status trk_object_get(trk_tracker *t, int id, trk_object **out)
     t->objects[at] = object;
     *out = object;
     return TRK_OK;
+}
+
+int64_t trk_object_start(const trk_tracker *t, const trk_object *o)
+{
+    int64_t first = o->memories.conditioning[0].frame;
+    for (int i = 1; i < o->memories.n_conditioning; i++)
+        if ((first - o->memories.conditioning[i].frame) * trk_direction(t) > 0)
+            first = o->memories.conditioning[i].frame;
+    return first;
 }
 
 void trk_object_remove(trk_tracker *t, trk_object *object)
@@ -245,12 +254,14 @@ static int uses_stability(const trk_tracker *t)
     return t->params.stability != TRK_OFF;
 }
 
-/* Memory attention and head of a tracked frame; see trk_run_stage. */
+/* Memory attention and head of a tracked frame, the latter up to its hypotheses if a policy chooses; see trk_run_stage. */
 typedef struct tracking {
     trk_features before, *features;
     trk_reading readings[TRK_TOGETHER];
     trk_head_output results[TRK_TOGETHER];
-    int n, stability;
+    trk_head_input head;        /* but for its feature */
+    const trk_hypotheses *found; /* NULL: the head runs to its end */
+    int n;
 } tracking;
 
 static void run_tracking(trk_network *net, void *context)
@@ -260,20 +271,35 @@ static void run_tracking(trk_network *net, void *context)
     *in->features = in->before;
     trk_mat feature = feature_mat(net, in->n);
     attend(net, in->features, in->readings, in->n, feature);
-    trk_head_input head = {.feature = feature, .multimask = 1, .stability = in->stability};
-    if (net->exec.status >= 0)
+    trk_head_input head = in->head;
+    head.feature = feature;
+    if (net->exec.status >= 0 && in->found)
+        trk_find_hypotheses(net, in->features, &head, in->found);
+    else if (net->exec.status >= 0)
         trk_run_heads(net, in->features, &head, in->n, in->results);
     trk_arena_rewind(net->scratch, mark);
 }
 
 static void track(trk_tracker *t, trk_object *const *objects, int n)
 {
-    tracking call = {.before = *trk_current_features(t), .features = trk_current_features(t), .n = n,
-                     .stability = uses_stability(t)};
+    trk_network *net = &t->seat->net;
+    trk_arena_mark mark = trk_arena_here(&t->seat->scratch);
+    trk_hypotheses found;
+    tracking call = {.before = *trk_current_features(t),
+                     .features = trk_current_features(t),
+                     .head = {.multimask = 1, .stability = uses_stability(t), .present_above = trk_present_above(t)},
+                     .n = n};
+    if (trk_chooses(t, &call.head)) {
+        found = trk_new_hypotheses(net, n, 1);
+        call.found = &found;
+    }
     for (int i = 0; i < n; i++)
         call.results[i] = objects[i]->result;
     if (read_all(t, objects, n, call.readings))
-        trk_run_stage(&t->seat->net, n > 1 ? "track objects" : "track object", run_tracking, &call);
+        trk_run_stage(net, n > 1 ? "track objects" : "track object", run_tracking, &call);
+    if (call.found)
+        trk_choose(t, objects, n, &call.head, call.found);
+    trk_arena_rewind(&t->seat->scratch, mark);
     for (int i = 0; i < n; i++) {
         objects[i]->has_result = 1;
         objects[i]->result_frame = t->index;
@@ -306,19 +332,25 @@ static trk_prompt_point *prompt_points(trk_tracker *t, const trk_prompt *p, int 
 /* previous: the object's logits on this frame go in as a dense prompt */
 static void prompt_with_points(trk_tracker *t, trk_object *o, const trk_prompt *p, int initial, int previous)
 {
+    trk_network *net = &t->seat->net;
     trk_arena_mark mark = trk_arena_here(&t->seat->scratch);
-    trk_mat feature = feature_mat(&t->seat->net, 1);
-    trk_head_input in = {.feature = feature, .stability = uses_stability(t)};
+    trk_mat feature = feature_mat(net, 1);
+    trk_head_input in = {.feature = feature, .stability = uses_stability(t), .present_above = trk_present_above(t)};
     trk_prompt_point *points = prompt_points(t, p, &in.n_points);
     in.points = points;
     in.multimask = in.n_points <= 1;
     in.mask_logits = previous ? o->result.logits : NULL;
     if (initial)
-        trk_without_memory(&t->seat->net, trk_current_features(t), feature);
+        trk_without_memory(net, trk_current_features(t), feature);
     else
         attend_bank(t, o, feature);
-    if (t->seat->net.exec.status >= 0)
-        trk_run_head(&t->seat->net, trk_current_features(t), &in, &o->result);
+    if (net->exec.status >= 0 && trk_chooses(t, &in)) {
+        const trk_hypotheses found = trk_new_hypotheses(net, 1, 1);
+        trk_find_hypotheses(net, trk_current_features(t), &in, &found);
+        trk_choose(t, &o, 1, &in, &found);
+    } else if (net->exec.status >= 0) {
+        trk_run_head(net, trk_current_features(t), &in, &o->result);
+    }
     trk_arena_rewind(&t->seat->scratch, mark);
     trk_heap_release(points);
 }
@@ -339,7 +371,7 @@ static void prompt_with_mask(trk_tracker *t, trk_object *o, const trk_prompt *p)
     TRK_RUN(&t->seat->net.exec, resize_bilinear, mask, given, 1);
     TRK_RUN(&t->seat->net.exec, threshold, mask, mask, 0.5f);
     if (t->seat->net.exec.status >= 0)
-        trk_run_mask_prompt(&t->seat->net, trk_current_features(t), mask.data, &o->result);
+        trk_run_mask_prompt(&t->seat->net, trk_current_features(t), mask.data, trk_present_above(t), &o->result);
     trk_arena_rewind(&t->seat->scratch, mark);
 }
 
@@ -414,6 +446,8 @@ trk_status trk_object_recode(trk_tracker *t, trk_object *o)
 /* Runs a prompt on top of what the object already has on this frame, and stores its memory. */
 static trk_status run_prompt(trk_tracker *t, trk_object *o, const trk_prompt *fresh, const trk_prompt *all)
 {
+    if (o->note_frame != t->index)
+        trk_choice_begin(t, o);
     if (fresh->mask) {
         prompt_with_mask(t, o, fresh);
         fill_holes(t, o);
@@ -445,7 +479,7 @@ trk_status trk_objects_collect(trk_tracker *t)
     trk_status rc = trk_network_finish(net);
     for (size_t i = 0; rc >= 0 && i < t->n_objects; i++)
         if (trk_object_is_current(t, t->objects[i])) {
-            trk_sequence_set_score(&t->objects[i]->memories, t->index, t->objects[i]->told[0]);
+            trk_choice_judge(t, t->objects[i]);
             t->objects[i]->host_logits_current = t->objects[i]->host_logits != NULL;
         }
     return rc;
@@ -457,6 +491,7 @@ static void begin_frame(trk_tracker *t, trk_object *o)
     trk_prompt_free_list(t, &o->applied);
     o->has_result = o->prompted = 0;
     o->initial = o->memories.n_conditioning == 0;
+    trk_choice_begin(t, o);
 }
 
 trk_status trk_objects_track(trk_tracker *t, trk_object *const *objects, int n)

@@ -65,7 +65,9 @@ trk_status trk_tracker_result(const trk_tracker *t, int id, trk_result *out)
     size_t size = out->struct_size;
     *out = (trk_result){.struct_size = size, .frame = t->index, .prompted = o->prompted,
                         .object_score = o->told[0], .iou = o->told[1], .logits = logits,
-                        .mask_size = trk_mask_side(t)};
+                        .mask_size = trk_mask_side(t), .hypothesis = (int)o->told[2], .kept = o->kept};
+    if (t->policy->describe)
+        t->policy->describe(&o->note, t->model->network->image_size, t->width, t->height, &out->motion);
     return TRK_OK;
 }
 

@@ -33,7 +33,19 @@
     X(history, int64_t, -1, TRK_FRAME_LIMIT, 0)                                                                        \
     X(memory_type, trk_memory_type, TRK_MEMORY_BF16, TRK_MEMORY_Q8, TRK_MEMORY_BF16)                                   \
     X(older_memory_type, trk_memory_type, TRK_MEMORY_BF16, TRK_MEMORY_Q8, TRK_MEMORY_BF16)                             \
-    X(older_after, int, 0, INT_MAX, 0)
+    X(older_after, int, 0, INT_MAX, 0)                                                                                 \
+    X(policy, trk_policy_kind, TRK_POLICY_SAM2, TRK_POLICY_SAMURAI, TRK_POLICY_SAM2)
+
+/* Of trk_motion_params, as doubles; whole numbers too. */
+#define MOTION_PARAMS(X)                                                                                               \
+    X(weight, double)                                                                                                  \
+    X(stable_frames, int)                                                                                              \
+    X(stable_iou, double)                                                                                              \
+    X(memory_iou, double)                                                                                              \
+    X(memory_object_score, double)                                                                                     \
+    X(memory_motion, double)                                                                                           \
+    X(min_object_score, double)                                                                                        \
+    X(strict_reference, int)
 
 static void put_params(const trk_tracker_params *given, trk_blob *out)
 {
@@ -66,6 +78,39 @@ static trk_status take_params(trk_tracker_params *p, trk_blob_reader *in)
     DECIDING_PARAMS(TAKE_PARAM)
 #undef TAKE_PARAM
     return TRK_OK;
+}
+
+static void put_motion(const trk_motion_params *p, trk_blob *out)
+{
+#define PUT_MOTION(name, type) trk_blob_put_f64(out, (double)p->name);
+    MOTION_PARAMS(PUT_MOTION)
+#undef PUT_MOTION
+}
+
+static trk_status take_motion(trk_motion_params *p, trk_blob_reader *in)
+{
+    trk_motion_params saved = {.struct_size = sizeof saved};
+    double value;
+#define TAKE_MOTION(name, type)                                                                                        \
+    value = trk_blob_take_f64(in);                                                                                     \
+    if (in->status >= 0 && !(fabs(value) < INT_MAX))                                                                   \
+        return TRK_FAIL(TRK_E_FORMAT, "state: motion parameter " #name " is %g", value);                              \
+    saved.name = (type)value;
+    MOTION_PARAMS(TAKE_MOTION)
+#undef TAKE_MOTION
+    if (in->status < 0)
+        return in->status;
+    return trk_motion_read(p, &saved, 0) < 0 ? trk_fail_prefix(TRK_E_FORMAT, "state") : TRK_OK;
+}
+
+static trk_status take_policy(trk_tracker *t, trk_blob_reader *in)
+{
+    trk_status rc = TRK_OK;
+    t->policy = trk_policy_of(t->params.policy);
+    if (t->policy->put)
+        rc = take_motion(&t->motion, in);
+    t->params.motion = &t->motion;
+    return rc;
 }
 
 static void put_backend(const trk_tracker *t, trk_blob *out)
@@ -250,7 +295,32 @@ static trk_status take_prompts(trk_tracker *t, trk_prompt **list, int64_t most, 
 
 /* --- objects -------------------------------------------------------------------------------------------------- */
 
-#define OBJECT_BYTES 56 /* id, has_result, result_frame, prompted, initial, two numbers of prompts */
+#define OBJECT_BYTES 64 /* id, has_result, result_frame, prompted, initial, kept, two numbers of prompts */
+
+/* What the policy carries; nothing where it carries nothing. */
+static void put_notes(const trk_tracker *t, const trk_object *o, trk_blob *out)
+{
+    if (!t->policy->put)
+        return;
+    trk_blob_put_i64(out, o->note_frame);
+    trk_blob_put_i64(out, o->n_choices);
+    trk_state_put_note(t, &o->before, out);
+    trk_state_put_note(t, &o->note, out);
+}
+
+static trk_status take_notes(const trk_tracker *t, trk_object *o, trk_blob_reader *in)
+{
+    if (!t->policy->put)
+        return in->status;
+    o->note_frame = trk_blob_take_i64(in);
+    if (in->status >= 0 && o->note_frame != TRK_FRAME_NONE &&
+        (o->note_frame > TRK_FRAME_LIMIT || o->note_frame < -TRK_FRAME_LIMIT))
+        return TRK_FAIL(TRK_E_FORMAT, "state: a motion model of frame %lld", (long long)o->note_frame);
+    o->n_choices = (int)trk_blob_take_within(in, 0, INT_MAX - 1, "choices of a motion model on one frame");
+    trk_state_take_note(t, &o->before, in);
+    trk_state_take_note(t, &o->note, in);
+    return in->status;
+}
 
 /* From the model's memory. */
 static void put_floats(const trk_tracker *t, const float *data, size_t bytes, trk_blob *out)
@@ -269,6 +339,8 @@ static void put_object(const trk_tracker *t, const trk_object *o, trk_blob *out)
     trk_blob_put_i64(out, o->result_frame);
     trk_blob_put_i64(out, o->prompted != 0);
     trk_blob_put_i64(out, o->initial != 0);
+    trk_blob_put_i64(out, o->kept != 0);
+    put_notes(t, o, out);
     if (o->has_result) {
         trk_blob_put_f32(out, o->told[0]);
         trk_blob_put_f32(out, o->told[1]);
@@ -311,6 +383,8 @@ static trk_status take_object(trk_tracker *t, int64_t *last_id, trk_blob_reader 
     o->result_frame = trk_state_frame(in, "frame of a result");
     o->prompted = trk_state_flag(in, "\"prompted\"");
     o->initial = trk_state_flag(in, "\"initial\"");
+    o->kept = trk_state_flag(in, "\"kept\"");
+    TRK_CHECK(take_notes(t, o, in));
     if (o->has_result)
         TRK_CHECK(take_result(t, o, in));
     TRK_CHECK(take_prompts(t, &o->waiting, INT64_MAX, in));
@@ -335,6 +409,8 @@ static trk_status take_objects(trk_tracker *t, trk_blob_reader *in)
 trk_status trk_state_put(trk_tracker *t, trk_blob *out)
 {
     put_params(&t->params, out);
+    if (t->policy->put)
+        put_motion(&t->motion, out);
     put_backend(t, out);
     put_timeline(t, out);
     trk_blob_put_i64(out, (int64_t)t->n_objects);
@@ -379,6 +455,7 @@ trk_status trk_state_take(trk_tracker *t, trk_blob_reader *in)
 {
     trk_status rc;
     TRK_CHECK(take_params(&t->params, in));
+    TRK_CHECK(take_policy(t, in));
     TRK_CHECK(take_backend(t, in));
     TRK_CHECK(take_timeline(t, in));
     TRK_CHECK(take_objects(t, in));

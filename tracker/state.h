@@ -9,7 +9,7 @@
 
 #include "tracker.h"
 
-#define TRK_STATE_VERSION 1
+#define TRK_STATE_VERSION 2
 
 /* Sequences of all objects, and the features of held frames that are locked (or kept). compact: memories whose mask is
  * kept are left out; features too. What is read from the device goes through pool->ledger.device. */
@@ -30,6 +30,19 @@ uint64_t trk_state_fingerprint(const trk_model *model);
 trk_status trk_state_check(const void *data, size_t bytes, uint64_t fingerprint, trk_blob_reader *payload);
 
 /* --- what the files of the state share --- */
+/* A note as the tracker's policy writes it; nothing if it has none. */
+static inline void trk_state_put_note(const trk_tracker *t, const trk_memory_note *note, trk_blob *out)
+{
+    if (t->policy->put)
+        t->policy->put(note, out);
+}
+static inline void trk_state_take_note(const trk_tracker *t, trk_memory_note *note, trk_blob_reader *in)
+{
+    *note = (trk_memory_note){{0}};
+    trk_status rc = t->policy->take && in->status >= 0 ? t->policy->take(note, &t->motion, in) : TRK_OK;
+    if (rc < 0 && in->status >= 0)
+        in->status = rc;
+}
 #define TRK_FRAME_LIMIT (INT64_MAX / 4) /* as trk_check_index */
 
 static inline int trk_state_flag(trk_blob_reader *in, const char *what)

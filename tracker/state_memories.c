@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The memories of a state, for eviction and for files: per object how far memories were dropped and its entries,
- * conditioning ones in their order, then recent ones; then the held frames that are locked. */
+ * The memories of a state, for eviction and for files: per object from which frame on its memories are whole and its
+ * entries, conditioning ones in their order, then recent ones; then the held frames that are locked. */
 #include "state.h"
 
 #include <limits.h>
@@ -8,6 +8,9 @@
 #define NO_MEMORY_KIND (-1) /* in place of a storage: the entry's memory is null or left out */
 #define ENTRY_BINARIZE 1
 #define ENTRY_MASK 2
+#define ENTRY_POINTER 4
+#define ENTRY_GOOD 8
+#define ENTRY_FLAGS (ENTRY_BINARIZE | ENTRY_MASK | ENTRY_POINTER | ENTRY_GOOD)
 
 /* --- bytes on the device -------------------------------------------------------------------------------------- */
 
@@ -53,45 +56,48 @@ static size_t mask_bytes(const trk_tracker *t)
     return (size_t)trk_mask_side(t) * (size_t)trk_mask_side(t);
 }
 
-/* the least an entry takes */
-static size_t entry_bytes(const trk_tracker *t)
-{
-    return 3 * sizeof(int64_t) + sizeof(float) + trk_state_pointer_bytes(t);
-}
+#define ENTRY_BYTES (3 * sizeof(int64_t) + sizeof(float)) /* the least an entry takes */
 
 static trk_status put_entry(trk_tracker *t, const trk_memory_entry *e, int compact, trk_blob *out)
 {
-    int has_mask = !trk_slot_is_null(e->mask);
+    int has_mask = !trk_slot_is_null(e->mask), has_pointer = !trk_slot_is_null(e->pointer);
     int left_out = trk_slot_is_null(e->memory) || (compact && has_mask);
     int64_t kind = left_out ? NO_MEMORY_KIND : (int64_t)trk_slot_kind_of(e->memory);
     trk_status rc = TRK_OK;
     trk_blob_put_i64(out, e->frame);
-    trk_blob_put_i64(out, (e->binarize ? ENTRY_BINARIZE : 0) | (has_mask ? ENTRY_MASK : 0));
+    trk_blob_put_i64(out, (e->binarize ? ENTRY_BINARIZE : 0) | (has_mask ? ENTRY_MASK : 0) |
+                              (has_pointer ? ENTRY_POINTER : 0) | (e->good ? ENTRY_GOOD : 0));
     trk_blob_put_f32(out, e->score);
     trk_blob_put_i64(out, kind);
+    trk_state_put_note(t, &e->note, out);
     if (!left_out)
         TRK_CHECK(put_slot(t, e->memory, memory_bytes(t, kind), out));
-    TRK_CHECK(put_slot(t, e->pointer, trk_state_pointer_bytes(t), out));
+    if (has_pointer)
+        TRK_CHECK(put_slot(t, e->pointer, trk_state_pointer_bytes(t), out));
     if (has_mask)
         TRK_CHECK(put_slot(t, e->mask, mask_bytes(t), out));
 done:
     return rc;
 }
 
-/* Recent entries may be in any order: those without a memory come first, so that the slot a taken one has for a moment
- * is used again by the next. */
+/* Recent entries may be in any order: those without a memory come first, then those without a pointer, so that the slot
+ * a taken one has for a moment is used again by the next. */
+static int turn_of(const trk_memory_entry *e)
+{
+    return trk_slot_is_null(e->memory) ? 0 : trk_slot_is_null(e->pointer) ? 1 : 2;
+}
+
 static trk_status put_sequence(trk_tracker *t, const trk_sequence *s, int compact, trk_blob *out)
 {
     trk_status rc = TRK_OK;
-    trk_blob_put_i64(out, s->lost_memory);
-    trk_blob_put_i64(out, s->lost_pointer);
+    trk_blob_put_i64(out, s->whole_from);
     trk_blob_put_i64(out, s->n_conditioning);
     trk_blob_put_i64(out, s->n_recent);
     for (int i = 0; i < s->n_conditioning; i++)
         TRK_CHECK(put_entry(t, &s->conditioning[i], compact, out));
-    for (int with_memory = 0; with_memory <= 1; with_memory++)
+    for (int turn = 0; turn <= 2; turn++)
         for (int i = 0; i < s->n_recent; i++)
-            if (trk_slot_is_null(s->recent[i].memory) != with_memory)
+            if (turn_of(&s->recent[i]) == turn)
                 TRK_CHECK(put_entry(t, &s->recent[i], compact, out));
 done:
     return rc;
@@ -105,15 +111,17 @@ static int may_be_stored(const trk_tracker_params *p, int64_t kind)
 typedef struct entry_head {
     int64_t frame, flags, kind;
     float score;
+    trk_memory_note note;
 } entry_head;
 
 static trk_status take_entry_head(const trk_tracker *t, const trk_sequence *s, int conditioning, entry_head *head,
                                   trk_blob_reader *in)
 {
     head->frame = trk_state_frame(in, "frame of a memory");
-    head->flags = trk_blob_take_within(in, 0, ENTRY_BINARIZE | ENTRY_MASK, "flags of a memory");
+    head->flags = trk_blob_take_within(in, 0, ENTRY_FLAGS, "flags of a memory");
     head->score = trk_blob_take_f32(in);
     head->kind = trk_blob_take_within(in, NO_MEMORY_KIND, TRK_STORAGES - 1, "storage of a memory");
+    trk_state_take_note(t, &head->note, in);
     if (in->status < 0)
         return in->status;
     int can_rebuild = (head->flags & ENTRY_MASK) && t->pool->bank.params.mask_elements;
@@ -125,14 +133,15 @@ static trk_status take_entry_head(const trk_tracker *t, const trk_sequence *s, i
                         trk_storage_name((trk_storage)t->params.memory_type));
     if (head->kind < 0 && conditioning && !can_rebuild)
         return TRK_FAIL(TRK_E_FORMAT, "state: the conditioning frame %lld has no memory", (long long)head->frame);
+    if (!(head->flags & ENTRY_POINTER) && (conditioning || (head->kind < 0 && !(head->flags & ENTRY_MASK))))
+        return TRK_FAIL(TRK_E_FORMAT, "state: frame %lld has no object pointer", (long long)head->frame);
     return TRK_OK;
 }
 
-/* An entry came without a memory and without the mask it could be made from. */
-static void note_lost(const trk_tracker *t, trk_sequence *s, int64_t frame)
+static void drop(trk_sequence *s, trk_slot *slot)
 {
-    if (s->lost_memory == INT64_MIN || (frame - s->lost_memory) * trk_direction(t) > 0)
-        s->lost_memory = frame;
+    trk_slot_drop(s->bank, *slot);
+    *slot = (trk_slot){0};
 }
 
 static trk_status take_entry(trk_tracker *t, trk_sequence *s, int conditioning, trk_blob_reader *in)
@@ -146,41 +155,52 @@ static trk_status take_entry(trk_tracker *t, trk_sequence *s, int conditioning, 
     TRK_CHECK(trk_sequence_put(s, head.frame, conditioning, storage, with_mask, &e));
     e->score = head.score;
     e->binarize = head.flags & ENTRY_BINARIZE;
-    if (head.kind < 0) {
-        trk_slot_drop(s->bank, e->memory);
-        e->memory = (trk_slot){0};
-    } else {
+    e->good = (head.flags & ENTRY_GOOD) != 0;
+    e->note = head.note;
+    if (head.kind < 0)
+        drop(s, &e->memory);
+    else
         TRK_CHECK(take_slot(t, e->memory, memory_bytes(t, head.kind), in));
-    }
-    TRK_CHECK(take_slot(t, e->pointer, trk_state_pointer_bytes(t), in));
+    if (head.flags & ENTRY_POINTER)
+        TRK_CHECK(take_slot(t, e->pointer, trk_state_pointer_bytes(t), in));
+    else
+        drop(s, &e->pointer);
     if (with_mask)
         rc = take_slot(t, e->mask, mask_bytes(t), in);
     else if (head.flags & ENTRY_MASK)
         trk_blob_take(in, mask_bytes(t)); /* this pool keeps none */
-    if (head.kind < 0 && !with_mask)
-        note_lost(t, s, head.frame);
 done:
     return rc < 0 ? rc : in->status;
 }
 
-static int64_t take_lost(trk_blob_reader *in)
+static int64_t take_whole_from(trk_blob_reader *in)
 {
-    int64_t lost = trk_blob_take_i64(in);
-    if (in->status >= 0 && lost != INT64_MIN && (lost > TRK_FRAME_LIMIT || lost < -TRK_FRAME_LIMIT))
-        in->status = TRK_FAIL(TRK_E_FORMAT, "state: newest dropped frame %lld: expected at most %lld either way",
-                              (long long)lost, (long long)TRK_FRAME_LIMIT);
-    return lost;
+    int64_t whole = trk_blob_take_i64(in);
+    if (in->status >= 0 && whole != TRK_FRAME_NONE && (whole > TRK_FRAME_LIMIT || whole < -TRK_FRAME_LIMIT))
+        in->status = TRK_FAIL(TRK_E_FORMAT, "state: memories whole from frame %lld on: expected at most %lld either way",
+                              (long long)whole, (long long)TRK_FRAME_LIMIT);
+    return whole;
+}
+
+/* Those whose mask was there to make a memory from, but this pool keeps no masks; after all of them: who would have read
+ * them depends on the others. */
+static void miss_memories(const trk_tracker *t, trk_sequence *s)
+{
+    for (int i = 0; i < s->n_recent; i++)
+        if (trk_slot_is_null(s->recent[i].memory) && trk_slot_is_null(s->recent[i].mask))
+            trk_sequence_miss(s, &s->recent[i], trk_direction(t));
 }
 
 static trk_status take_sequence(trk_tracker *t, trk_sequence *s, trk_blob_reader *in)
 {
-    s->lost_memory = take_lost(in);
-    s->lost_pointer = take_lost(in);
-    int64_t n_conditioning = trk_state_count(in, entry_bytes(t), "number of conditioning frames");
-    int64_t n_recent = trk_state_count(in, entry_bytes(t), "number of tracked frames");
+    s->whole_from = take_whole_from(in);
+    int64_t n_conditioning = trk_state_count(in, ENTRY_BYTES, "number of conditioning frames");
+    int64_t n_recent = trk_state_count(in, ENTRY_BYTES, "number of tracked frames");
     trk_status rc = in->status;
     for (int64_t i = 0; i < n_conditioning + n_recent && rc >= 0; i++)
         rc = take_entry(t, s, i < n_conditioning, in);
+    if (rc >= 0)
+        miss_memories(t, s);
     return rc;
 }
 
@@ -343,9 +363,7 @@ trk_status trk_state_put_memories(trk_tracker *t, trk_blob *out, int compact)
 static void forget_memories(trk_tracker *t)
 {
     for (size_t i = 0; i < t->n_objects; i++) {
-        trk_sequence *s = &t->objects[i]->memories;
-        trk_sequence_remove(s, INT64_MIN, INT64_MAX);
-        s->lost_memory = s->lost_pointer = INT64_MIN;
+        trk_sequence_clear(&t->objects[i]->memories);
     }
     trk_drop_features(t);
 }

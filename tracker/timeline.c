@@ -70,16 +70,6 @@ static int before(const trk_tracker *t, int64_t a, int64_t b)
     return (b - a) * trk_direction(t) > 0;
 }
 
-/* The frame the object started on: its first conditioning frame in order of tracking. There is one. */
-static int64_t start_of(const trk_tracker *t, const trk_object *o)
-{
-    int64_t first = o->memories.conditioning[0].frame;
-    for (int i = 1; i < o->memories.n_conditioning; i++)
-        if (before(t, o->memories.conditioning[i].frame, first))
-            first = o->memories.conditioning[i].frame;
-    return first;
-}
-
 static int has_started(const trk_object *o)
 {
     return o->memories.n_conditioning > 0;
@@ -88,12 +78,12 @@ static int has_started(const trk_object *o)
 /* The frame is the object's first, or reads nothing that was dropped. */
 static int reaches(const trk_tracker *t, const trk_object *o, int64_t frame)
 {
-    return !before(t, start_of(t, o), frame) || trk_sequence_reaches(&o->memories, frame, trk_direction(t));
+    return !before(t, trk_object_start(t, o), frame) || trk_sequence_reaches(&o->memories, frame, trk_direction(t));
 }
 
 static int64_t first_in_reach(const trk_tracker *t, const trk_object *o)
 {
-    return trk_sequence_reach(&o->memories, start_of(t, o), trk_direction(t));
+    return trk_sequence_reach(&o->memories, trk_object_start(t, o), trk_direction(t));
 }
 
 trk_status trk_tracker_reach(trk_tracker *t, int id, int64_t *first, int64_t *last)
@@ -121,7 +111,7 @@ static trk_status check_rewind(const trk_tracker *t, int64_t frame)
                         (long long)frame, (long long)t->first, (long long)t->index);
     for (size_t i = 0; i < t->n_objects; i++) {
         const trk_object *o = t->objects[i];
-        if (has_started(o) && before(t, start_of(t, o), frame) && !reaches(t, o, frame))
+        if (has_started(o) && before(t, trk_object_start(t, o), frame) && !reaches(t, o, frame))
             return TRK_FAIL(TRK_E_STATE,
                             "rewind to frame %lld: what object %d reads there was dropped; the first frame in reach is "
                             "%lld (history)",
@@ -148,6 +138,8 @@ static void forget_from(trk_tracker *t, int64_t frame)
         else if (!has_started(o))
             trk_sequence_clear(&o->memories);
     }
+    for (size_t i = 0; i < t->n_objects; i++)
+        trk_choice_rewind(t, t->objects[i], frame);
 }
 
 static trk_status track_again(trk_tracker *t)
@@ -236,6 +228,11 @@ static trk_status copy_object(trk_tracker *to_tracker, trk_object *to, const trk
     to->has_result = from->has_result;
     to->prompted = from->prompted;
     to->initial = from->initial;
+    to->kept = from->kept;
+    to->before = from->before;
+    to->note = from->note;
+    to->note_frame = from->note_frame;
+    to->n_choices = from->n_choices;
 done:
     return rc;
 }
@@ -338,6 +335,8 @@ trk_status trk_tracker_rebase(trk_tracker *t, int64_t index)
         move_prompts(o->waiting, delta);
         move_prompts(o->applied, delta);
         o->result_frame += delta;
+        if (o->note_frame != TRK_FRAME_NONE)
+            o->note_frame += delta;
     }
     trk_sweeper_rebase(&t->sweeper, delta);
     t->first += delta;

@@ -56,6 +56,9 @@ trk_status trk_tracker_open(trk_tracker **out, const trk_model *model, const trk
         TRK_CHECK(TRK_FAIL(TRK_E_MEMORY, "no memory for a tracker"));
     t->model = model;
     t->params = *params;
+    t->policy = trk_policy_of(params->policy);
+    TRK_CHECK(trk_motion_read(&t->motion, params->motion, model->network->arch.embed_dim));
+    t->params.motion = &t->motion;
     t->pool = t->params.pool = params->pool ? params->pool : own;
     TRK_CHECK(init_sweeper(t));
     trk_pool_add(t->pool, t);

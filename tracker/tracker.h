@@ -8,6 +8,7 @@
  *   3 encode the frame                                                                        its holding's arena
  *   4 per object: drop what can not be read any more; track it (memory attention, head; on a GPU in one pass for
  *     several objects without a prompt); if a prompt waits, run it on top                     (objects.c)
+ *     A policy that chooses among the hypotheses is asked in the middle of the head            (policy.h, choose.c)
  *   5 per object: encode its memory into the bank, fill holes of its logits
  *     wait: a GPU has only been told what to do so far; scores come to the host
  *   6 sweep by the policy, unless the frame is kept; leave the pool
@@ -20,6 +21,7 @@
 #include "bank.h"
 #include "blob.h"
 #include "network.h"
+#include "policy.h"
 #include "sweeper.h"
 #include "track.h"
 
@@ -54,6 +56,10 @@ typedef struct trk_object {
     int n_evicted;            /* conditioning entries, while evicted */
     trk_head_output result;   /* in one block of the model's memory that starts at logits; owned, class BANK */
     float told[3];            /* result.info on the host: object score, iou, hypothesis; after trk_objects_collect */
+    int kept;                 /* frames beyond the next may read the memory of result_frame */
+    trk_memory_note before, note; /* the policy's: before and after note_frame */
+    int64_t note_frame;       /* TRK_FRAME_NONE: `note` is of a frame that is over */
+    int n_choices;            /* runs of the mask decoder on note_frame that asked the policy */
     float *host_logits;       /* copy of result.logits for the caller, where the host can not read them; or NULL; owned */
     int host_logits_current;
 } trk_object;
@@ -84,6 +90,8 @@ struct trk_tracker {
     const trk_model *model;
     trk_pool *pool;            /* a reference is held */
     trk_tracker_params params; /* defaults filled in */
+    const trk_policy *policy;  /* of params.policy */
+    trk_motion_params motion;  /* what params.motion points to */
     trk_object **objects;      /* ascending id; owned */
     size_t n_objects, objects_capacity;
     int width, height;         /* of the frames; 0 before the first */
@@ -189,6 +197,8 @@ size_t trk_result_bytes(const trk_network_model *m); /* of an object's block of 
 trk_object *trk_object_find(const trk_tracker *t, int id);
 int trk_object_is_current(const trk_tracker *t, const trk_object *o); /* it has a result of the current frame */
 trk_status trk_object_get(trk_tracker *t, int id, trk_object **out); /* finds or adds */
+/* The frame it started on: its first conditioning frame in order of tracking. There is one. */
+int64_t trk_object_start(const trk_tracker *t, const trk_object *o);
 void trk_object_remove(trk_tracker *t, trk_object *object);
 /* Memories that are old enough change to older_memory_type. */
 trk_status trk_object_recode(trk_tracker *t, trk_object *object);
@@ -200,6 +210,19 @@ trk_status trk_objects_track(trk_tracker *t, trk_object *const *objects, int n);
 trk_status trk_object_refine(trk_tracker *t, trk_object *object, trk_prompt *prompt);
 /* Waits for all that was computed and brings scores of the current frame to the host and to their memories. */
 trk_status trk_objects_collect(trk_tracker *t);
+
+/* --- choose.c: the mask decoder, with the policy's choice --- */
+/* Readies the object's note for the current frame. */
+void trk_choice_begin(trk_tracker *t, trk_object *object);
+/* What the policy carried before `frame`, for tracking it again. */
+void trk_choice_rewind(trk_tracker *t, trk_object *object, int64_t frame);
+float trk_present_above(const trk_tracker *t);
+/* 1: the policy chooses among the three hypotheses of a head like this. */
+int trk_chooses(const trk_tracker *t, const trk_head_input *in);
+/* Waits for the hypotheses of n objects, asks the policy, and takes what it chose into the objects' results. */
+void trk_choose(trk_tracker *t, trk_object *const *objects, int n, const trk_head_input *in, const trk_hypotheses *given);
+/* What became of the object on the current frame, told to its memory; `told` is there. */
+void trk_choice_judge(trk_tracker *t, trk_object *object);
 
 /* --- results.c --- */
 /* The object, if it has a result on the current frame. */

@@ -14,8 +14,8 @@ void cpu_fill_ops(trk_ops *ops)
     REPLACE(linear) REPLACE(matmul_nt) REPLACE(conv2d) REPLACE(layernorm) REPLACE(add) REPLACE(convert)
     REPLACE(maxpool2x2) REPLACE(add_upsampled2x) REPLACE(depth_to_space2x) REPLACE(rope) REPLACE(attention)
     REPLACE(window_attention) REPLACE(resize_bilinear) REPLACE(mask_to_memory) REPLACE(fill_holes) REPLACE(select_mask)
-    REPLACE(store) REPLACE(fetch) REPLACE(pack_mask) REPLACE(unpack_mask) REPLACE(if_absent) REPLACE(frame_to_input)
-    REPLACE(mask_region) REPLACE(paint)
+    REPLACE(store) REPLACE(fetch) REPLACE(pack_mask) REPLACE(unpack_mask) REPLACE(mask_boxes) REPLACE(if_absent)
+    REPLACE(frame_to_input) REPLACE(mask_region) REPLACE(paint)
 #undef REPLACE
     /* the rest is the reference's: rare, or as fast as memory already */
 }

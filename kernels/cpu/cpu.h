@@ -38,7 +38,8 @@ void store_cpu(trk_exec *x, void *slot, trk_storage storage, trk_mat in);
 void fetch_cpu(trk_exec *x, trk_mat out, const void *slot, trk_storage storage);
 void pack_mask_cpu(trk_exec *x, int8_t *out, trk_mat in);
 void unpack_mask_cpu(trk_exec *x, trk_mat out, const int8_t *in);
-void if_absent_cpu(trk_exec *x, trk_mat io, const float *row, const float *score, int replace);
+void mask_boxes_cpu(trk_exec *x, float *boxes, trk_mat planes, int side, int scale);
+void if_absent_cpu(trk_exec *x, trk_mat io, const float *row, const float *score, float present_above, int replace);
 void frame_to_input_cpu(trk_exec *x, trk_mat out, const uint8_t *rgb, int width, int height, ptrdiff_t stride, int size,
                         const float *mean, const float *std);
 void mask_region_cpu(trk_exec *x, trk_mask_region *region, const uint8_t *mask, ptrdiff_t stride, int width,

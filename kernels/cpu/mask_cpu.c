@@ -140,8 +140,10 @@ void select_mask_cpu(trk_exec *x, trk_mat mask, trk_mat token, float *info, cons
     const int unstable =
         !choice->multimask && choice->stability &&
         stability(choice->masks.data, choice->masks.cols, choice->stability_delta) < choice->stability_threshold;
+    if (choice->multimask && choice->chosen)
+        best = (int)choice->chosen[0];
     const int index = choice->multimask || unstable ? best : 0;
-    if (choice->score[0] > 0)
+    if (choice->score[0] > choice->present_above)
         convert_cpu(x, mask, row_of(choice->masks, index));
     else
         fill(mask, NO_OBJECT);
@@ -149,4 +151,171 @@ void select_mask_cpu(trk_exec *x, trk_mat mask, trk_mat token, float *info, cons
     info[0] = choice->score[0];
     info[1] = choice->ious[index];
     info[2] = (float)index;
+}
+
+/* ---- mask_boxes ----
+ * An element of the resized plane is a mean of up to four samples, and linear along a line between two of them. So only
+ * lines beside samples above 0 have elements above 0, only the ends of the stretch between two samples have to be
+ * looked at, and the search goes from each edge inward until the first hit. */
+
+typedef struct box_args {
+    float *boxes;
+    trk_mat planes;
+    int side, scale;
+} box_args;
+
+typedef struct span {
+    int first, last;
+} span;
+
+/* A plane seen from one of its edges, which is line 0; the opposite edge sees it mirrored. */
+typedef struct edge_view {
+    const float *corner;   /* line 0, sample 0 */
+    int64_t inward, along; /* from a line of samples to the next, and from a sample to the next of its line */
+    span lines, samples;   /* in which all samples above 0 are */
+    int side, scale;
+} edge_view;
+
+static int any_above(const float *v, int n)
+{
+    int any = 0;
+#pragma omp simd reduction(| : any)
+    for (int i = 0; i < n; i++)
+        any |= v[i] > 0;
+    return any;
+}
+
+/* There is one. */
+static int first_above(const float *v)
+{
+    int i = 0;
+    while (!(v[i] > 0))
+        i++;
+    return i;
+}
+
+static int last_above(const float *v, int n)
+{
+    int i = n - 1;
+    while (!(v[i] > 0))
+        i--;
+    return i;
+}
+
+/* Where the samples above 0 are; 0 if there are none. */
+static int find_samples(const float *plane, int side, span *rows, span *columns)
+{
+    *rows = *columns = (span){side, -1};
+    for (int y = 0; y < side; y++) {
+        const float *row = plane + (int64_t)y * side;
+        if (!any_above(row, side))
+            continue;
+        rows->first = y < rows->first ? y : rows->first;
+        rows->last = y;
+        if (any_above(row, columns->first))
+            columns->first = first_above(row);
+        if (any_above(row + columns->last + 1, side - columns->last - 1))
+            columns->last = last_above(row, side);
+    }
+    return rows->last >= 0;
+}
+
+/* Elements of the resized axis that lie on sample i or between it and the next one. */
+static span elements_of(const edge_view *v, int i)
+{
+    const int first = i * v->scale + v->scale / 2, last = i + 1 < v->side ? first + v->scale : v->side * v->scale;
+    return (span){i > 0 ? first : 0, last - 1};
+}
+
+/* How far element i of the resized axis is from its sample to the next, 0..1; 0 before the first sample. */
+static double share_of_next(const edge_view *v, int i)
+{
+    const int position = 2 * i + 1 - v->scale, unit = 2 * v->scale; /* unit: the distance of two samples */
+    return position > 0 ? (double)(position % unit) / unit : 0;
+}
+
+static double mix(double a, double b, double weight)
+{
+    return weight > 0 ? (1 - weight) * a + weight * b : a;
+}
+
+/* The samples around the elements from line `line` to the next and from sample i to the next; the last is its own. */
+static void corners_of(float corners[4], const edge_view *v, int line, int i)
+{
+    const float *p = v->corner + line * v->inward + i * v->along;
+    const int64_t inward = line + 1 < v->side ? v->inward : 0, along = i + 1 < v->side ? v->along : 0;
+    corners[0] = p[0];
+    corners[1] = p[along];
+    corners[2] = p[inward];
+    corners[3] = p[inward + along];
+}
+
+/* The first of the resized lines that has an element above 0 between the corners; end if none before it has. */
+static int first_line(const edge_view *v, const float corners[4], span lines, span elements, int end)
+{
+    const double near = share_of_next(v, elements.first), far = share_of_next(v, elements.last);
+    for (int line = lines.first; line <= lines.last && line < end; line++) {
+        const double share = share_of_next(v, line);
+        if (mix(mix(corners[0], corners[1], near), mix(corners[2], corners[3], near), share) > 0 ||
+            mix(mix(corners[0], corners[1], far), mix(corners[2], corners[3], far), share) > 0)
+            return line;
+    }
+    return end;
+}
+
+/* Number of the first line of the resized plane with an element above 0; scale side: there is none. */
+static int distance_to_mask(const edge_view *v)
+{
+    const int none = v->scale * v->side;
+    int found = none;
+    for (int line = v->lines.first > 0 ? v->lines.first - 1 : 0; line <= v->lines.last && found == none; line++)
+        for (int i = v->samples.first > 0 ? v->samples.first - 1 : 0; i <= v->samples.last; i++) {
+            float corners[4];
+            corners_of(corners, v, line, i);
+            if (any_above(corners, 4))
+                found = first_line(v, corners, elements_of(v, line), elements_of(v, i), found);
+        }
+    return found;
+}
+
+static span mirrored(span s, int side)
+{
+    return (span){side - 1 - s.last, side - 1 - s.first};
+}
+
+static void find_box(float box[4], const float *plane, int side, int scale)
+{
+    span rows, columns;
+    memset(box, 0, 4 * sizeof *box);
+    if (!find_samples(plane, side, &rows, &columns))
+        return;
+    const int64_t width = side, end = width * width - 1;
+    const edge_view views[4] = {
+        {plane, 1, width, columns, rows, side, scale},
+        {plane, width, 1, rows, columns, side, scale},
+        {plane + end, -1, -width, mirrored(columns, side), mirrored(rows, side), side, scale},
+        {plane + end, -width, -1, mirrored(rows, side), mirrored(columns, side), side, scale},
+    };
+    const int n = scale * side;
+    for (int i = 0; i < 4; i++) {
+        const int distance = distance_to_mask(&views[i]);
+        if (distance == n)
+            return; /* nor do the other edges see anything */
+        box[i] = (float)(i < 2 ? distance : n - 1 - distance);
+    }
+}
+
+static void find_boxes(const void *args, int64_t begin, int64_t end, int worker)
+{
+    const box_args *a = args;
+    for (int64_t p = begin; p < end; p++)
+        find_box(a->boxes + 4 * p, (const float *)a->planes.data + p * a->planes.stride, a->side, a->scale);
+}
+
+void mask_boxes_cpu(trk_exec *x, float *boxes, trk_mat planes, int side, int scale)
+{
+    TRK_EXPECT(x, "mask_boxes", side > 0 && planes.dtype == TRK_F32 && planes.cols == (int64_t)side * side);
+    TRK_EXPECT(x, "mask_boxes", scale > 0 && (scale & (scale - 1)) == 0 && side <= (1 << 24) / scale);
+    const box_args args = {boxes, planes, side, scale};
+    cpu_for(x, find_boxes, &args, planes.rows, planes.cols / 4); /* samples are compared, a vector at a time */
 }

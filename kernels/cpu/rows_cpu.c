@@ -72,9 +72,9 @@ void unpack_mask_cpu(trk_exec *x, trk_mat out, const int8_t *in)
     cpu_for(x, x->backend->kernels->unpack_mask, &args, out.rows, out.cols);
 }
 
-void if_absent_cpu(trk_exec *x, trk_mat io, const float *row, const float *score, int replace)
+void if_absent_cpu(trk_exec *x, trk_mat io, const float *row, const float *score, float present_above, int replace)
 {
-    if (score[0] > 0) /* as select_mask: NaN counts as absent */
+    if (score[0] > present_above) /* as select_mask: NaN counts as absent */
         return;
     /* the cast is safe: the row is only read */
     const trk_mat one = {

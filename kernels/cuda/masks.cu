@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Decisions about masks: holes, the choice of a hypothesis, presence, suppression, bytes.
+ * Decisions about masks: holes, the choice of a hypothesis, boxes, presence, suppression, bytes.
  *
  * fill_holes finds components by union-find on labels: a label is the position of another pixel of the component that
  * comes earlier in raster order, or the pixel's own. Roots are joined by atomicMin, the later under the earlier, so the
@@ -236,11 +236,11 @@ __global__ void __launch_bounds__(SELECT_THREADS) count_stable(int2 *counts, trk
 struct selection {
     trk_mat mask, token;   /* [1, n], [1, d] */
     trk_mat masks, tokens; /* [4, n], [4, d] */
-    const float *ious, *score;
+    const float *ious, *score, *chosen; /* chosen: NULL, or the number to take */
     float *info;
     const int2 *counts; /* [n_counts], on the device; NULL: stability does not matter */
     int n_counts, multimask;
-    float threshold;
+    float threshold, present_above;
 };
 
 /* Called by whole blocks. */
@@ -261,11 +261,13 @@ __global__ void __launch_bounds__(SELECT_THREADS) choose_and_copy(selection s)
     for (int i = 2; i < 4; i++)
         if (s.ious[i] > s.ious[best])
             best = i;
+    if (s.multimask && s.chosen)
+        best = (int)*s.chosen;
     const bool unstable = is_unstable(s);
     const int index = s.multimask || unstable ? best : 0, token_index = s.multimask ? best : 0;
     const float score = *s.score;
     for (int64_t c = plane_column(); c < s.mask.cols; c += plane_columns())
-        save(s.mask, c, score > 0.0f ? load(s.masks, index, c) : NO_OBJECT);
+        save(s.mask, c, score > s.present_above ? load(s.masks, index, c) : NO_OBJECT);
     for (int64_t c = plane_column(); c < s.token.cols; c += plane_columns())
         save(s.token, c, load(s.tokens, token_index, c));
     if (plane_column() == 0) {
@@ -286,12 +288,121 @@ void select_mask_cuda(trk_exec *x, trk_mat mask, trk_mat token, float *info, con
     if (!counts || x->planning)
         return;
     const bool counted = !choice->multimask && choice->stability;
-    const selection s = {mask, token, choice->masks, choice->tokens, choice->ious, choice->score, info,
-                         counted ? counts : NULL, (int)blocks, choice->multimask, choice->stability_threshold};
+    const selection s = {mask, token, choice->masks, choice->tokens, choice->ious, choice->score, choice->chosen, info,
+                         counted ? counts : NULL, (int)blocks, choice->multimask, choice->stability_threshold,
+                         choice->present_above};
     if (counted)
         TRK_LAUNCH(x, count_stable, blocks, SELECT_THREADS, 2 * sizeof(int), counts, choice->masks,
                    choice->stability_delta);
     TRK_LAUNCH(x, choose_and_copy, blocks, SELECT_THREADS, 2 * sizeof(int), s);
+}
+
+/* ---- mask_boxes ---- */
+
+#define BOX_THREADS 512
+
+/* First and last column and row seen. */
+struct seen_box {
+    int x0, y0, x1, y1;
+
+    __device__ __forceinline__ bool has(int x, int y) const
+    {
+        return x >= x0 && x <= x1 && y >= y0 && y <= y1;
+    }
+    __device__ __forceinline__ void add(int x, int y)
+    {
+        x0 = min(x0, x);
+        y0 = min(y0, y);
+        x1 = max(x1, x);
+        y1 = max(y1, y);
+    }
+};
+
+/* First element of the resized axis that lies on sample i or between it and the next one. */
+__device__ __forceinline__ int first_element(int i, int side, int scale)
+{
+    return i == 0 ? 0 : i == side ? side * scale : i * scale + scale / 2;
+}
+
+/* How far element i is from its sample to the next one, 0..1; 0 before the first sample. */
+__device__ __forceinline__ float share_of_next(int i, int sample, int scale)
+{
+    const int position = 2 * (i - sample * scale) + 1 - scale; /* two samples are 2 scale from each other */
+    return position > 0 ? (float)position / (float)(2 * scale) : 0.0f;
+}
+
+/* Products are rounded apart, so that opposite ones cancel as they do in the reference; b does not count where its
+ * weight is 0. */
+__device__ __forceinline__ float mixed(float a, float b, float weight)
+{
+    return weight > 0.0f ? __fadd_rn(__fmul_rn(1.0f - weight, a), __fmul_rn(weight, b)) : a;
+}
+
+/* Adds the elements above 0 that lie on sample (y, x) or between it, the next column and the next row; the last one is
+ * its own next. */
+__device__ __forceinline__ void add_elements(seen_box &box, const float *plane, int y, int x, int side, int scale)
+{
+    const int beside = x + 1 < side, below = y + 1 < side ? side : 0;
+    const float *p = plane + (int64_t)y * side + x;
+    const float corners[4] = {p[0], p[beside], p[below], p[below + beside]};
+    if (!(corners[0] > 0.0f || corners[1] > 0.0f || corners[2] > 0.0f || corners[3] > 0.0f))
+        return;
+    const int end_row = first_element(y + 1, side, scale), end_column = first_element(x + 1, side, scale);
+    for (int row = first_element(y, side, scale); row < end_row; row++) {
+        const float down = share_of_next(row, y, scale);
+        for (int column = first_element(x, side, scale); column < end_column; column++) {
+            const float right = share_of_next(column, x, scale);
+            if (!box.has(column, row) &&
+                mixed(mixed(corners[0], corners[1], right), mixed(corners[2], corners[3], right), down) > 0.0f)
+                box.add(column, row);
+        }
+    }
+}
+
+/* What a warp has seen becomes part of what its block has: least, most [2] each, shared and set. */
+__device__ __forceinline__ void share_box(int *least, int *most, seen_box box)
+{
+    for (int step = WARP / 2; step > 0; step /= 2) {
+        box.x0 = min(box.x0, __shfl_xor_sync(ALL_LANES, box.x0, step));
+        box.y0 = min(box.y0, __shfl_xor_sync(ALL_LANES, box.y0, step));
+        box.x1 = max(box.x1, __shfl_xor_sync(ALL_LANES, box.x1, step));
+        box.y1 = max(box.y1, __shfl_xor_sync(ALL_LANES, box.y1, step));
+    }
+    if (threadIdx.x % WARP != 0)
+        return;
+    atomicMin(&least[0], box.x0);
+    atomicMin(&least[1], box.y0);
+    atomicMax(&most[0], box.x1);
+    atomicMax(&most[1], box.y1);
+}
+
+/* A block per plane. */
+__global__ void __launch_bounds__(BOX_THREADS) find_boxes(float *boxes, matrix<float> planes, int side, int scale)
+{
+    int *least = shared_memory<int>(), *most = least + 2;
+    const float *plane = planes.at(blockIdx.x, 0);
+    seen_box box = {INT_MAX, INT_MAX, -1, -1};
+    if (threadIdx.x < 2) {
+        least[threadIdx.x] = INT_MAX;
+        most[threadIdx.x] = -1;
+    }
+    __syncthreads();
+    for (int i = threadIdx.x; i < planes.cols; i += BOX_THREADS)
+        add_elements(box, plane, i / side, i % side, side, scale);
+    share_box(least, most, box);
+    __syncthreads();
+    if (threadIdx.x < 4) /* x0, y0, x1, y1 */
+        boxes[4 * (int64_t)blockIdx.x + threadIdx.x] = most[0] < 0 ? 0.0f : (float)least[threadIdx.x];
+}
+
+void mask_boxes_cuda(trk_exec *x, float *boxes, trk_mat planes, int side, int scale)
+{
+    TRK_EXPECT(x, "mask_boxes", side > 0 && planes.dtype == TRK_F32 && planes.cols == (int64_t)side * side);
+    TRK_EXPECT(x, "mask_boxes", scale > 0 && (scale & (scale - 1)) == 0 && side <= (1 << 24) / scale);
+    if (planes.rows <= 0)
+        return;
+    TRK_LAUNCH(x, find_boxes, (unsigned)planes.rows, BOX_THREADS, 4 * sizeof(int), boxes, matrix_of<float>(planes),
+               side, scale);
 }
 
 /* ---- whole maps of f32 logits ---- */

@@ -291,9 +291,10 @@ void threshold_cuda(trk_exec *x, trk_mat out, trk_mat in, float level)
 /* --- if_absent --- */
 
 template <int N, class T>
-static __global__ void fill_if_absent(matrix<T> io, const float *row, const float *score, int replace)
+static __global__ void fill_if_absent(matrix<T> io, const float *row, const float *score, float present_above,
+                                      int replace)
 {
-    if (score[0] > 0.0f) /* as select_mask: NaN counts as absent */
+    if (score[0] > present_above) /* as select_mask: NaN counts as absent */
         return;
     each_group<N>(io.rows, io.cols, [&](int64_t r, int64_t c) {
         float u[N], v[N];
@@ -308,7 +309,7 @@ static __global__ void fill_if_absent(matrix<T> io, const float *row, const floa
     });
 }
 
-void if_absent_cuda(trk_exec *x, trk_mat io, const float *row, const float *score, int replace)
+void if_absent_cuda(trk_exec *x, trk_mat io, const float *row, const float *score, float present_above, int replace)
 {
     if (io.rows == 0 || io.cols == 0)
         return;
@@ -317,7 +318,8 @@ void if_absent_cuda(trk_exec *x, trk_mat io, const float *row, const float *scor
         const element_grid g = grid_over(io.rows, io.cols, N);
         by_type(io.dtype, [&](auto t) {
             using T = decltype(t);
-            TRK_LAUNCH(x, (fill_if_absent<N, T>), g.blocks, g.threads, 0, matrix_of<T>(io), row, score, replace);
+            TRK_LAUNCH(x, (fill_if_absent<N, T>), g.blocks, g.threads, 0, matrix_of<T>(io), row, score, present_above,
+                       replace);
         });
     });
 }

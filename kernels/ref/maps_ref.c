@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Operators on channel-last maps and planes. */
+#include <limits.h>
+#include <math.h>
+
 #include "element.h"
 #include "expect.h"
 #include "ref.h"
@@ -84,4 +87,53 @@ void resize_bilinear_ref(trk_exec *x, trk_mat out, trk_mat in, int antialias)
 done:
     x->allocator->release(x->allocator, TRK_MEM_SCRATCH, memory_x, bytes_x);
     x->allocator->release(x->allocator, TRK_MEM_SCRATCH, memory_y, bytes_y);
+}
+
+/* ---- mask_boxes ---- */
+
+/* Element i of n, of an axis that is resized by `scale`, a power of two: between which samples it lies, and how far. */
+static double tap_of(int i, int n, int scale, int *first)
+{
+    const double source = fmax((i + 0.5) / scale - 0.5, 0.0);
+    *first = (int)source;
+    return *first + 1 < n ? source - *first : 0.0;
+}
+
+/* b does not count where its weight is 0, even if it is no number. */
+static double mix(double a, double b, double weight)
+{
+    return weight > 0 ? (1 - weight) * a + weight * b : a;
+}
+
+/* An element of the plane in row `plane` of planes, resized. */
+static double resized(trk_mat planes, int plane, int side, int scale, int row, int column)
+{
+    int y, x;
+    const double down = tap_of(row, side, scale, &y), right = tap_of(column, side, scale, &x);
+    const int below = down > 0 ? side : 0, beside = right > 0;
+    const int64_t at = (int64_t)y * side + x;
+    const double upper = mix(element_get(planes, plane, at), element_get(planes, plane, at + beside), right);
+    const double lower =
+        mix(element_get(planes, plane, at + below), element_get(planes, plane, at + below + beside), right);
+    return mix(upper, lower, down);
+}
+
+void mask_boxes_ref(trk_exec *x, float *boxes, trk_mat planes, int side, int scale)
+{
+    TRK_EXPECT(x, "mask_boxes", side > 0 && planes.dtype == TRK_F32 && planes.cols == (int64_t)side * side);
+    TRK_EXPECT(x, "mask_boxes", scale > 0 && (scale & (scale - 1)) == 0 && side <= (1 << 24) / scale);
+    for (int p = 0; p < planes.rows; p++) {
+        int x0 = INT_MAX, y0 = INT_MAX, x1 = -1, y1 = -1;
+        for (int r = 0; r < scale * side; r++)
+            for (int c = 0; c < scale * side; c++)
+                if (resized(planes, p, side, scale, r, c) > 0) {
+                    x0 = c < x0 ? c : x0;
+                    x1 = c > x1 ? c : x1;
+                    y0 = r < y0 ? r : y0;
+                    y1 = r;
+                }
+        const int box[4] = {x0, y0, x1, y1};
+        for (int i = 0; i < 4; i++)
+            boxes[4 * p + i] = x1 < 0 ? 0 : (float)box[i];
+    }
 }

@@ -82,10 +82,12 @@ void select_mask_ref(trk_exec *x, trk_mat mask, trk_mat token, float *info, cons
             best = i;
     const int unstable = !choice->multimask && choice->stability &&
                          stability(choice->masks, choice->stability_delta) < choice->stability_threshold;
+    if (choice->multimask && choice->chosen)
+        best = (int)choice->chosen[0];
     const int index = choice->multimask || unstable ? best : 0, token_index = choice->multimask ? best : 0;
     const float score = choice->score[0];
     for (int c = 0; c < mask.cols; c++)
-        element_put(mask, 0, c, score > 0 ? element_get(choice->masks, index, c) : NO_OBJECT);
+        element_put(mask, 0, c, score > choice->present_above ? element_get(choice->masks, index, c) : NO_OBJECT);
     for (int c = 0; c < token.cols; c++)
         element_put(token, 0, c, element_get(choice->tokens, token_index, c));
     info[0] = score;

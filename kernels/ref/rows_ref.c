@@ -53,9 +53,9 @@ void mask_to_memory_ref(trk_exec *x, trk_mat out, trk_mat in, int binarize, floa
     }
 }
 
-void if_absent_ref(trk_exec *x, trk_mat io, const float *row, const float *score, int replace)
+void if_absent_ref(trk_exec *x, trk_mat io, const float *row, const float *score, float present_above, int replace)
 {
-    if (score[0] > 0) /* as select_mask: NaN counts as absent */
+    if (score[0] > present_above) /* as select_mask: NaN counts as absent */
         return;
     for (int r = 0; r < io.rows; r++)
         for (int c = 0; c < io.cols; c++)

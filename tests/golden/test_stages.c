@@ -183,7 +183,7 @@ static void prompt_mask(runner *r, trk_head_output *out)
     TRK_RUN(&r->net.exec, resize_bilinear, mask, given, 1);
     TRK_RUN(&r->net.exec, threshold, mask, mask, 0.5f);
     if (r->net.exec.status >= 0)
-        trk_run_mask_prompt(&r->net, &r->features, mask.data, out);
+        trk_run_mask_prompt(&r->net, &r->features, mask.data, 0.0f, out);
 }
 
 typedef struct remembered {
@@ -295,7 +295,7 @@ static void walk(runner *r, char *parts, trk_storage storage)
     r->features = (trk_features){0};
     trk_encode_image(&r->net, (uint8_t *)parts + RGB * PART_BYTES, SEEDED_WIDTH, SEEDED_HEIGHT, 3 * SEEDED_WIDTH,
                      &r->features);
-    trk_run_mask_prompt(&r->net, &r->features, (float *)(void *)(parts + MASK * PART_BYTES), &out);
+    trk_run_mask_prompt(&r->net, &r->features, (float *)(void *)(parts + MASK * PART_BYTES), 0.0f, &out);
     trk_without_memory(&r->net, &r->features, feature);
     trk_run_head(&r->net, &r->features, &in, &out);
     in.mask_logits = logits;

@@ -666,7 +666,7 @@ static int is_of_any_activation(const char *name)
         "rope",         "depth_to_space2x", "store",       "fetch",          "resize_bilinear", "mask_to_memory",
         "pack_mask",    "unpack_mask",      "if_absent",   "frame_to_input", "frame_to_rgb",    "select_mask",
         "fill_holes",   "upload",           "download",    "clamp",          "threshold",       "score_mask",
-        "suppress",     "mask_bytes"};
+        "suppress",     "mask_bytes",       "mask_boxes"};
     for (int i = 0; i < KCHECK_OF(those); i++)
         if (strcmp(those[i], name) == 0)
             return 1;

@@ -163,9 +163,14 @@ PLAN(unpack_mask)
 {
     TRK_RUN(x, unpack_mask, mat(c, 0, c->out, 64, 32), part(c, 1));
 }
+PLAN(mask_boxes)
+{
+    const int side = pick(c, 3, 40, 256);
+    TRK_RUN(x, mask_boxes, part(c, 0), mat(c, 1, TRK_F32, 3, side * side), side, 4);
+}
 PLAN(if_absent)
 {
-    TRK_RUN(x, if_absent, mat(c, 0, c->out, 50, 40), part(c, 1), part(c, 2), 0);
+    TRK_RUN(x, if_absent, mat(c, 0, c->out, 50, 40), part(c, 1), part(c, 2), 0.0f, 0);
 }
 PLAN(frame_to_input)
 {

@@ -219,28 +219,34 @@ void check_mask_to_memory(kcheck *k)
 
 typedef struct absent_context {
     const float *row, *score;
+    float present_above;
     int replace;
 } absent_context;
 
 static void run_absent(trk_exec *x, trk_mat out, const void *context)
 {
     const absent_context *c = context;
-    TRK_RUN(x, if_absent, out, c->row, c->score, c->replace);
+    TRK_RUN(x, if_absent, out, c->row, c->score, c->present_above, c->replace);
+}
+
+static void absent_case(kcheck *k, trk_dtype dtype, const int shape[2], float score, float present_above, int replace)
+{
+    const int rows = shape[0], cols = shape[1];
+    if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype(dtype), "%dx%d score%g above%g replace%d", rows, cols, (double)score,
+                     (double)present_above, replace))
+        return;
+    const absent_context c = {kcheck_floats(k, (size_t)cols, -1, 1), kcheck_floats(k, 1, score, score), present_above,
+                              replace};
+    kcheck_run(k, kcheck_input(k, rows, cols, 2, dtype), run_absent, &c, KCHECK_EXACT, 0);
 }
 
 void check_if_absent(kcheck *k)
 {
-    static const float scores[] = {-3, 0, -0.0f, 1e-30f, 5};
+    static const float scores[][2] = {{-3, 0}, {0, 0},   {-0.0f, 0}, {1e-30f, 0}, {5, 0},
+                                      {-2, -1}, {-1, -1}, {-0.5f, -1}, {0.5f, -1}}; /* and what present is above */
     for (int i = 0; i < KCHECK_OF(row_shapes) && !kcheck_is_bench(k); i++)
         for (int dtype = 0; dtype < 2; dtype++)
             for (int s = 0; s < KCHECK_OF(scores); s++)
-                for (int replace = 0; replace < 2; replace++) {
-                    const int rows = row_shapes[i][0], cols = row_shapes[i][1];
-                    if (!kcheck_case(k, FILL_UNIFORM, kcheck_dtype((trk_dtype)dtype), "%dx%d score%g replace%d", rows,
-                                     cols, (double)scores[s], replace))
-                        continue;
-                    const absent_context c = {kcheck_floats(k, (size_t)cols, -1, 1),
-                                              kcheck_floats(k, 1, scores[s], scores[s]), replace};
-                    kcheck_run(k, kcheck_input(k, rows, cols, 2, (trk_dtype)dtype), run_absent, &c, KCHECK_EXACT, 0);
-                }
+                for (int replace = 0; replace < 2; replace++)
+                    absent_case(k, (trk_dtype)dtype, row_shapes[i], scores[s][0], scores[s][1], replace);
 }

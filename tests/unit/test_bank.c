@@ -319,7 +319,7 @@ static void check_window(int direction)
     trk_bank_use use;
     int n_left_out;
     open_fixture(&f);
-    assert_int_equal(trk_sequence_init(&s, &f.bank, 7, 16, 0), TRK_OK);
+    assert_int_equal(trk_sequence_init(&s, &f.bank, &trk_window_recent, 7, 16, 0), TRK_OK);
     put(&f, &s, 0, 1, 0);
     for (int t = 1; t < 40; t++) {
         int64_t frame = (int64_t)t * direction;
@@ -366,7 +366,7 @@ static void sequence_skips_missing_frames_without_shifting(void **state)
     trk_memory_read reads[64];
     trk_read_rule rule = rule_of(1, 0);
     open_fixture(&f);
-    trk_sequence_init(&s, &f.bank, 7, 16, 0);
+    trk_sequence_init(&s, &f.bank, &trk_window_recent, 7, 16, 0);
     put(&f, &s, 0, 1, 0);
     put(&f, &s, 1, 0, 1);
     put(&f, &s, 3, 0, 3);
@@ -387,7 +387,7 @@ static void sequence_future_conditioning_gives_no_pointer(void **state)
     trk_memory_read reads[64];
     trk_read_rule forward = rule_of(1, 0), backward = rule_of(-1, 0);
     open_fixture(&f);
-    trk_sequence_init(&s, &f.bank, 7, 16, 0);
+    trk_sequence_init(&s, &f.bank, &trk_window_recent, 7, 16, 0);
     put(&f, &s, 10, 1, 10);
     assert_int_equal(trk_sequence_memories(&s, 4, &forward, reads, NULL), 1);
     assert_int_equal(trk_sequence_pointers(&s, 4, &forward, reads), 0);
@@ -409,7 +409,7 @@ static void sequence_put_overwrites_and_converts(void **state)
     trk_memory_entry *entry;
     trk_bank_use use;
     open_fixture(&f);
-    trk_sequence_init(&s, &f.bank, 7, 16, 0);
+    trk_sequence_init(&s, &f.bank, &trk_window_recent, 7, 16, 0);
     put(&f, &s, 3, 0, 1);
     put(&f, &s, 3, 0, 2);
     assert_int_equal(s.n_recent, 1);
@@ -449,7 +449,7 @@ static void older_memories_are_recoded(void **state)
     trk_memory_entry *entry;
     int n = 0;
     open_fixture(&f);
-    trk_sequence_init(&s, &f.bank, 7, 16, -1);
+    trk_sequence_init(&s, &f.bank, &trk_window_recent, 7, 16, -1);
     put(&f, &s, 0, 1, 0);
     for (int t = 1; t < 10; t++)
         put(&f, &s, t, 0, t);
@@ -471,7 +471,7 @@ static void forks_cost_nothing_until_written(void **state)
     trk_sequence s, forks[8];
     trk_bank_use before, after;
     open_fixture(&f);
-    trk_sequence_init(&s, &f.bank, 7, 16, 0);
+    trk_sequence_init(&s, &f.bank, &trk_window_recent, 7, 16, 0);
     for (int t = 0; t < 12; t++)
         put(&f, &s, t, t == 0 || t == 4, t);
     size_t device_bytes = f.ledger.account.total_now;
@@ -508,7 +508,7 @@ static trk_status scenario(fixture *f, trk_sequence *a, trk_sequence *b)
     trk_ledger_init(&f->ledger, &trk_cpu_memory);
     trk_ledger_init(&f->host, &trk_host_memory);
     TRK_CHECK(trk_bank_init(&f->bank, &f->ledger, &f->host, &small));
-    TRK_CHECK(trk_sequence_init(a, &f->bank, 7, 16, 2));
+    TRK_CHECK(trk_sequence_init(a, &f->bank, &trk_window_recent, 7, 16, 2));
     for (int t = 0; t < 30; t++) {
         TRK_CHECK(trk_sequence_put(a, t, t % 7 == 0, t % 3 ? TRK_STORE_BF16 : TRK_STORE_Q8, 1, &entry));
         trk_sequence_advance(a, t + 1, 1);
@@ -793,7 +793,7 @@ static int fuzz(unsigned seed, int direction, int64_t history, int most)
     trk_bank_use use;
     int n_compared = 0;
     open_fixture(&f);
-    trk_sequence_init(&s[0], &f.bank, 7, 16, history);
+    trk_sequence_init(&s[0], &f.bank, &trk_window_recent, 7, 16, history);
     m[0] = (naive){.next = -150 * direction, .whole_from = INT64_MIN};
     fuzz_put(&f, &s[0], &m[0], m[0].next, 1, 0);
     m[0].next += direction;
@@ -827,14 +827,14 @@ static void random_operations_read_as_if_nothing_was_dropped(void **state)
                     assert_true(fuzz(seed * 7919 + (unsigned)(i * 3 + k), direction, histories[i], most[k]) > 100);
 }
 
-/* the promise of lost_*: numbers move with the frames */
+/* the promise of whole_from: numbers move with the frames */
 static void rebase_moves_what_was_lost(void **state)
 {
     (void)state;
     fixture f;
     trk_sequence s;
     open_fixture(&f);
-    trk_sequence_init(&s, &f.bank, 7, 16, 2);
+    trk_sequence_init(&s, &f.bank, &trk_window_recent, 7, 16, 2);
     put(&f, &s, 0, 1, 0);
     for (int t = 1; t < 40; t++) {
         put(&f, &s, t, 0, t);
