@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A bitmap font of the ten digits, 5 x 7 pixels, for ids and frame numbers. */
+ * A bitmap font of the ten digits and m s x . -, 5 x 7 pixels, for ids, frame numbers and scores. */
 #ifndef TRK_CLI_FONT_H
 #define TRK_CLI_FONT_H
 
@@ -15,11 +15,14 @@ typedef struct canvas {
     int width, height;
 } canvas;
 
-/* Size in pixels of a label: the digits, each font pixel `scale` wide, a margin of one around them. */
-int font_label_width(const char *digits, int scale);
+/* What lies outside the canvas is left out. */
+void canvas_fill(canvas *target, int x, int y, int width, int height, const uint8_t colour[3]);
+
+/* Size in pixels of a label: the text, each font pixel `scale` wide, a margin of one around it. */
+int font_label_width(const char *text, int scale);
 int font_label_height(int scale);
-/* Draws digits on a filled box whose top left corner is (x, y); what lies outside the canvas is left out. The digits
- * are black or white, whichever stands out more. */
-void font_draw_label(canvas *target, const char *digits, int x, int y, int scale, const uint8_t box_colour[3]);
+/* Draws text on a filled box whose top left corner is (x, y); what lies outside the canvas is left out, and characters
+ * that the font lacks are blank. The text is black or white, whichever stands out more. */
+void font_draw_label(canvas *target, const char *text, int x, int y, int scale, const uint8_t box_colour[3]);
 
 #endif

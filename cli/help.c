@@ -32,6 +32,14 @@ void options_print_help(FILE *stream)
             "  --correct-as-condition           prompts on tracked frames are read as long as the first ones\n",
             OPTIONS_DEFAULT_MODEL, OPTIONS_DEFAULT_FILL_HOLES);
     fprintf(stream,
+            "Policy (sam2 takes the best mask and remembers every frame; samurai also asks where each object\n"
+            "  should be by its motion, and remembers only frames that went well; thresholds: of the model)\n"
+            "  --policy sam2|samurai, --motion-weight W    (sam2); share of motion in the choice of a mask\n"
+            "  --stable-frames N, --stable-iou X           good frames before it counts; what a good one has\n"
+            "  --memory-iou X, --memory-object-score X, --memory-motion X    above these a frame is kept\n"
+            "  --min-object-score X, --strict-reference    above it an object is there; as published\n"
+            "  --draw-motion                    predicted boxes too, in --overlay and --sheet\n");
+    fprintf(stream,
             "Memory (results do not depend on the budget or on sweeping)\n"
             "  --memory-budget 2GiB|0.8         bytes (MB, MiB, ...) or a share of what is free; a run that may\n"
             "                                   need more is refused\n"
@@ -67,16 +75,18 @@ void options_print_eval_help(FILE *stream)
             "       track eval DATASET --pred DIR          score what is there already\n"
             "The dataset\n"
             "  DATASET                          folder, or manifest NAME.json; prompts and truth come from it\n"
-            "  --layout NAME                    manifest, masks, davis, sav, youtube-vos, lasot, got10k, mot\n"
-            "                                   (by the files found)\n"
-            "  --split NAME                     val, train, ... (the usual one of the layout)\n"
+            "  --layout NAME                    manifest, masks, davis, sav, youtube-vos, lasot, got10k,\n"
+            "                                   trackingnet, mot (by the files found)\n"
+            "  --split NAME                     val, train, TRAIN_0, ... (the usual one of the layout)\n"
             "  --clip NAME[,NAME...]            only these; may be repeated\n"
             "What is scored\n"
             "  --pred DIR                       DIR/CLIP/FRAME.png: palette PNG, index = object; for sav also\n"
             "                                   DIR/CLIP/OBJECT/FRAME.png; for boxes DIR/CLIP.txt, lines x,y,w,h\n"
-            "                                   (CLIP_ID.txt of several objects); for masks DIR/FRAME.png\n"
-            "  otherwise what is tracked        with the options under Model and Memory of track --help, but for\n"
-            "                                   --plan and states, and --jobs K: so many clips at once (1)\n");
+            "                                   (CLIP_ID.txt of several objects), or DIR/CLIP/CLIP_001.txt;\n"
+            "                                   for masks DIR/FRAME.png\n"
+            "  otherwise what is tracked        with the options under Model, Policy (but for --draw-motion) and\n"
+            "                                   Memory (but for --plan and states) of track --help, and --jobs K:\n"
+            "                                   so many clips at once (1)\n");
     fprintf(stream,
             "Results\n"
             "  table on standard output         J, F, J&F of masks; AUC, OP50, OP75, precision, AO of boxes\n"
@@ -85,9 +95,13 @@ void options_print_eval_help(FILE *stream)
             "                                   until it is whole: the same command goes on there\n"
             "  --masks DIR                      DIR/CLIP/FRAME.png of what is tracked (lower ids on top);\n"
             "                                   sav: DIR/CLIP/OBJECT/FRAME.png\n"
+            "  --boxes DIR                      boxes of what is tracked, as benchmarks take results:\n"
+            "  --box-layout lasot|got10k|trackingnet    (the dataset's, else lasot) DIR/CLIP.txt; got10k:\n"
+            "                                   DIR/CLIP/CLIP_001.txt and CLIP_time.txt\n"
             "Diagnostics\n"
             "  -q, --quiet   -v, --verbose   -h, --help   Exit status: as of track --help\n"
             "Examples\n"
             "  track eval DAVIS --split val --model sam2.1_hiera_tiny.pt --out davis.json\n"
-            "  track eval DAVIS --pred masks/ --by-object\n");
+            "  track eval DAVIS --pred masks/ --by-object\n"
+            "  track eval GOT-10k --split test --policy samurai --boxes results/\n");
 }

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "motion_options.h"
 #include "prompts.h"
 #include "track.h"
 #include "video.h"
@@ -42,6 +43,7 @@ typedef struct options {
     int threads, image_size; /* 0: default */
     int fill_holes;          /* area in low-resolution pixels; 0 = none */
     int binarize, stability, correct_as_condition;
+    motion_options motion; /* policy and its thresholds */
     /* memory */
     size_t memory_budget; /* bytes; 0: memory_share of what is free; that 0 too: not given */
     double memory_share;
@@ -54,7 +56,7 @@ typedef struct options {
     trk_memory_type memory_type, older_memory_type;
     int older_after; /* 0: older_memory_type is not given */
     int reserve, plan;
-    /* output; NULL: not wanted */
+    /* output; NULL: not wanted. boxes: a file, of eval a folder */
     const char *overlay, *masks, *jsonl, *boxes, *logits, *sheet;
     trk_hardware_use encoder;        /* of the overlay, as decoder */
     const char *save_state, *resume; /* the second is an input */
@@ -65,6 +67,7 @@ typedef struct options {
     const char *layout, *split; /* NULL: by the files found, the usual one */
     const char *pred, *results; /* NULL: the dataset is tracked; not wanted */
     char *clips;                /* names between commas; owned; NULL: all */
+    const char *box_layout;     /* of --boxes; NULL: the dataset's own, if it has one */
     int by_object, no_boundary;
     /* diagnostics */
     int quiet, verbose, memory_report;

@@ -209,6 +209,9 @@ static trk_status take_scores(const outputs *self, record *taken, trk_tracker *t
         return failure_of_library(rc);
     taken->object_score = result.object_score;
     taken->iou = result.iou;
+    taken->hypothesis = result.hypothesis;
+    taken->kept = result.kept;
+    taken->motion = result.motion;
     return self->wanted->logits ? write_logits(self, &result, taken->object) : TRK_OK;
 }
 
@@ -291,10 +294,17 @@ done:
     return rc;
 }
 
-static void draw_ids(const outputs *self, canvas *target)
+/* Ids on top of all predicted boxes. */
+static void draw_marks(const outputs *self, canvas *target)
 {
+    uint8_t colour[3];
+    for (size_t i = self->n_records; i-- > 0 && self->wanted->motion.draw;) {
+        const record *taken = &self->records[i];
+        palette_drawing_colour(taken->object, colour);
+        if (taken->present)
+            overlay_draw_motion(target, &taken->motion, taken->kept, colour);
+    }
     for (size_t i = self->n_records; i-- > 0;) {
-        uint8_t colour[3];
         palette_drawing_colour(self->records[i].object, colour);
         if (self->records[i].present)
             overlay_draw_id(target, self->records[i].object, &self->records[i].where, colour);
@@ -325,7 +335,7 @@ static trk_status write_indices(const outputs *self, int64_t frame)
                            (const uint8_t(*)[3])self->palette);
 }
 
-/* Masks and ids. */
+/* Masks, predicted boxes and ids. */
 static trk_status draw(outputs *self, trk_tracker *tracker, drawing *on)
 {
     trk_status rc = TRK_OK;
@@ -336,7 +346,7 @@ static trk_status draw(outputs *self, trk_tracker *tracker, drawing *on)
     if (on && on->empty) /* no object is there */
         TRK_CHECK(fill(on));
     if (on)
-        draw_ids(self, &on->target);
+        draw_marks(self, &on->target);
 done:
     return rc;
 }

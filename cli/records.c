@@ -4,10 +4,10 @@
 #include <inttypes.h>
 #include <math.h>
 
-static void write_score(FILE *stream, const char *key, float value)
+static void write_score(FILE *stream, const char *key, double value)
 {
     if (isfinite(value))
-        fprintf(stream, ",\"%s\":%.4f", key, (double)value);
+        fprintf(stream, ",\"%s\":%.4f", key, value);
     else
         fprintf(stream, ",\"%s\":null", key);
 }
@@ -22,6 +22,21 @@ static void write_counts(FILE *stream, const char *text)
     }
 }
 
+static void write_motion(FILE *stream, const record *self)
+{
+    const trk_motion *motion = &self->motion;
+    const trk_box *box = &motion->predicted;
+    fprintf(stream, ",\"hypothesis\":%d,\"kept\":%s,\"motion\":{\"predicted\":", self->hypothesis,
+            self->kept ? "true" : "false");
+    if (motion->has_prediction && isfinite(box->x) && isfinite(box->y) && isfinite(box->width) && isfinite(box->height))
+        fprintf(stream, "[%.2f,%.2f,%.2f,%.2f]", (double)box->x, (double)box->y, (double)box->width,
+                (double)box->height);
+    else
+        fputs("null", stream);
+    write_score(stream, "score", motion->has_score ? motion->score : NAN);
+    fprintf(stream, ",\"stable\":%d}", motion->n_stable);
+}
+
 static void write_object(FILE *stream, const record *self, int width, int height)
 {
     const trk_region *where = &self->where;
@@ -31,8 +46,10 @@ static void write_object(FILE *stream, const record *self, int width, int height
     else
         fputs("null", stream);
     fprintf(stream, ",\"area\":%d", where->area);
-    write_score(stream, "object_score", self->object_score);
-    write_score(stream, "iou", self->iou);
+    write_score(stream, "object_score", (double)self->object_score);
+    write_score(stream, "iou", (double)self->iou);
+    if (self->motion.has_model)
+        write_motion(stream, self);
     fprintf(stream, ",\"rle\":{\"size\":[%d,%d],\"counts\":\"", height, width);
     write_counts(stream, self->runs.text);
     fputs("\"}}", stream);

@@ -14,11 +14,14 @@ typedef struct record {
     trk_region where;
     float object_score; /* logit */
     float iou;
+    int hypothesis, kept; /* as of trk_result, like motion */
+    trk_motion motion;
     rle runs; /* owned; encoded only for JSON lines */
 } record;
 
 /* {"frame":..,"pts":..,"objects":[..]}: those present, ascending by id; "box":null where the mask is empty, null for
- * scores that are not finite. height, width: of the frame. */
+ * scores that are not finite. With a motion model also "hypothesis", "kept" and "motion". height, width: of the
+ * frame. */
 void records_write_json(FILE *stream, const record *records, size_t n_records, int64_t frame, double pts, int width,
                         int height);
 /* "x,y,w,h", zeros where the object is absent or its mask empty */

@@ -15,8 +15,10 @@ trk_status run_video(session *shared, options *wanted, const char *where);
 trk_status run_track(options *wanted);
 
 /* For whatever tracks: the policies that the options ask for, but for the order of frames, and a picture for
- * trk_tracker_push: from the device where it is there, so that the pixels need not come over. */
-trk_tracker_params run_policies(const options *wanted, trk_pool *pool);
+ * trk_tracker_push: from the device where it is there, so that the pixels need not come over.
+ * motion: *out points to it where the policy has a motion model. */
+trk_status run_policies(trk_tracker_params *out, trk_motion_params *motion, const options *wanted,
+                        const trk_model *model, trk_pool *pool);
 trk_frame run_frame(const trk_picture *picture);
 
 #endif

@@ -17,6 +17,7 @@ typedef struct run {
     const trk_video_info *info;
     trk_picture *picture;     /* borrowed from the reader, to be released */
     int64_t n_damaged_before; /* packets and frames lost up to the first picture, and up to the queue's length after */
+    trk_motion_params motion; /* policies point to it */
     trk_tracker_params policies;
     trk_tracker *tracker;
     plan_report plan;

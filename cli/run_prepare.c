@@ -9,9 +9,16 @@
 
 /* --- the state to go on from ------------------------------------------------------------------------------------ */
 
-trk_tracker_params run_policies(const options *wanted, trk_pool *pool)
+trk_status run_policies(trk_tracker_params *out, trk_motion_params *motion, const options *wanted,
+                        const trk_model *model, trk_pool *pool)
 {
     trk_tracker_params params = TRK_TRACKER_PARAMS_INIT;
+    trk_status rc = TRK_OK;
+    params.policy = wanted->motion.policy;
+    if (params.policy == TRK_POLICY_SAMURAI) {
+        TRK_CHECK(motion_options_params(motion, &wanted->motion, model));
+        params.motion = motion;
+    }
     params.binarize = wanted->binarize ? TRK_ON : TRK_OFF;
     params.stability = wanted->stability ? TRK_ON : TRK_OFF;
     params.fill_holes = wanted->fill_holes ? wanted->fill_holes : -1;
@@ -26,7 +33,9 @@ trk_tracker_params run_policies(const options *wanted, trk_pool *pool)
     params.older_memory_type = wanted->older_memory_type;
     params.older_after = wanted->older_after;
     params.reserve = wanted->reserve;
-    return params;
+    *out = params;
+done:
+    return rc;
 }
 
 static trk_status get_info(const run *self, trk_tracker_info *info)
@@ -34,6 +43,22 @@ static trk_status get_info(const run *self, trk_tracker_info *info)
     *info = (trk_tracker_info){.struct_size = sizeof *info};
     trk_status rc = trk_tracker_get_info(self->tracker, info);
     return rc ? failure_of_library(rc) : TRK_OK;
+}
+
+/* A state tells its policy by its results alone; one without results may be of any. */
+static trk_status check_motion(const run *self)
+{
+    int ids[1];
+    trk_result result = {.struct_size = sizeof result};
+    if (!self->wanted->motion.draw || !trk_tracker_objects(self->tracker, ids, 1))
+        return TRK_OK;
+    trk_status rc = trk_tracker_result(self->tracker, ids[0], &result);
+    if (rc)
+        return failure_of_library(rc);
+    if (!result.motion.has_model)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--draw-motion: the state of %s is not of --policy samurai",
+                        self->wanted->resume);
+    return TRK_OK;
 }
 
 /* Where the video starts and which way it goes follow from the state. */
@@ -60,7 +85,7 @@ static trk_status resume(run *self)
     wanted->reverse = self->policies.reverse = info.reverse;
     wanted->start = info.started ? info.next : wanted->start;
     self->started = 1;
-    return TRK_OK;
+    return check_motion(self);
 }
 
 static trk_status check_size(const run *self)
@@ -213,7 +238,7 @@ static trk_status create_tracker(run *self)
 trk_status run_prepare(run *self)
 {
     trk_status rc = TRK_OK;
-    self->policies = run_policies(self->wanted, self->shared->pool);
+    TRK_CHECK(run_policies(&self->policies, &self->motion, self->wanted, self->shared->model, self->shared->pool));
     self->policies.reverse = self->wanted->reverse;
     if (self->wanted->resume)
         TRK_CHECK(resume(self));

@@ -15,6 +15,7 @@
  *   manifest     every frame from the prompt on counts.
  *   LaSOT        LaSOT_Evaluation_Toolkit: frames with full_occlusion or out_of_view do not count.
  *   GOT-10k      got10k/experiments/got10k.py: the first frame and those with cover 0 do not count.
+ *   TrackingNet  as LaSOT, without marks of absence; of the test split only the prompt is public: nothing counts.
  *   MOTChallenge TrackEval, mot_challenge_2d_box.py: rows with a flag of 0 and classes other than pedestrians do not
  *                count; frames and pixels are numbered from 1 (motchallenge.net/instructions). */
 #include <inttypes.h>
@@ -41,6 +42,7 @@ static const struct {
     [DATASET_YOUTUBE_VOS] = {"youtube-vos", dataset_open_youtube_vos},
     [DATASET_LASOT] = {"lasot", dataset_open_lasot},
     [DATASET_GOT10K] = {"got10k", dataset_open_got10k},
+    [DATASET_TRACKINGNET] = {"trackingnet", dataset_open_trackingnet},
     [DATASET_MOT] = {"mot", dataset_open_mot},
 };
 enum { N_LAYOUTS = sizeof layouts / sizeof *layouts };
@@ -96,7 +98,7 @@ done:
 
 static int has_split_with(const char *path, const char *split, const char *folder)
 {
-    static const char *const usual[] = {".", "valid", "val", "test", "train"};
+    static const char *const usual[] = {".", "valid", "val", "test", "train", "TEST"};
     char below[600];
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
         snprintf(below, sizeof below, "%s/%s", usual[i], folder);
@@ -110,8 +112,8 @@ static int has_split_with(const char *path, const char *split, const char *folde
 static trk_status fail_layout(const char *path)
 {
     return TRK_FAIL(TRK_E_FORMAT,
-                    "%s: of no layout known; expected manifest.json, JPEGImages, clips with groundtruth.txt or "
-                    "gt/gt.txt, or PNGs named by number",
+                    "%s: of no layout known; expected manifest.json, JPEGImages, anno and frames, clips with "
+                    "groundtruth.txt or gt/gt.txt, or PNGs named by number",
                     path);
 }
 
@@ -134,6 +136,8 @@ static trk_status find_layout(dataset_layout *out, const char *path, const char 
         *out = DATASET_DAVIS;
     else if (has_split_with(path, split, "JPEGImages"))
         *out = DATASET_YOUTUBE_VOS;
+    else if (has_split_with(path, split, "anno") && has_split_with(path, split, "frames"))
+        *out = DATASET_TRACKINGNET;
     else {
         trk_status rc = find_clip(out, path, 1);
         if (rc || *out)

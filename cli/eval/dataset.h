@@ -19,6 +19,7 @@ typedef enum dataset_layout {
     DATASET_YOUTUBE_VOS, /* JPEGImages, Annotations, meta.json; also MOSE and LVOS, with or without SPLIT folders */
     DATASET_LASOT,       /* [CLASS/]CLIP/img, groundtruth.txt, full_occlusion.txt, out_of_view.txt */
     DATASET_GOT10K,      /* SPLIT/CLIP/00000001.jpg, groundtruth.txt, absence.label */
+    DATASET_TRACKINGNET, /* [SPLIT/]frames/CLIP/0.jpg, anno/CLIP.txt */
     DATASET_MOT          /* CLIP/img1, gt/gt.txt, seqinfo.ini */
 } dataset_layout;
 

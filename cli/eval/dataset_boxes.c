@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One object a clip with a box a frame: LaSOT and GOT-10k. Both have groundtruth.txt, a line x,y,w,h for every image,
- * and prompt with the first box; they differ in where the images lie and in how an absent object is told.
- *   LaSOT     [CLASS/]CLIP/img/00000001.jpg; full_occlusion.txt and out_of_view.txt: 0 or 1 for every image, between
- *             commas; testing_set.txt and training_set.txt name the clips, CLASS-NUMBER.
- *   GOT-10k   SPLIT/CLIP/00000001.jpg; absence.label (0, 1) and cover.label (0..8): a number a line; SPLIT/list.txt. */
+ * One object a clip with a box a frame: LaSOT, GOT-10k and TrackingNet. All have a text with a line x,y,w,h for every
+ * image, and prompt with the first box; they differ in where these lie and in how an absent object is told.
+ *   LaSOT        [CLASS/]CLIP/img/00000001.jpg, groundtruth.txt; full_occlusion.txt and out_of_view.txt: 0 or 1 for
+ *                every image, between commas; testing_set.txt and training_set.txt name the clips, CLASS-NUMBER.
+ *   GOT-10k      SPLIT/CLIP/00000001.jpg, groundtruth.txt; absence.label (0, 1) and cover.label (0..8): a number
+ *                a line; SPLIT/list.txt.
+ *   TrackingNet  SPLIT/frames/CLIP/0.jpg, SPLIT/anno/CLIP.txt; SPLIT: TEST, TRAIN_0 ... TRAIN_11. Nothing tells of an
+ *                absent object.
+ * Of the test splits of the last two only the first line is public. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,42 +76,48 @@ done:
     return rc;
 }
 
-/* folder: the clip's; images: the folder of its images. */
-static trk_status add_clip(dataset *self, const char *name, const char *folder, const char *images_folder)
+/* A clip with its prompt and boxes. truth: the file of boxes, taken over. *prompt_alone: it has the prompt's only, and
+ * may: then no frame but the first is visible. *out: valid until the next clip. */
+static trk_status add_clip(dataset_clip **out, int *prompt_alone, dataset *self, const char *name,
+                           const char *images_folder, char *truth)
 {
     dataset_clip *clip;
     dataset_object *object;
     dataset_frames images = {0};
     int64_t n_boxes = 0;
-    trk_status rc = TRK_OK;
-    TRK_CHECK(dataset_clip_add(&clip, self, name));
+    trk_status rc = truth ? dataset_clip_add(&clip, self, name) : dataset_no_memory(images_folder);
+    if (rc) {
+        trk_heap_release(truth);
+        return rc;
+    }
     clip->kind = TRUTH_BOXES;
-    clip->truth = dataset_path(folder, "groundtruth.txt");
-    if (!clip->truth)
-        TRK_CHECK(dataset_no_memory(folder));
+    clip->truth = truth;
     TRK_CHECK(dataset_clip_images(clip, &images, images_folder));
     TRK_CHECK(dataset_boxes_add(&object, clip, 1));
     TRK_CHECK(read_boxes(object, &n_boxes, clip->n_frames, clip->truth));
     object->box = object->boxes[0];
     object->has_box = 1;
-    const int prompt_alone = self->layout == DATASET_GOT10K && n_boxes == 1; /* the test split */
-    if (n_boxes != clip->n_frames && !prompt_alone)
+    *prompt_alone = self->layout != DATASET_LASOT && n_boxes == 1; /* the test split */
+    if (n_boxes != clip->n_frames && !*prompt_alone)
         TRK_CHECK(TRK_FAIL(TRK_E_FORMAT, "%s: %lld lines, expected %lld, one for each image of %s", clip->truth,
                            (long long)n_boxes, (long long)clip->n_frames, images_folder));
-    if (self->layout == DATASET_LASOT) {
-        TRK_CHECK(read_marks(object, clip->n_frames, folder, "full_occlusion.txt", 1));
-        TRK_CHECK(read_marks(object, clip->n_frames, folder, "out_of_view.txt", 1));
-    } else if (!prompt_alone) {
-        TRK_CHECK(read_marks(object, clip->n_frames, folder, "absence.label", 1));
-        if (dataset_has_file(folder, "cover.label"))
-            TRK_CHECK(read_marks(object, clip->n_frames, folder, "cover.label", 0));
-    }
+    *out = clip;
 done:
     dataset_frames_free(&images);
     return rc;
 }
 
 /* --- LaSOT ------------------------------------------------------------------------------------------------------ */
+
+static trk_status add_lasot_clip(dataset *self, const char *name, const char *folder, const char *images)
+{
+    dataset_clip *clip;
+    int prompt_alone;
+    trk_status rc = add_clip(&clip, &prompt_alone, self, name, images, dataset_path(folder, "groundtruth.txt"));
+    if (!rc)
+        rc = read_marks(&clip->objects[0], clip->n_frames, folder, "full_occlusion.txt", 1);
+    return rc ? rc : read_marks(&clip->objects[0], clip->n_frames, folder, "out_of_view.txt", 1);
+}
 
 /* parent/name, if it has a ground truth; *added says so. */
 static trk_status try_lasot_clip(int *added, dataset *self, const char *parent, const char *name)
@@ -118,7 +128,7 @@ static trk_status try_lasot_clip(int *added, dataset *self, const char *parent, 
         TRK_CHECK(dataset_no_memory(parent));
     *added = dataset_has_file(folder, "groundtruth.txt");
     if (*added)
-        rc = add_clip(self, name, folder, images);
+        rc = add_lasot_clip(self, name, folder, images);
 done:
     trk_heap_release(images);
     trk_heap_release(folder);
@@ -188,31 +198,89 @@ done:
     return rc;
 }
 
+/* --- a folder of clips ------------------------------------------------------------------------------------------ */
+
+/* folder: the split's, in which the clip is. */
+typedef trk_status clip_adder(dataset *self, const char *folder, const char *name);
+
+/* The clips named by a list, or by the folders of `below` (owned by the caller; NULL: out of memory) where there is no
+ * such list. */
+static trk_status add_clips(dataset *self, const char *folder, const char *list, char *below, clip_adder *add)
+{
+    dataset_names names = {0};
+    trk_status rc = TRK_OK;
+    char *path = list ? dataset_path(folder, list) : NULL;
+    if (!below || (list && !path))
+        TRK_CHECK(dataset_no_memory(folder));
+    TRK_CHECK(path && dataset_has_file(path, NULL) ? dataset_names_of_list(&names, path)
+                                                   : dataset_names_of_folders(&names, below));
+    for (size_t i = 0; i < names.n; i++)
+        TRK_CHECK(add(self, folder, names.items[i]));
+done:
+    dataset_names_free(&names);
+    trk_heap_release(path);
+    return rc;
+}
+
 /* --- GOT-10k ---------------------------------------------------------------------------------------------------- */
+
+static trk_status add_got10k_clip(dataset *self, const char *parent, const char *name)
+{
+    dataset_clip *clip;
+    int prompt_alone;
+    trk_status rc = TRK_OK;
+    char *folder = dataset_path(parent, name);
+    if (!folder)
+        return dataset_no_memory(parent);
+    TRK_CHECK(add_clip(&clip, &prompt_alone, self, name, folder, dataset_path(folder, "groundtruth.txt")));
+    if (!prompt_alone) {
+        TRK_CHECK(read_marks(&clip->objects[0], clip->n_frames, folder, "absence.label", 1));
+        if (dataset_has_file(folder, "cover.label"))
+            TRK_CHECK(read_marks(&clip->objects[0], clip->n_frames, folder, "cover.label", 0));
+    }
+done:
+    trk_heap_release(folder);
+    return rc;
+}
 
 trk_status dataset_open_got10k(dataset *self, const char *split)
 {
     static const char *const usual[] = {"val", NULL};
-    dataset_names names = {0};
-    trk_status rc = TRK_OK;
-    char *folder = NULL, *list = NULL, *clip = NULL;
-    TRK_CHECK(dataset_split_folder(&folder, self->path, split, "list.txt", usual));
-    list = dataset_path(folder, "list.txt");
-    if (!list)
-        TRK_CHECK(dataset_no_memory(self->path));
-    TRK_CHECK(dataset_has_file(list, NULL) ? dataset_names_of_list(&names, list)
-                                           : dataset_names_of_folders(&names, folder));
-    for (size_t i = 0; i < names.n; i++) {
-        trk_heap_release(clip);
-        clip = dataset_path(folder, names.items[i]);
-        if (!clip)
-            TRK_CHECK(dataset_no_memory(folder));
-        TRK_CHECK(add_clip(self, names.items[i], clip, clip));
+    char *folder = NULL;
+    trk_status rc = dataset_split_folder(&folder, self->path, split, "list.txt", usual);
+    if (!rc)
+        rc = add_clips(self, folder, "list.txt", folder, add_got10k_clip);
+    trk_heap_release(folder);
+    return rc;
+}
+
+/* --- TrackingNet ------------------------------------------------------------------------------------------------ */
+
+static trk_status add_trackingnet_clip(dataset *self, const char *parent, const char *name)
+{
+    dataset_clip *clip;
+    int prompt_alone;
+    char *images = trk_heap_format("dataset", "%s/frames/%s", parent, name);
+    if (!images)
+        return dataset_no_memory(parent);
+    trk_status rc =
+        add_clip(&clip, &prompt_alone, self, name, images, trk_heap_format("dataset", "%s/anno/%s.txt", parent, name));
+    if (!rc && prompt_alone)
+        clip->objects[0].visible[0] = 0; /* the prompt by itself is no score */
+    trk_heap_release(images);
+    return rc;
+}
+
+trk_status dataset_open_trackingnet(dataset *self, const char *split)
+{
+    static const char *const usual[] = {"TEST", NULL};
+    char *folder = NULL, *frames = NULL;
+    trk_status rc = dataset_split_folder(&folder, self->path, split, "frames", usual);
+    if (!rc) {
+        frames = dataset_path(folder, "frames");
+        rc = add_clips(self, folder, NULL, frames, add_trackingnet_clip);
     }
-done:
-    dataset_names_free(&names);
-    trk_heap_release(clip);
-    trk_heap_release(list);
+    trk_heap_release(frames);
     trk_heap_release(folder);
     return rc;
 }

@@ -99,6 +99,7 @@ trk_status dataset_open_sav(dataset *self, const char *split);
 trk_status dataset_open_youtube_vos(dataset *self, const char *split);
 trk_status dataset_open_lasot(dataset *self, const char *split);
 trk_status dataset_open_got10k(dataset *self, const char *split);
+trk_status dataset_open_trackingnet(dataset *self, const char *split);
 trk_status dataset_open_mot(dataset *self, const char *split);
 
 #endif

@@ -102,11 +102,26 @@ static trk_status open_dataset(evaluation *self)
     TRK_CHECK(dataset_open(&self->data, wanted->operands[0], layout, wanted->split));
     self->results.dataset = self->data.path;
     self->results.layout = self->data.layout;
+    TRK_CHECK(box_layout_parse(&self->shared.boxes, wanted->box_layout, self->data.layout));
     TRK_CHECK(choose_clips(self));
     if (self->data.layout == DATASET_MASKS && !wanted->pred)
         rc = TRK_FAIL(TRK_E_ARGUMENT, "%s: has masks but no frames to track: expected --pred DIR", self->data.path);
 done:
     return rc;
+}
+
+/* Shows early that nothing can be written there. */
+static trk_status open_boxes(const evaluation *self)
+{
+    const char *folder = self->wanted->boxes;
+    int created;
+    if (!folder)
+        return TRK_OK;
+    trk_status rc = box_files_refuse(folder, self->shared.boxes, self->chosen, self->n);
+    if (rc)
+        return rc;
+    rc = output_folder_create(folder, &created);
+    return rc ? trk_fail_prefix(rc, "--boxes") : TRK_OK;
 }
 
 static trk_status open_models(evaluation *self)
@@ -187,7 +202,9 @@ static trk_status take_part(evaluation *self, size_t i)
     trk_status rc = path ? clip_result_read(part, &self->results, path) : no_memory();
     if (!rc) {
         const int same = part->source == eval_identity_of_clip(clip);
-        self->done[i] = same && !strcmp(part->name, clip->name);
+        const char *boxes = self->wanted->boxes; /* of a clip that was tracked without them: once more */
+        self->done[i] =
+            same && !strcmp(part->name, clip->name) && (!boxes || box_files_are_there(boxes, self->shared.boxes, clip));
         if (!same)
             report_line("%s: results of the clip as it was before a change: it begins anew", path);
         if (!self->done[i])
@@ -384,6 +401,7 @@ trk_status eval_run(const options *wanted)
     self.shared = (eval_shared){.wanted = wanted, .data = &self.data, .progress = &self.progress};
     TRK_CHECK(open_dataset(&self));
     TRK_CHECK(conflicts_refuse_eval(wanted, self.chosen, self.n));
+    TRK_CHECK(open_boxes(&self));
     if (!wanted->pred)
         TRK_CHECK(open_models(&self));
     TRK_CHECK(eval_identity_make(&self.identity, &self.results, wanted, self.shared.models));

@@ -30,6 +30,7 @@ typedef struct clip_run {
     const trk_video_info *info;
     trk_picture *picture; /* borrowed from the reader, to be released */
     trk_pool *pool;
+    trk_motion_params motion; /* policies point to it */
     trk_tracker_params policies;
     trk_tracker *tracker;
     plan_report plan;
@@ -40,7 +41,9 @@ typedef struct clip_run {
     size_t n_planes;
     int by_object;
     uint8_t *masks[PALETTE_SIZE]; /* with by_object: the planes, [n_objects] */
-    char *folder;                 /* of --masks, owned; NULL: not wanted */
+    trk_box *found;               /* [n_objects] on a frame, for --boxes; owned; NULL: not wanted */
+    box_files boxes;
+    char *folder; /* of --masks, owned; NULL: not wanted */
     frame_names names;
     uint8_t palette[PALETTE_SIZE][3];
     XXH3_state_t hash;
@@ -138,8 +141,9 @@ static trk_status open_tracker(clip_run *self)
     rc = trk_pool_create(&self->pool, models->model, &params);
     if (rc)
         return failure_of_library(rc);
-    self->policies = run_policies(self->shared->wanted, self->pool);
-    rc = make_plan(self);
+    rc = run_policies(&self->policies, &self->motion, self->shared->wanted, models->model, self->pool);
+    if (!rc)
+        rc = make_plan(self);
     if (rc)
         return rc;
     session_enter(models, plan_report_needs(&self->plan),
@@ -169,12 +173,21 @@ static trk_status create_folder(const clip_run *self, const char *path)
     return rc && path ? trk_fail_prefix(rc, "--masks") : rc;
 }
 
+static trk_status open_boxes(clip_run *self)
+{
+    if (!self->shared->wanted->boxes)
+        return TRK_OK;
+    self->boxes.clip = self->clip;
+    self->found = trk_heap_zeroed(TRK_MEM_SCRATCH, "boxes", self->clip->n_objects, sizeof *self->found);
+    return self->found ? TRK_OK : no_memory(self->clip);
+}
+
 static trk_status open_outputs(clip_run *self)
 {
-    trk_status rc = TRK_OK;
+    trk_status rc = open_boxes(self);
     palette_fill(self->palette);
-    if (!self->shared->wanted->masks)
-        return TRK_OK;
+    if (rc || !self->shared->wanted->masks)
+        return rc;
     TRK_CHECK(frame_names_open(&self->names, self->clip));
     self->folder = eval_clip_folder(self->shared->wanted->masks, self->clip);
     TRK_CHECK(create_folder(self, self->folder));
@@ -280,7 +293,8 @@ static trk_status note_memory(clip_run *self)
     return TRK_OK;
 }
 
-static trk_status track_frame(clip_run *self)
+/* *seconds: in the tracker. */
+static trk_status track_frame(clip_run *self, double *seconds)
 {
     const trk_frame frame = run_frame(self->picture);
     const double begun = now_seconds();
@@ -288,7 +302,8 @@ static trk_status track_frame(clip_run *self)
     if (rc)
         return failure_of_library(rc);
     rc = draw_masks(self);
-    self->result.seconds += now_seconds() - begun;
+    *seconds = now_seconds() - begun;
+    self->result.seconds += *seconds;
     return rc ? rc : note_memory(self);
 }
 
@@ -320,15 +335,20 @@ static trk_status pass_frame(clip_run *self)
     const size_t n_bytes = self->by_object ? self->n_planes * n_pixels : n_pixels;
     const found_masks found = {self->info->width, self->info->height, self->by_object ? NULL : self->planes,
                                self->masks};
+    double seconds = 0;
     trk_status rc = TRK_OK;
     memset(self->planes, 0, n_bytes);
     TRK_CHECK(prompt_objects(self, picture->index));
     if (self->started)
-        TRK_CHECK(track_frame(self));
+        TRK_CHECK(track_frame(self, &seconds));
     XXH3_64bits_update(&self->hash, self->planes, n_bytes);
     TRK_CHECK(scoring_add_masks(self->scored, picture->index, &found));
     if (self->folder)
         TRK_CHECK(write_masks(self, picture->index));
+    if (self->found) {
+        scoring_boxes_of(self->found, self->clip, &found);
+        TRK_CHECK(box_files_add(&self->boxes, self->found, seconds));
+    }
     self->result.n_frames = picture->index + 1;
 done:
     return rc;
@@ -367,6 +387,11 @@ static trk_status finish(clip_run *self)
     if (n_damaged) /* numbers of frames could be off: no result is better than a wrong one */
         return TRK_FAIL(TRK_E_FORMAT, "%s: %" PRId64 " damaged packet%s", clip->frames, n_damaged,
                         n_damaged == 1 ? "" : "s");
+    if (self->found) {
+        trk_status rc = box_files_write(&self->boxes, self->shared->wanted->boxes, self->shared->boxes);
+        if (rc)
+            return rc;
+    }
     self->result.mask_hash = XXH3_64bits_digest(&self->hash);
     self->result.name = trk_heap_text("results", clip->name);
     self->result.tests = clip->tests ? trk_heap_text("results", clip->tests) : NULL;
@@ -390,6 +415,8 @@ trk_status eval_clip_track(clip_result *out, const eval_shared *shared, const da
     trk_video_close(&self.reader);
     scoring_destroy(&self.scored);
     trk_heap_release(self.planes);
+    trk_heap_release(self.found);
+    box_files_free(&self.boxes);
     trk_heap_release(self.folder);
     frame_names_free(&self.names);
     if (rc)

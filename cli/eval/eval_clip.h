@@ -4,6 +4,7 @@
 #ifndef TRK_CLI_EVAL_CLIP_H
 #define TRK_CLI_EVAL_CLIP_H
 
+#include "box_files.h"
 #include "results.h"
 #include "session.h"
 
@@ -11,8 +12,9 @@
 typedef struct eval_shared {
     const options *wanted;
     const dataset *data;
-    session *models; /* NULL with --pred */
-    size_t budget;   /* of the model and what is being tracked, bytes; 0: none */
+    session *models;  /* NULL with --pred */
+    box_layout boxes; /* of the files of --boxes */
+    size_t budget;    /* of the model and what is being tracked, bytes; 0: none */
     progress_group *progress;
 } eval_shared;
 

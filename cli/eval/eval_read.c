@@ -213,7 +213,7 @@ static trk_status parse_boxes(clip_reading *self, trk_box *out, char *text, cons
 }
 
 /* PRED/CLIP.txt, with _ID where there are several objects; of "a/b" also PRED/b.txt. Owned by the caller. */
-static char *boxes_path(const clip_reading *self, size_t object)
+static char *flat_path(const clip_reading *self, size_t object)
 {
     const char *folder = self->shared->wanted->pred, *slash = strrchr(self->clip->name, '/');
     const char *const names[] = {self->clip->name, slash ? slash + 1 : NULL};
@@ -232,6 +232,18 @@ static char *boxes_path(const clip_reading *self, size_t object)
             break;
     }
     return first;
+}
+
+/* That, or where it is not there and the nested one of GOT-10k is, this. Owned by the caller. */
+static char *boxes_path(const clip_reading *self, size_t object)
+{
+    char *path = flat_path(self, object);
+    if (!path || is_file(path))
+        return path;
+    char *nested = box_files_path(self->shared->wanted->pred, BOX_LAYOUT_GOT10K, self->clip, object);
+    char *unused = is_file(nested) ? path : nested;
+    trk_heap_release(unused);
+    return unused == path ? nested : path;
 }
 
 static trk_status read_object_boxes(clip_reading *self, size_t object, trk_box *out)
@@ -304,10 +316,19 @@ done:
     return rc;
 }
 
+/* A folder of the clip's name has masks, or boxes as GOT-10k's results have them. */
+static int has_masks(const clip_reading *self)
+{
+    char *boxes = box_files_path(self->shared->wanted->pred, BOX_LAYOUT_GOT10K, self->clip, 0);
+    const int found = is_folder(self->folder) && !is_file(boxes);
+    trk_heap_release(boxes);
+    return found;
+}
+
 /* Boxes, or masks that boxes are taken of. */
 static trk_status read_all(clip_reading *self)
 {
-    return self->clip->kind == TRUTH_BOXES && !is_folder(self->folder) ? read_boxes(self) : read_masks(self);
+    return self->clip->kind == TRUTH_BOXES && !has_masks(self) ? read_boxes(self) : read_masks(self);
 }
 
 static trk_status finish(clip_reading *self)

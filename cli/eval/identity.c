@@ -59,6 +59,15 @@ static void add_memory_types(eval_identity *self, trk_status *rc, const options 
                             wanted->older_after));
 }
 
+static void add_policy(eval_identity *self, trk_status *rc, const motion_options *motion)
+{
+    add_flag(self, rc, motion->policy == TRK_POLICY_SAMURAI, "--policy samurai");
+    for (int i = 0; i < N_MOTION_VALUES; i++)
+        if (motion->given[i])
+            add(self, rc, motion_option_text(motion, (motion_value)i));
+    add_flag(self, rc, motion->strict_reference, "--strict-reference");
+}
+
 /* Those that can change results. */
 static trk_status list_options(eval_identity *self, const options *wanted)
 {
@@ -79,6 +88,7 @@ static trk_status list_options(eval_identity *self, const options *wanted)
     else
         add_number(self, &rc, "max-prompts-in-memory", wanted->max_prompts, OPTIONS_DEFAULT_MAX_PROMPTS);
     add_memory_types(self, &rc, wanted);
+    add_policy(self, &rc, &wanted->motion);
     return rc;
 }
 

@@ -6,7 +6,7 @@
 #include "results.h"
 #include "session.h"
 
-enum { IDENTITY_MOST_OPTIONS = 16 };
+enum { IDENTITY_MOST_OPTIONS = 24 };
 
 typedef struct eval_identity {
     char *machine;                        /* owned */

@@ -354,9 +354,15 @@ static void summarize_masks(const scoring *self, object_result *out)
 
 static box_convention convention_of(dataset_layout layout)
 {
-    return layout == DATASET_LASOT    ? BOX_CONVENTION_LASOT
-           : layout == DATASET_GOT10K ? BOX_CONVENTION_GOT10K
-                                      : BOX_CONVENTION_PLAIN;
+    switch (layout) {
+    case DATASET_LASOT:
+    case DATASET_TRACKINGNET: /* scored by the same toolkits in the same way */
+        return BOX_CONVENTION_LASOT;
+    case DATASET_GOT10K:
+        return BOX_CONVENTION_GOT10K;
+    default:
+        return BOX_CONVENTION_PLAIN;
+    }
 }
 
 static trk_status summarize_boxes(scoring *self, size_t object, int width, int height)

@@ -13,7 +13,6 @@
 #include "byte_size.h"
 #include "error.h"
 #include "heap.h"
-#include "heap.h"
 #include "model_path.h"
 #include "number.h"
 #include "options.h"
@@ -64,6 +63,10 @@ static void test_defaults(void **state)
     assert_int_equal(o.history, 0);
     assert_int_equal(o.memory_type, TRK_MEMORY_BF16);
     assert_true(!o.older_after && !o.reserve && !o.plan && !o.save_state && !o.resume && !o.list && !o.jobs);
+    assert_true(o.motion.policy == TRK_POLICY_SAM2 && !o.motion.has_policy && !o.motion.draw);
+    assert_false(o.motion.strict_reference);
+    for (int i = 0; i < N_MOTION_VALUES; i++)
+        assert_false(o.motion.given[i]);
     options_free(&o);
 }
 
@@ -132,6 +135,44 @@ static void test_memory_options(void **state)
     assert_int_equal(o.jobs, 3);
     assert_int_equal(o.sweep, TRK_SWEEP_NEVER);
     options_free(&o);
+}
+
+static void test_policy_options(void **state)
+{
+    (void)state;
+    static const double values[N_MOTION_VALUES] = {0.25, 7, 0.5, 0.125, -3.5, 1, -0.75};
+    static const char *const texts[N_MOTION_VALUES] = {
+        "--motion-weight 0.25",       "--stable-frames 7", "--stable-iou 0.5",        "--memory-iou 0.125",
+        "--memory-object-score -3.5", "--memory-motion 1", "--min-object-score -0.75"};
+    static const char line[] = "--box 1,2,3,4 --policy samurai --motion-weight 0.250 --stable-frames 7 --stable-iou=.5 "
+                               "--memory-iou 0.125 --memory-object-score -3.5 --memory-motion 1 "
+                               "--min-object-score -0.75 --strict-reference --draw-motion v";
+    options o = parsed(line);
+    assert_true(o.motion.policy == TRK_POLICY_SAMURAI && o.motion.has_policy);
+    assert_true(o.motion.strict_reference && o.motion.draw);
+    for (int i = 0; i < N_MOTION_VALUES; i++) {
+        char *text = motion_option_text(&o.motion, (motion_value)i);
+        assert_true(o.motion.given[i] && o.motion.values[i] == values[i]);
+        assert_string_equal(text, texts[i]);
+        trk_heap_release(text);
+    }
+    options_free(&o);
+    o = parsed("v --box 1,2,3,4 --policy samurai --policy sam2"); /* the later one counts */
+    assert_true(o.motion.policy == TRK_POLICY_SAM2 && o.motion.has_policy);
+    options_free(&o);
+    o = parsed("v --resume s --draw-motion"); /* whether that has a motion model shows later */
+    assert_true(o.motion.draw);
+    options_free(&o);
+    o = parsed("eval d --policy samurai --stable-iou 0.1 --strict-reference --boxes b --box-layout got10k");
+    assert_true(o.motion.given[MOTION_VALUE_STABLE_IOU] && !o.motion.given[MOTION_VALUE_WEIGHT]);
+    assert_string_equal(o.boxes, "b");
+    assert_string_equal(o.box_layout, "got10k");
+    options_free(&o);
+    /* as many digits as bring the number back */
+    motion_options third = {.values = {[MOTION_VALUE_WEIGHT] = 1.0 / 3}};
+    char *text = motion_option_text(&third, MOTION_VALUE_WEIGHT);
+    assert_true(strtod(strchr(text, ' '), NULL) == 1.0 / 3);
+    trk_heap_release(text);
 }
 
 static void test_byte_sizes(void **state)
@@ -263,6 +304,33 @@ static void test_misuse(void **state)
         {"v --older-memory-dtype q8@", "--older-memory-dtype: expected"},
         {"v --older-memory-dtype @3", "--older-memory-dtype: expected"},
         {"v --save-state=", "--save-state: expected a file"},
+        {"v --policy sam3", "--policy: expected sam2 or samurai, got \"sam3\""},
+        {"v --policy=", "--policy: expected sam2 or samurai"},
+        {"v --motion-weight 1.5", "--motion-weight: expected a number from 0 to 1, got \"1.5\""},
+        {"v --motion-weight -0.1", "--motion-weight: expected a number from 0 to 1"},
+        {"v --motion-weight nan", "--motion-weight: expected a number from 0 to 1"},
+        {"v --motion-weight 0.5x", "--motion-weight: expected a number"},
+        {"v --stable-frames 0", "--stable-frames: expected 1 or more, got 0"},
+        {"v --stable-frames 1.5", "--stable-frames: expected a whole number"},
+        {"v --stable-iou 2", "--stable-iou: expected a number from 0 to 1"},
+        {"v --memory-iou -1", "--memory-iou: expected a number from 0 to 1"},
+        {"v --memory-motion -0.5", "--memory-motion: expected a number from 0 to 1"},
+        {"v --memory-object-score inf", "--memory-object-score: expected a number from -1000 to 1000, got \"inf\""},
+        {"v --min-object-score=", "--min-object-score: expected a number from -1000 to 1000, got \"\""},
+        {"v --strict-reference=1", "--strict-reference: takes no value"},
+        {"v --box 1,2,3,4 --motion-weight 0.5", "--motion-weight: expected --policy samurai too"},
+        {"v --box 1,2,3,4 --policy sam2 --memory-iou 0.5", "--memory-iou: expected --policy samurai too"},
+        {"v --box 1,2,3,4 --strict-reference", "--strict-reference: expected --policy samurai too"},
+        {"v --box 1,2,3,4 --draw-motion", "--draw-motion: expected --policy samurai too"},
+        {"v --resume s --policy samurai", "--policy: not with --resume: the saved state has its own"},
+        {"v --resume s --policy sam2", "--policy: not with --resume"},
+        {"v --resume s --stable-frames 3", "--stable-frames: not with --resume"},
+        {"v --resume s --strict-reference", "--strict-reference: not with --resume"},
+        {"eval d --min-object-score 0", "--min-object-score: expected --policy samurai too"},
+        {"eval d --policy samurai --draw-motion", "--draw-motion: not with track eval"},
+        {"eval d --box-layout lasot", "--box-layout: expected --boxes too"},
+        {"eval d --pred p --boxes b", "--boxes: nothing is tracked with --pred"},
+        {"v --box 1,2,3,4 --box-layout lasot", "--box-layout: only with track eval"},
         {"v --box 1,2,3,4 --jobs 2", "--jobs: expected --list too"},
         {"v --list l", "unexpected \"v\": with --list"},
         {"--list l --plan", "--plan: expected one video"},
@@ -342,6 +410,17 @@ static void test_help(void **state)
                                         "--correct-as-condition",
                                         "--save-state",
                                         "--resume",
+                                        "Policy",
+                                        "--policy sam2|samurai",
+                                        "--motion-weight",
+                                        "--stable-frames",
+                                        "--stable-iou",
+                                        "--memory-iou",
+                                        "--memory-object-score",
+                                        "--memory-motion",
+                                        "--min-object-score",
+                                        "--strict-reference",
+                                        "--draw-motion",
                                         "--list",
                                         "--jobs"};
     char *text = NULL;
@@ -359,15 +438,16 @@ static void test_help(void **state)
         assert_in_range(length, 1, 100);
         line += length + 1;
     }
-    assert_in_range(n_lines, 20, 47);
+    assert_in_range(n_lines, 20, 55);
     free(text);
 }
 
 static void test_eval_help(void **state)
 {
     (void)state;
-    static const char *const parts[] = {"--layout", "--split", "--clip", "--pred", "--out", "--masks", "--jobs",
-                                        "--by-object", "--no-boundary"};
+    static const char *const parts[] = {"--layout",     "--split", "--clip",      "--pred",        "--out",
+                                        "--masks",      "--jobs",  "--by-object", "--no-boundary", "--boxes",
+                                        "--box-layout", "Policy",  "trackingnet"};
     char *text = NULL;
     size_t n_text = 0;
     FILE *stream = open_memstream(&text, &n_text);
@@ -429,6 +509,43 @@ static void test_json_line(void **state)
     rle_free(&records[0].runs);
 }
 
+static void test_json_line_of_motion(void **state)
+{
+    (void)state;
+    uint8_t empty[4] = {0};
+    record one = {.object = 1, .present = 1, .object_score = 2, .iou = 0.5f, .hypothesis = 2, .kept = 1};
+    char *text = NULL;
+    size_t n_text = 0;
+    assert_int_equal(rle_encode(&one.runs, empty, 2, 2, 2), TRK_OK);
+    FILE *stream = open_memstream(&text, &n_text);
+    records_write_json(stream, &one, 1, 0, 0, 2, 2); /* no motion model: not a word of it */
+    fflush(stream);
+    assert_null(strstr(text, "hypothesis"));
+    assert_null(strstr(text, "kept"));
+    assert_null(strstr(text, "motion"));
+    rewind(stream);
+    one.motion = (trk_motion){.has_model = 1,
+                              .has_prediction = 1,
+                              .predicted = {-1.25f, 2, 30.5f, 4},
+                              .has_score = 1,
+                              .score = 0.83125,
+                              .n_stable = 15};
+    records_write_json(stream, &one, 1, 0, 0, 2, 2);
+    one.motion = (trk_motion){.has_model = 1, .score = 7, .predicted = {1, 2, 3, 4}, .n_stable = 1}; /* not so */
+    one.kept = 0;
+    records_write_json(stream, &one, 1, 0, 0, 2, 2);
+    one.motion = (trk_motion){.has_model = 1, .has_prediction = 1, .has_score = 1, .score = strtod("nan", NULL)};
+    one.motion.predicted.width = (float)strtod("inf", NULL);
+    records_write_json(stream, &one, 1, 0, 0, 2, 2);
+    fclose(stream);
+    assert_non_null(strstr(text, "\"iou\":0.5000,\"hypothesis\":2,\"kept\":true,\"motion\":{\"predicted\":"
+                                 "[-1.25,2.00,30.50,4.00],\"score\":0.8313,\"stable\":15},\"rle\":{"));
+    assert_non_null(strstr(text, "\"kept\":false,\"motion\":{\"predicted\":null,\"score\":null,\"stable\":1},"));
+    assert_non_null(strstr(text, "\"motion\":{\"predicted\":null,\"score\":null,\"stable\":0},"));
+    free(text);
+    rle_free(&one.runs);
+}
+
 static void test_boxes_path(void **state)
 {
     (void)state;
@@ -476,18 +593,13 @@ static void test_model_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_every_option),
-        cmocka_unit_test(test_memory_options),
-        cmocka_unit_test(test_byte_sizes),
-        cmocka_unit_test(test_short_and_special_forms),
-        cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_help),
-        cmocka_unit_test(test_eval_help),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_json_line),
-        cmocka_unit_test(test_boxes_path),
-        cmocka_unit_test(test_model_names),
+        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_every_option),
+        cmocka_unit_test(test_memory_options), cmocka_unit_test(test_policy_options),
+        cmocka_unit_test(test_byte_sizes),     cmocka_unit_test(test_short_and_special_forms),
+        cmocka_unit_test(test_misuse),         cmocka_unit_test(test_help),
+        cmocka_unit_test(test_eval_help),      cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_json_line),      cmocka_unit_test(test_json_line_of_motion),
+        cmocka_unit_test(test_boxes_path),     cmocka_unit_test(test_model_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

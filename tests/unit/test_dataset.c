@@ -135,6 +135,10 @@ static void make_boxes(void)
     put("got/val/G_1/cover.label", "8\n8\n0\n");
     put_images("got/test/G_9", 8, 1, 1, 3);
     put("got/test/G_9/groundtruth.txt", "5,6,7,8\n");
+    put_images("tn/TEST/frames/T-1_x", 1, 0, 1, 11); /* 0.jpg ... 10.jpg */
+    put("tn/TEST/anno/T-1_x.txt", "5.5,6,7,8.25\n");
+    put_images("tn/TRAIN_0/frames/T_2", 1, 8, 1, 3);
+    put("tn/TRAIN_0/anno/T_2.txt", "1,2,3,4\n2.5,2,3,4\n0,0,0,0\n");
     put("mot/train/M-1/seqinfo.ini", "[Sequence]\nname=M-1\nimDir=img1\nframeRate=30\nseqLength=4\nimWidth=100\n"
                                      "imHeight = 80\nimExt=.jpg\n");
     put_images("mot/train/M-1/img1", 6, 1, 1, 4);
@@ -355,6 +359,33 @@ static void test_lasot_and_got10k(void **state)
     dataset_close(&set);
 }
 
+static void test_trackingnet(void **state)
+{
+    (void)state;
+    dataset set;
+    open_as(&set, "tn", NULL, DATASET_TRACKINGNET); /* TEST */
+    const dataset_clip *clip = &set.clips[0];
+    assert_true(set.n_clips == 1 && clip->kind == TRUTH_BOXES && clip->n_frames == 11 && clip->n_objects == 1);
+    assert_string_equal(clip->name, "T-1_x");
+    assert_string_equal(clip->frames, "tn/TEST/frames/T-1_x");
+    assert_string_equal(clip->truth, "tn/TEST/anno/T-1_x.txt");
+    check_object(&clip->objects[0], 1, 0, 10, 1);
+    check_box(clip->objects[0].box, 5.5, 6, 7, 8.25);
+    for (int i = 0; i < 11; i++)
+        assert_int_equal(clip->objects[0].visible[i], 0); /* the prompt alone is nothing to score */
+    dataset_close(&set);
+    open_as(&set, "tn", "TRAIN_0", DATASET_TRACKINGNET);
+    clip = &set.clips[0];
+    assert_true(set.n_clips == 1 && clip->n_frames == 3);
+    check_box(clip->objects[0].box, 1, 2, 3, 4);
+    check_box(clip->objects[0].boxes[1], 2.5, 2, 3, 4);
+    assert_memory_equal(clip->objects[0].visible, ((unsigned char[]){1, 1, 0}), 3); /* without area */
+    dataset_close(&set);
+    open_as(&set, "tn/TRAIN_0", NULL, DATASET_TRACKINGNET);
+    assert_string_equal(set.clips[0].name, "T_2");
+    dataset_close(&set);
+}
+
 static void test_mot(void **state)
 {
     (void)state;
@@ -434,7 +465,7 @@ static void test_names(void **state)
     }
     assert_int_equal(dataset_layout_parse(&layout, "coco"), TRK_E_ARGUMENT);
     assert_string_equal(trk_error_text(), "\"coco\": expected one of auto, manifest, masks, davis, sav, youtube-vos, "
-                                          "lasot, got10k, mot");
+                                          "lasot, got10k, trackingnet, mot");
 }
 
 /* --- what is refused -------------------------------------------------------------------------------------------- */
@@ -536,6 +567,11 @@ static void test_broken_boxes(void **state)
         {"got", NULL, "got/val/G_1/absence.label", NULL, "absence.label: No such file"},
         {"got", NULL, "got/val/G_1/cover.label", "8\n8\n9\n", "cover.label: mark 3 is \"9\""},
         {"got", NULL, "got/val/list.txt", "G_2", "got/val/G_2: No such file"},
+        {"tn", "TRAIN_5", "x", NULL, "tn/TRAIN_5: no such folder, expected that of the split"},
+        {"tn", "TRAIN_0", "tn/TRAIN_0/anno/T_2.txt", NULL, "tn/TRAIN_0/anno/T_2.txt: No such file"},
+        {"tn", "TRAIN_0", "tn/TRAIN_0/anno/T_2.txt", "1,2,3,4\n1,2,3,4\n", "2 lines, expected 3, one for each image"},
+        {"tn", NULL, "tn/TEST/anno/T-1_x.txt", "1 2 3 4\n", "T-1_x.txt:1: \"1 2 3 4\", expected a box"},
+        {"tn", NULL, "tn/TEST/anno/T-1_x.txt", "1,2,0,4\n", "T-1_x.txt:1: a box without area"},
         {"mot", "test", "x", NULL, "mot/test: no such folder"},
         {"mot", NULL, "mot/train/M-1/seqinfo.ini", NULL, "mot/train: no CLIP/seqinfo.ini"},
         {"mot", NULL, "mot/train/M-1/seqinfo.ini", "seqLength=4\nimWidth=x\n", "seqinfo.ini:2: imWidth is \"x\""},
@@ -635,7 +671,8 @@ static void test_sizes(void **state)
 static void test_no_memory(void **state)
 {
     (void)state;
-    static const char *const paths[] = {"samples", "davis", "sav", "youtube", "lasot", "got", "mot", "samples/masks"};
+    static const char *const paths[] = {"samples", "davis", "sav", "youtube",      "lasot",
+                                        "got",     "tn",    "mot", "samples/masks"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         trk_status rc = TRK_E_MEMORY;
         uint64_t n = 0;
@@ -681,6 +718,7 @@ int main(void)
         cmocka_unit_test(test_sav),
         cmocka_unit_test(test_youtube_vos),
         cmocka_unit_test(test_lasot_and_got10k),
+        cmocka_unit_test(test_trackingnet),
         cmocka_unit_test(test_mot),
         cmocka_unit_test(test_masks),
         cmocka_unit_test(test_manifest),
