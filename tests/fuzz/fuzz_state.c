@@ -89,6 +89,8 @@ static void write_seeds(const char *folder)
     p.older_after = 1;
     p.older_memory_type = TRK_MEMORY_F16;
     write_run(folder, "older", &p);
+    p.policy = TRK_POLICY_SAMURAI;
+    write_run(folder, "motion", &p);
 }
 
 /* --- the target ----------------------------------------------------------------------------------------------- */
