@@ -2,8 +2,8 @@
 # need but glibc's and the driver's, for a machine with a card and nothing installed. See docs/gpu.md.
 option(BUNDLE_CUBLASLT "the bundle has cuBLASLt, which is half a gigabyte; OFF: the machine has the CUDA toolkit" ON)
 
-set(bundle_programs track_cli kcheck test_stages test_tracking test_quality test_identity test_failures test_cuda test_cuda_memory frame_bench
-    make_weights)
+set(bundle_programs track_cli kcheck test_stages test_tracking test_samurai test_quality test_identity test_failures
+    test_cuda test_cuda_memory frame_bench make_weights)
 install(TARGETS ${bundle_programs} RUNTIME DESTINATION bin COMPONENT bundle EXCLUDE_FROM_ALL)
 install(DIRECTORY samples/models/ DESTINATION share/track/models COMPONENT bundle EXCLUDE_FROM_ALL
         FILES_MATCHING PATTERN "*.safetensors")

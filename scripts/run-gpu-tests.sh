@@ -11,7 +11,7 @@ mkdir -p "$out"
 
 if [ -d "$here/bin" ]; then # the bundle
     root=$here
-    kcheck=$here/bin/kcheck stages=$here/bin/test_stages tracking=$here/bin/test_tracking
+    kcheck=$here/bin/kcheck stages=$here/bin/test_stages tracking=$here/bin/test_tracking samurai=$here/bin/test_samurai
     quality=$here/bin/test_quality identity=$here/bin/test_identity failures=$here/bin/test_failures
     whole=$here/bin/test_cuda memory=$here/bin/test_cuda_memory
     bench=$here/bin/frame_bench weights=$here/bin/make_weights track=$here/bin/track
@@ -20,6 +20,7 @@ else
     build=${TRK_BUILD:-$root/build}
     kcheck=$build/tests/kcheck/kcheck
     stages=$build/tests/golden/test_stages tracking=$build/tests/golden/test_tracking
+    samurai=$build/tests/golden/test_samurai
     quality=$build/tests/e2e/test_quality identity=$build/tests/e2e/test_identity
     failures=$build/tests/e2e/test_failures
     whole=$build/tests/test_cuda memory=$build/tests/test_cuda_memory
@@ -66,6 +67,11 @@ golden() {
         for device in cuda cuda-bf16; do
             run "$(basename "$file" .json).$device" "$tracking" "$file" "$2" "$side" "$device"
         done
+    done
+    for file in "$data"/samurai-"$1"-*.json; do
+        [ -f "$file" ] || continue
+        side=$(basename "$file" .json | sed "s/^samurai-$1-//; s/-.*//")
+        run "$(basename "$file" .json).cuda" "$samurai" "$file" "$2" "$side" cuda
     done
 }
 

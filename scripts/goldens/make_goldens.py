@@ -11,6 +11,7 @@ import torch
 import cases
 import frames as seeded_frames
 import official
+import samurai
 import seeded
 
 KEEP_WHOLE = 512  # largest image size of which stage goldens keep whole memories and the refined logits
@@ -365,10 +366,11 @@ def stream_hashes():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["streams", "check-streams", "stages", "tracking", "quality"])
-    parser.add_argument("--sam2", help="checkout of the official repository (not for streams)")
-    parser.add_argument("--only", default="", help="stages, tracking: names that contain this")
-    parser.add_argument("--case", default="", help="tracking: one case")
+    parser.add_argument("what", choices=["streams", "check-streams", "stages", "tracking", "quality", "samurai"])
+    parser.add_argument("--sam2", help="checkout of the official repository (stages, tracking, quality)")
+    parser.add_argument("--samurai", help="checkout of the published SAMURAI code (samurai)")
+    parser.add_argument("--only", default="", help="stages, tracking, samurai: names that contain this")
+    parser.add_argument("--case", default="", help="tracking, samurai: one case")
     parser.add_argument("--demo", default="samples/models/demo-m.safetensors")
     parser.add_argument("--clips", default="samples/clips")
     parser.add_argument("--dump-frames", default="build/tests/tools/dump_frames", help="quality: the built program")
@@ -387,6 +389,9 @@ def main():
             if f.read() != stream_hashes():
                 raise SystemExit(f"{hashes} does not match the streams")
         print("streams match")
+        return
+    if args.what == "samurai":
+        samurai.make(args, folder, compact_json)
         return
     official.use_checkout(args.sam2)
     with torch.inference_mode():

@@ -62,15 +62,18 @@ def normalised(frame, size):
     return image
 
 
-def build(family, size, image_size, plain=False, correct_as_condition=False, fill_holes=True, max_prompts=-1):
-    """The official builder's video predictor without weights."""
+def build(family, size, image_size, plain=False, correct_as_condition=False, fill_holes=True, max_prompts=-1,
+          group=None):
+    """The official builder's video predictor without weights. group: folder of its configuration, if not the
+    family's."""
     from sam2.build_sam import build_sam2_video_predictor
 
     extra = [f"++model.image_size={image_size}"]
     if correct_as_condition:
         extra.append("++model.add_all_frames_to_correct_as_cond=true")
-    model = build_sam2_video_predictor(f"configs/{family}/{family}_hiera_{SIZES[size]}.yaml", None, device="cpu",
-                                      hydra_overrides_extra=extra, apply_postprocessing=not plain)
+    config = f"configs/{group or family}/{family}_hiera_{SIZES[size]}.yaml"
+    model = build_sam2_video_predictor(config, None, device="cpu", hydra_overrides_extra=extra,
+                                      apply_postprocessing=not plain)
     if not fill_holes:
         model.fill_hole_area = 0
     model.max_cond_frames_in_attn = max_prompts
@@ -99,9 +102,9 @@ def read_safetensors(path):
 
 
 def build_from_file(path, plain=False, correct_as_condition=False, fill_holes=True, max_prompts=-1,
-                    image_size=None):
+                    image_size=None, **further):
     """The official modules at the dimensions given by the architecture metadata of a .safetensors file, put together by
-    training/architecture.py."""
+    training/architecture.py. further: arguments of the predictor."""
     sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "training"))
     import architecture
 
@@ -110,7 +113,8 @@ def build_from_file(path, plain=False, correct_as_condition=False, fill_holes=Tr
         raise SystemExit(f"{path}: no architecture in the metadata")
     arch = json.loads(metadata["architecture"])
     arch["image_size"] = image_size or arch["image_size"]
-    settings = dict(add_all_frames_to_correct_as_cond=correct_as_condition, max_cond_frames_in_attn=max_prompts)
+    settings = dict(add_all_frames_to_correct_as_cond=correct_as_condition, max_cond_frames_in_attn=max_prompts,
+                    **further)
     if not fill_holes:
         settings["fill_hole_area"] = 0
     model = architecture.build(arch, inference=not plain, **settings)
