@@ -70,10 +70,10 @@ def write_run_lengths(path: Path, masks: np.ndarray):
     path.write_text(json.dumps({"size": list(masks.shape[2:]), "frames": frames}) + "\n")
 
 
-def write_frames(folder: Path, images: np.ndarray):
+def write_frames(folder: Path, images: np.ndarray, name: str = "{:05d}.png", first: int = 0):
     folder.mkdir(parents=True)
     for t, image in enumerate(images):
-        cv2.imwrite(str(folder / f"{t:05d}.png"), image[..., ::-1])
+        cv2.imwrite(str(folder / name.format(first + t)), image[..., ::-1])
 
 
 def write_video(path: Path, images: np.ndarray, pixel_format: str = "yuv420p", quality: int = 20):

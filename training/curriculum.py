@@ -45,7 +45,7 @@ FROM_NOTHING = [
 ONWARD = [
     Stage("single", 1000, 256, 1, 6, 3, (0.4, 1.0), (0.7, 0.7)),
     Stage("long", 400, 256, 8, 1, 2, (0.3, 1.0), (0.6, 0.5)),
-    Stage("late", 700, 256, 20, 1, 2, (0.5, 1.0), (0.5, 0.0), silent=12),
+    Stage("late", 500, 256, 20, 1, 2, (0.5, 1.0), (0.5, 0.0), silent=12),
 ]
 # Seconds, not minutes: for the tests.
 SMOKE = [

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the sample clips, `python make_samples.py ../samples/clips`, or a set of held-out clips as folders of lossless
-frames, `python make_samples.py --held-out 40 DIR`, each with true masks and a manifest."""
+frames, `python make_samples.py --held-out 40 DIR`, or clips in which an object is easily taken for another,
+`python make_samples.py --confusing 60 DIR`, each with true masks and a manifest."""
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import generator
-from clips import (RATE, in_new_folder, manifest_entry, write_frames, write_manifest, write_run_lengths, write_truth,
+from clips import (RATE, in_new_folder, manifest_entry, tight_box, write_frames, write_manifest, write_run_lengths, write_truth,
                    write_video)
 from evaluate import HELD_OUT_SEED, held_out
 
@@ -79,10 +80,42 @@ def write_held_out(folder: Path, n: int, n_frames: int, size: int, difficulty: f
     return entries
 
 
+CONFUSING = ("lookalike", "crowd", "occlusion")  # scenarios, in turn
+CONFUSING_SEED = 20260301
+
+
+def write_confusing(folder: Path, n: int, n_frames: int, size: int, difficulty: float) -> list[dict]:
+    """One object a clip; the frames lie as those of LaSOT do, with its texts, so that boxes can be scored as well as
+    masks."""
+    bank = generator.TextureBank(CONFUSING_SEED, n=BANK_SIZE)
+    entries = []
+    for i in range(n):
+        scenario = CONFUSING[i % len(CONFUSING)]
+        rng = np.random.default_rng(CONFUSING_SEED + 1 + i)
+        clip = generator.make_clip(rng, bank, n_frames, size, 1, difficulty=difficulty, scenario=scenario)
+        name = f"{scenario}-{i // len(CONFUSING) + 1}"
+        write_lasot(folder / scenario / name, clip.images, clip.masks[0].astype(bool))
+        entry = manifest_entry(name, f"{scenario}, difficulty {difficulty}", clip, f"{scenario}/{name}/img",
+                               CONFUSING_SEED + 1 + i)
+        write_truth(folder / f"{name}-truth", clip.masks.astype(bool))
+        entries.append(entry | {"truth": f"{name}-truth"})
+    return entries
+
+
+def write_lasot(folder: Path, images: np.ndarray, masks: np.ndarray):
+    """masks: [T, H, W] bool."""
+    write_frames(folder / "img", images, "{:08d}.png", first=1)
+    boxes = [tight_box(m) if m.any() else [0, 0, 0, 0] for m in masks]
+    (folder / "groundtruth.txt").write_text("".join("{},{},{},{}\n".format(*b) for b in boxes))
+    (folder / "full_occlusion.txt").write_text(",".join(str(int(not m.any())) for m in masks) + "\n")
+    (folder / "out_of_view.txt").write_text(",".join("0" for _ in masks) + "\n")
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("folder", type=Path, help="made anew; what clips it had are replaced as a whole")
     p.add_argument("--held-out", type=int, metavar="N", help="clips of the held-out set instead of the samples")
+    p.add_argument("--confusing", type=int, metavar="N", help="clips with look-alikes, crossings and full occlusion")
     p.add_argument("--frames", type=int, default=64)
     p.add_argument("--size", type=int, default=256)
     p.add_argument("--difficulty", type=float, default=1.0)
@@ -90,6 +123,8 @@ def main():
     with in_new_folder(args.folder) as folder:
         if args.held_out:
             entries = write_held_out(folder, args.held_out, args.frames, args.size, args.difficulty)
+        elif args.confusing:
+            entries = write_confusing(folder, args.confusing, args.frames, args.size, args.difficulty)
         else:
             bank = generator.TextureBank(BANK_SEED, n=BANK_SIZE)
             entries = [write_sample(folder, sample, bank) for sample in SAMPLES]
