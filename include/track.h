@@ -129,20 +129,22 @@ typedef enum trk_policy_kind {
 /* Of TRK_POLICY_SAMURAI. Start from trk_motion_defaults. Boxes are of the model's input, image_size squared, to which the
  * frame is stretched. */
 typedef struct trk_motion_params {
-    size_t struct_size;
+    size_t struct_size;         /* in: sizeof(trk_motion_params) */
     double weight;              /* of the motion score (IoU with the predicted box) in the choice, 0..1; the rest is the
                                    predicted IoU's */
     int stable_frames;          /* the motion score takes part from so many good frames in a row on, 1 or more */
-    double stable_iou;          /* predicted IoU below which a frame is not a good one */
+    double stable_iou;          /* predicted IoU below which (before the motion score takes part: at or below which) a
+                                   frame is not a good one */
     double memory_iou;          /* a memory is kept where predicted IoU, object score and, if there is one, motion score */
     double memory_object_score; /* are all higher than these */
     double memory_motion;
     double min_object_score;    /* the object is there when its score is higher than this */
     int strict_reference;       /* 1: to the letter of the published code: an empty mask is measured as a box of one
-                                   pixel in the corner, every run of the mask decoder on a frame moves the filter on, and
-                                   frames with numbers 0 and 1 are never memories for later. 0: an empty mask is no
-                                   measurement and the filter goes on by its prediction, the filter moves once a frame, and
-                                   it is the first frame after the prompt that is no memory for later */
+                                   pixel in the corner, every run of the mask decoder in its three-mask mode moves the
+                                   filter on, and frames with numbers below 2 are never memories for later. 0: an
+                                   empty mask is no measurement and the filter goes on by its prediction, the filter
+                                   moves once a frame, and it is the first frame after the prompt that is no memory
+                                   for later */
 } trk_motion_params;
 /* The published values: weight 0.25 (0.15 for models as wide as the large one), 15 frames, 0.3; 0.5, 0, 0; -1. */
 TRK_API trk_status trk_motion_defaults(const trk_model *model, trk_motion_params *out);
@@ -172,7 +174,9 @@ typedef struct trk_tracker_params {
     trk_memory_type older_memory_type; /* of tracked frames' memories from `older_after` frames back on (and the history) */
     int older_after;          /* 0 = older_memory_type is not used */
     int reserve;              /* 1: the first push allocates all that the plan says, so that later ones can not fail */
-    trk_frame_source source;  /* or NULL: with it the tracker can be evicted to the compact form */
+    trk_frame_source source;  /* or NULL: with it the tracker can be evicted to the compact form; asked for frames whose
+                                 memories can be read: with TRK_POLICY_SAM2 the last ones and the prompted ones, with
+                                 TRK_POLICY_SAMURAI old ones too */
     void *source_user;
     trk_policy_kind policy;
     const trk_motion_params *motion; /* of TRK_POLICY_SAMURAI, copied; NULL: trk_motion_defaults */
@@ -258,7 +262,7 @@ typedef struct trk_result {
     size_t struct_size;     /* in: sizeof(trk_result) */
     int64_t frame;          /* index of the current frame */
     int prompted;           /* 1: the object was prompted on this frame */
-    float object_score;     /* logit; > 0: the object is visible (with TRK_POLICY_SAMURAI > min_object_score) */
+    float object_score;     /* logit; > 0 (TRK_POLICY_SAMURAI: > min_object_score): the object is visible */
     float iou;              /* the model's estimate of its mask's IoU, 0..1 */
     const float *logits;    /* [mask_size, mask_size] low-resolution logits, rows from the top; borrowed until the next
                                call that changes the tracker */

@@ -103,16 +103,23 @@ typedef struct trk_memory_entry {
     trk_memory_note note;
 } trk_memory_entry;
 
+/* It has one, or a mask to make one from. */
+static inline int trk_entry_has_memory(const trk_memory_entry *entry)
+{
+    return !trk_slot_is_null(entry->memory) || !trk_slot_is_null(entry->mask);
+}
+
 typedef struct trk_sequence trk_sequence;
 
 /* Which tracked frames' memories a frame reads. */
 typedef struct trk_window {
-    /* The entry that frame t reads with `age` as its place in time, 1 (the newest) to n_memories - 1, or NULL; of a
-     * conditioning frame too, which is read only if it was not selected as such. */
+    /* The entry that frame t reads with `age` as its place in time, 1 (the newest) to n_memories - 1, or NULL. May be one
+     * of a conditioning frame, which is then read if it was not selected as such. */
     const trk_memory_entry *(*at)(const trk_sequence *sequence, int64_t t, int direction, int age);
     /* The last frame, in order of tracking, that can read the entry's memory; its own frame when none can,
      * TRK_FRAME_NONE as long as that is open. */
     int64_t (*last_reader)(const trk_sequence *sequence, const trk_memory_entry *entry, int direction);
+    int by_age; /* 1: nothing older than n_memories - 1 frames is read */
 } trk_window;
 #define TRK_FRAME_NONE INT64_MIN
 
@@ -128,7 +135,7 @@ struct trk_sequence {
     int n_conditioning, conditioning_capacity;
     trk_memory_entry *recent;   /* in any order */
     int n_recent, recent_capacity;
-    int64_t whole_from; /* the first frame, in order of tracking, that reads nothing which was dropped; TRK_FRAME_NONE: all */
+    int64_t whole_from; /* first frame, in order of tracking, that reads nothing which was dropped; TRK_FRAME_NONE: all */
 };
 
 trk_status trk_sequence_init(trk_sequence *sequence, trk_bank *bank, const trk_window *window, int n_memories,

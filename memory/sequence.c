@@ -195,7 +195,7 @@ static int64_t recent_last_reader(const trk_sequence *s, const trk_memory_entry 
     return entry->frame + (int64_t)direction * (s->n_memories - 1);
 }
 
-const trk_window trk_window_recent = {recent_at, recent_last_reader};
+const trk_window trk_window_recent = {.at = recent_at, .last_reader = recent_last_reader, .by_age = 1};
 
 /* What `reader` and frames before it in order of tracking wanted is gone. */
 static void note_lost(trk_sequence *sequence, int64_t reader, int direction)
@@ -208,14 +208,13 @@ static void note_lost(trk_sequence *sequence, int64_t reader, int direction)
 void trk_sequence_miss(trk_sequence *sequence, const trk_memory_entry *entry, int direction)
 {
     const int64_t last = sequence->window->last_reader(sequence, entry, direction);
-    note_lost(sequence, last == TRK_FRAME_NONE ? entry->frame + (int64_t)direction * sequence->n_memories : last, direction);
+    note_lost(sequence, last == TRK_FRAME_NONE ? entry->frame + (int64_t)direction * sequence->n_memories : last,
+              direction);
 }
 
 /* The mask goes with the memory that could be made from it again. */
 static void lose_memory(trk_sequence *sequence, trk_memory_entry *entry, int64_t reader, int direction)
 {
-    if (trk_slot_is_null(entry->memory) && trk_slot_is_null(entry->mask))
-        return;
     if (reader != entry->frame)
         note_lost(sequence, reader, direction);
     trk_slot_drop(sequence->bank, entry->memory);
@@ -235,10 +234,11 @@ static void lose_pointer(trk_sequence *sequence, trk_memory_entry *entry, int64_
 
 static int is_empty(const trk_memory_entry *entry)
 {
-    return trk_slot_is_null(entry->memory) && trk_slot_is_null(entry->mask) && trk_slot_is_null(entry->pointer);
+    return !trk_entry_has_memory(entry) && trk_slot_is_null(entry->pointer);
 }
 
-/* Which of the others were good decides who reads a memory: so all are asked before any goes. */
+/* Which of the others were good decides who reads a memory: so entries go after all have been asked. An entry is read
+ * by no frame before its own: most of a long history need not be asked. */
 void trk_sequence_advance(trk_sequence *sequence, int64_t frame, int direction)
 {
     if (sequence->history < 0)
@@ -246,8 +246,11 @@ void trk_sequence_advance(trk_sequence *sequence, int64_t frame, int direction)
     const int64_t first = frame - direction * sequence->history; /* that may still be tracked */
     for (int i = sequence->n_recent - 1; i >= 0; i--) {
         trk_memory_entry *entry = &sequence->recent[i];
-        const int64_t reader = sequence->window->last_reader(sequence, entry, direction);
         const int64_t pointer_reader = entry->frame + (int64_t)direction * (sequence->n_pointers - 1);
+        if ((first - entry->frame) * direction <= 0)
+            continue;
+        const int64_t reader =
+            trk_entry_has_memory(entry) ? sequence->window->last_reader(sequence, entry, direction) : TRK_FRAME_NONE;
         if (reader != TRK_FRAME_NONE && (first - reader) * direction > 0)
             lose_memory(sequence, entry, reader, direction);
         if ((first - pointer_reader) * direction > 0)
@@ -409,7 +412,7 @@ int trk_sequence_memories(const trk_sequence *sequence, int64_t t, const trk_rea
     for (int age = sequence->n_memories - 1; age >= 1; age--) {
         const trk_memory_entry *entry = sequence->window->at(sequence, t, rule->direction, age);
         entry = unless_selected(&r, entry, out, n_selected);
-        if (!entry || (trk_slot_is_null(entry->memory) && trk_slot_is_null(entry->mask)))
+        if (!entry || !trk_entry_has_memory(entry))
             continue;
         append(&r, entry, age, out, &n);
         n_left -= entry->conditioning;

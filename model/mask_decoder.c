@@ -146,7 +146,7 @@ static void read_tokens(trk_network *net, const two_way_state *s, trk_mat fine, 
     trk_run_mlp(net, out->score, row_of_each(s->tokens, n, 0), &w->score_head, TRK_ACT_NONE);
 }
 
-/* feature [n_objects g^2, d], dense [g^2 or 1, d], sparse [n, d]; everything else in the scratch arena */
+/* feature [n g^2, d] of out->n objects, dense [g^2 or 1, d], sparse [n, d]; everything else in the scratch arena */
 static void decode(trk_network *net, const trk_features *f, trk_mat feature, trk_mat dense, trk_mat sparse,
                    const trk_hypotheses *out)
 {
@@ -200,7 +200,7 @@ static void take_mask(trk_network *net, const trk_head_input *in, const trk_hypo
     trk_trace(net, "head.lowres", (trk_mat){out->logits, TRK_F32, side, side, side});
 }
 
-/* The pointers of n objects, from their tokens [n, d], into their places; score [n, 1]. */
+/* The pointers of n objects, from their tokens [n, d], into their places. */
 static void make_pointers(trk_network *net, const trk_hypotheses *given, trk_mat token, float present_above,
                           const trk_head_output *out)
 {
@@ -295,7 +295,7 @@ void trk_run_mask_prompt(trk_network *net, const trk_features *features, const f
     trk_set_mat(net, (trk_mat){out->info, TRK_F32, 1, 3, 3}, certain);
     TRK_RUN(e, score_mask, out->info, given, 10.0f, -10.0f);
     TRK_RUN(e, if_absent, ((trk_mat){out->pointer, TRK_F32, 1, d, d}), m->weights.no_obj_ptr, out->info,
-            present_above, 1);
+            0.0f, 1);
     TRK_RUN(e, resize_bilinear, ((trk_mat){out->logits, TRK_F32, side, side, side}), logits, 1);
     trk_arena_rewind(net->scratch, mark);
 }

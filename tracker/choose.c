@@ -27,11 +27,25 @@ void trk_choice_begin(trk_tracker *t, trk_object *o)
         t->policy->begin(&o->note);
 }
 
-void trk_choice_rewind(trk_tracker *t, trk_object *o, int64_t frame)
+void trk_choice_overrule(trk_tracker *t, trk_object *o)
+{
+    if (t->policy->overrule)
+        t->policy->overrule(&o->note);
+}
+
+static trk_memory_note note_before(const trk_tracker *t, const trk_object *o, int64_t frame)
 {
     const trk_memory_note *note = trk_sequence_note_before(&o->memories, frame, trk_direction(t));
-    o->note = note ? *note : (trk_memory_note){{0}};
-    o->note_frame = TRK_FRAME_NONE;
+    return note ? *note : (trk_memory_note){{0}};
+}
+
+/* The frame before may still be held, and be prompted: it has had its choice. */
+void trk_choice_rewind(trk_tracker *t, trk_object *o, int64_t frame)
+{
+    o->note_frame = frame - trk_direction(t);
+    o->note = note_before(t, o, frame);
+    o->before = note_before(t, o, o->note_frame);
+    o->n_choices = 1;
 }
 
 /* What the decoder found for up to TRK_TOGETHER objects, on the host. */
@@ -60,7 +74,7 @@ static float ask(trk_tracker *t, trk_object *o, const float ious[4], float score
     if (score > trk_present_above(t)) /* else all masks are blank */
         memcpy(given.box, boxes[1], sizeof given.box);
     if (o->n_choices++ && !t->motion.strict_reference)
-        o->note = o->before;
+        o->note = o->before; /* once a frame */
     return (float)(1 + t->policy->choose(&t->motion, &o->note, &given));
 }
 

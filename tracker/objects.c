@@ -349,6 +349,7 @@ static void prompt_with_points(trk_tracker *t, trk_object *o, const trk_prompt *
         trk_find_hypotheses(net, trk_current_features(t), &in, &found);
         trk_choose(t, &o, 1, &in, &found);
     } else if (net->exec.status >= 0) {
+        trk_choice_overrule(t, o);
         trk_run_head(net, trk_current_features(t), &in, &o->result);
     }
     trk_arena_rewind(&t->seat->scratch, mark);
@@ -449,6 +450,7 @@ static trk_status run_prompt(trk_tracker *t, trk_object *o, const trk_prompt *fr
     if (o->note_frame != t->index)
         trk_choice_begin(t, o);
     if (fresh->mask) {
+        trk_choice_overrule(t, o);
         prompt_with_mask(t, o, fresh);
         fill_holes(t, o);
         o->has_result = 1;

@@ -196,7 +196,7 @@ static slot_counts slots_of_object(const request *r, const trk_arch *a)
     const trk_slot_kind own = (trk_slot_kind)r->params.memory_type, old = (trk_slot_kind)r->params.older_memory_type;
     const size_t young = older_after && older_after < recent ? older_after : recent;
     out.n[own] = plus(conditioning, young);
-    const int by_age = trk_policy_of(r->params.policy)->window == &trk_window_recent; /* else all may be old ones */
+    const int by_age = trk_policy_of(r->params.policy)->window->by_age; /* else all may be old ones */
     out.n[old] = plus(out.n[old], older_after && !by_age ? recent : recent - young);
     out.n[TRK_SLOT_POINTER] = plus(plus(conditioning, (size_t)a->max_pointers), history);
     out.n[TRK_SLOT_MASK] = r->keeps_masks ? plus(conditioning, recent) : 0;

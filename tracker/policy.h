@@ -26,8 +26,11 @@ typedef struct trk_verdict {
 typedef struct trk_policy {
     const char *name;
     const trk_window *window; /* which tracked frames' memories a frame reads */
-    /* A frame begins, which may come to no choice (a box, a mask, several clicks); NULL: nothing to do. */
+    /* A frame begins; NULL: nothing to do. */
     void (*begin)(trk_memory_note *note);
+    /* A mask takes the place of what was chosen on this frame, without a choice: of a box, several clicks, a mask prompt;
+     * NULL: nothing to do. */
+    void (*overrule)(trk_memory_note *note);
     /* The number, 0..2, of the hypothesis to take, and the note moved on; NULL: the best by IoU, without asking. */
     int (*choose)(const trk_motion_params *params, trk_memory_note *note, const trk_choices *given);
     /* Object score above which the object is there; NULL: 0. */

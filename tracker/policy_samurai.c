@@ -96,12 +96,30 @@ static void keep_state(trk_memory_note *note, const trk_samurai_state *state)
     memcpy(note, state, sizeof *state);
 }
 
+static void forget_score(trk_samurai_state *s)
+{
+    s->has_score = 0;
+    s->score = 0;
+}
+
+static void forget_prediction(trk_samurai_state *s)
+{
+    s->has_prediction = 0;
+    memset(s->predicted, 0, sizeof s->predicted);
+}
+
 static void begin(trk_memory_note *note)
 {
     trk_samurai_state s = state_of(note);
-    s.has_prediction = s.has_score = 0;
-    s.score = 0;
-    memset(s.predicted, 0, sizeof s.predicted);
+    forget_score(&s);
+    forget_prediction(&s);
+    keep_state(note, &s);
+}
+
+static void overrule(trk_memory_note *note)
+{
+    trk_samurai_state s = state_of(note);
+    forget_score(&s);
     keep_state(note, &s);
 }
 
@@ -166,7 +184,8 @@ static void follow(trk_samurai_state *s, const double box[4], const trk_motion_p
     s->n_stable += s->n_stable < params->stable_frames;
 }
 
-/* By predicted IoU and motion. Upstream rejects here below the threshold, and while it warms up at the threshold too. */
+/* By predicted IoU and motion. Upstream rejects here below the threshold, and while it warms up at the threshold too,
+ * both as floats. */
 static int choose_by_motion(trk_samurai_state *s, const double ious[3], double boxes[3][4],
                             const trk_motion_params *params)
 {
@@ -178,7 +197,7 @@ static int choose_by_motion(trk_samurai_state *s, const double ious[3], double b
     const int best = highest(weighted);
     s->has_score = 1;
     s->score = scores[best];
-    if (ious[best] < params->stable_iou)
+    if ((float)ious[best] < (float)params->stable_iou)
         s->n_stable = 0;
     else
         follow(s, boxes[best], params);
@@ -195,14 +214,15 @@ static int choose(const trk_motion_params *params, trk_memory_note *note, const 
             boxes[i][k] = given->box[i][k];
     }
     int best = highest(ious);
-    s.has_prediction = s.has_score = 0;
+    forget_score(&s);
+    forget_prediction(&s);
     if (!s.has_filter || s.n_stable == 0) {
         start(&s, boxes[best], params);
     } else {
         predict(&s);
         if (s.n_stable >= params->stable_frames)
             best = choose_by_motion(&s, ious, boxes, params);
-        else if (ious[best] > params->stable_iou)
+        else if ((float)ious[best] > (float)params->stable_iou)
             follow(&s, boxes[best], params);
         else
             s.n_stable = 0;
@@ -224,13 +244,9 @@ static int keep(const trk_motion_params *params, const trk_memory_note *note, co
 {
     const trk_samurai_state s = state_of(note);
     const int64_t number = params->strict_reference ? verdict->frame : verdict->n_since_start;
-    return number >= NEVER_KEPT && verdict->iou > params->memory_iou &&
-           verdict->object_score > params->memory_object_score && (!s.has_score || s.score > params->memory_motion);
-}
-
-static int has_memory(const trk_memory_entry *entry)
-{
-    return !trk_slot_is_null(entry->memory) || !trk_slot_is_null(entry->mask);
+    return number >= NEVER_KEPT && verdict->iou > (float)params->memory_iou &&
+           verdict->object_score > (float)params->memory_object_score &&
+           (!s.has_score || s.score > params->memory_motion);
 }
 
 /* The good tracked frame nearest to `frame` on one side: before it in order of tracking (side -1) or after it (1). */
@@ -239,7 +255,7 @@ static const trk_memory_entry *next_good(const trk_sequence *s, int64_t frame, i
     const trk_memory_entry *next = NULL;
     for (int i = 0; i < s->n_recent; i++) {
         const trk_memory_entry *entry = &s->recent[i];
-        if (!entry->good || (with_memory && !has_memory(entry)) || (entry->frame - frame) * direction * side <= 0)
+        if (!entry->good || (with_memory && !trk_entry_has_memory(entry)) || (entry->frame - frame) * direction * side <= 0)
             continue;
         if (!next || (next->frame - entry->frame) * direction * side > 0)
             next = entry;
@@ -278,7 +294,7 @@ static int64_t window_last_reader(const trk_sequence *s, const trk_memory_entry 
     return frame + direction;
 }
 
-static const trk_window window = {window_at, window_last_reader};
+static const trk_window window = {.at = window_at, .last_reader = window_last_reader};
 
 /* --- state files and results -------------------------------------------------------------------------------------- */
 
@@ -342,6 +358,7 @@ static void describe(const trk_memory_note *note, int side, int width, int heigh
 const trk_policy trk_policy_samurai = {.name = "samurai",
                                        .window = &window,
                                        .begin = begin,
+                                       .overrule = overrule,
                                        .choose = choose,
                                        .present_above = present_above,
                                        .keep = keep,

@@ -52,8 +52,6 @@ static void put_params(const trk_tracker_params *given, trk_blob *out)
     trk_tracker_params copy = *given, *p = &copy;
     p->reverse = p->reverse != 0;
     p->keep_frame = p->keep_frame != 0;
-    if (p->history > TRK_FRAME_LIMIT) /* no frame is farther back */
-        p->history = TRK_FRAME_LIMIT;
 #define PUT_PARAM(name, type, low, high, usual) trk_blob_put_i64(out, (int64_t)p->name);
     DECIDING_PARAMS(PUT_PARAM)
 #undef PUT_PARAM

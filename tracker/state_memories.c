@@ -187,7 +187,7 @@ static int64_t take_whole_from(trk_blob_reader *in)
 static void miss_memories(const trk_tracker *t, trk_sequence *s)
 {
     for (int i = 0; i < s->n_recent; i++)
-        if (trk_slot_is_null(s->recent[i].memory) && trk_slot_is_null(s->recent[i].mask))
+        if (!trk_entry_has_memory(&s->recent[i]))
             trk_sequence_miss(s, &s->recent[i], trk_direction(t));
 }
 

@@ -214,6 +214,8 @@ trk_status trk_objects_collect(trk_tracker *t);
 /* --- choose.c: the mask decoder, with the policy's choice --- */
 /* Readies the object's note for the current frame. */
 void trk_choice_begin(trk_tracker *t, trk_object *object);
+/* A prompt's mask takes the place of a chosen one. */
+void trk_choice_overrule(trk_tracker *t, trk_object *object);
 /* What the policy carried before `frame`, for tracking it again. */
 void trk_choice_rewind(trk_tracker *t, trk_object *object, int64_t frame);
 float trk_present_above(const trk_tracker *t);

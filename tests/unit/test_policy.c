@@ -100,21 +100,18 @@ static void a_poor_frame_starts_the_filter_anew(void **state)
     assert_true(anew.filter.mean[0] == 100 + 4 * (frame + 5) + 20 && anew.filter.mean[4] == 0);
 }
 
-/* As upstream: at the threshold a frame is good once the filter is warm, and is not before. Where float and double tell
- * them apart, 0.3 would not be "at". */
+/* As upstream: at the threshold, as a float, a frame is good once the filter is warm, and is not before. */
 static void thresholds_are_as_upstream_compares_them(void **state)
 {
     (void)state;
-    trk_motion_params p = usual;
-    p.stable_iou = 0.5;
     trk_memory_note note = {{0}};
-    choose(&note, 0, 0.9f, 0, &p);
-    choose(&note, 1, 0.5f, 0, &p);
+    choose(&note, 0, 0.9f, 0, &usual);
+    choose(&note, 1, 0.3f, 0, &usual);
     assert_int_equal(look(&note).n_stable, 0);
     int frame;
-    note = warmed_up(&p, &frame);
-    choose(&note, frame, 0.5f, 0, &p);
-    assert_int_equal(look(&note).n_stable, p.stable_frames);
+    note = warmed_up(&usual, &frame);
+    choose(&note, frame, 0.3f, 0, &usual);
+    assert_int_equal(look(&note).n_stable, usual.stable_frames);
 }
 
 static void an_empty_mask_is_no_measurement(void **state)
@@ -622,6 +619,76 @@ static void a_second_click_on_a_frame(void **state)
     assert_int_equal(stable[1], 3);
 }
 
+/* A box on a tracked frame is judged by itself, not by the motion score of the mask it replaces. */
+static void a_correction_is_not_judged_by_what_it_corrects(void **state)
+{
+    (void)state;
+    trk_motion_params motion = varied;
+    trk_tracker_params p = with_policy();
+    told before, after;
+    p.keep_frame = 1;
+    p.motion = &motion;
+    motion.stable_frames = 1;
+    motion.stable_iou = motion.memory_iou = 0;
+    motion.memory_motion = 1; /* no mask that was chosen by motion is kept */
+    trk_tracker *t = new_tracker(&p);
+    prompt(t, 1, 0);
+    for (int i = 0; i < 8; i++)
+        assert_ok(push(t, i));
+    take(t, 1, &before);
+    assert_true(before.motion.has_score && !before.kept);
+    prompt(t, 1, 7);
+    take(t, 1, &after);
+    assert_true(!after.motion.has_score && after.motion.score == 0 && after.motion.has_prediction && after.kept);
+    trk_tracker_destroy(&t);
+}
+
+/* Back to a frame that is to be pushed again, with the one before it at hand for another prompt: that one has moved the
+ * filter already. */
+static void a_frame_before_the_one_gone_back_to(void **state)
+{
+    (void)state;
+    const trk_point click = {(float)place(1, 5), HEIGHT / 2, 1};
+    trk_tracker_params p = with_policy();
+    told expected, back;
+    int64_t next = -1;
+    p.keep_frame = 1;
+    p.history = 10;
+    trk_tracker *t = new_tracker(&p);
+    prompt(t, 1, 0);
+    for (int i = 0; i < 6; i++)
+        assert_ok(push(t, i));
+    take(t, 1, &expected);
+    assert_ok(trk_tracker_lock_frame(t, 5));
+    for (int i = 6; i < 8; i++)
+        assert_ok(push(t, i));
+    assert_ok(trk_tracker_rewind(t, 6, &next));
+    assert_int_equal(next, 6);
+    assert_ok(trk_tracker_prompt_points(t, 1, 5, &click, 1));
+    assert_ok(trk_tracker_clear_prompts(t, 1, 5));
+    take(t, 1, &back);
+    assert_same(&back, &expected, 1);
+    trk_tracker_destroy(&t);
+}
+
+/* Every frame there is, by its largest number. */
+static void the_longest_history_is_all_of_it(void **state)
+{
+    (void)state;
+    trk_tracker_params p = with_policy();
+    run_base(&p);
+    p.history = INT64_MAX;
+    trk_tracker *t = new_tracker(&p);
+    int64_t first = -1, last = -1;
+    prompt(t, 1, 0);
+    prompt(t, 2, 0);
+    push_and_take(t, 0, FRAMES - 1, got);
+    assert_same(got, base, FRAMES);
+    assert_ok(trk_tracker_reach(t, 1, &first, &last));
+    assert_int_equal(first, 0);
+    trk_tracker_destroy(&t);
+}
+
 static void memory_stays_flat(void **state)
 {
     (void)state;
@@ -662,6 +729,8 @@ static void senseless_parameters_are_refused(void **state)
     p.policy = (trk_policy_kind)7;
     assert_int_equal(trk_tracker_create(&t, model, &p), TRK_E_ARGUMENT);
     trk_motion_params usual_ones = {0};
+    assert_int_equal(trk_motion_defaults(model, &usual_ones), TRK_E_ARGUMENT);
+    usual_ones.struct_size = sizeof usual_ones;
     assert_ok(trk_motion_defaults(model, &usual_ones));
     assert_true(usual_ones.weight == 0.25 && usual_ones.stable_frames == 15);
     assert_null(t);
@@ -685,6 +754,9 @@ int main(void)
         cmocka_unit_test(a_prompt_at_30_and_backwards),
         cmocka_unit_test(objects_do_not_share_a_filter),
         cmocka_unit_test(a_second_click_on_a_frame),
+        cmocka_unit_test(a_correction_is_not_judged_by_what_it_corrects),
+        cmocka_unit_test(a_frame_before_the_one_gone_back_to),
+        cmocka_unit_test(the_longest_history_is_all_of_it),
         cmocka_unit_test(memory_stays_flat),
         cmocka_unit_test(senseless_parameters_are_refused),
     };
