@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ import generator
 import losses
 import make_samples
 import optimizer
-from curriculum import FROM_NOTHING, ONWARD, SMOKE, Batches, in_order, n_steps, stage_at
+from curriculum import FROM_NOTHING, ONWARD, SMOKE, Batches, Stage, in_order, n_steps, stage_at
+from rollout import Rollout, Weights, watch_decoder
 
 
 def test_real_rope_is_the_official_one():
@@ -72,11 +74,10 @@ def test_what_muon_takes():
         assert name in dict(model.named_parameters()) and name not in taken
 
 
-def test_long_clips_are_half_of_the_work():
-    work = {s.name: s.steps * s.frames * s.clips * s.size ** 2 for s in FROM_NOTHING}
-    long = sum(s.steps * s.frames * s.clips * s.size ** 2 for s in FROM_NOTHING if s.frames >= 8)
-    assert long >= 0.5 * sum(work.values())
-    assert all(s.frames >= 8 for s in ONWARD)
+@pytest.mark.parametrize("stages", (FROM_NOTHING, ONWARD))
+def test_long_clips_are_half_of_the_work(stages):
+    work = [(s.frames, s.steps * s.frames * s.clips * s.size ** 2) for s in stages]
+    assert sum(w for frames, w in work if frames >= 8) >= 0.5 * sum(w for _, w in work)
 
 
 def test_batches_depend_on_seed_rank_and_step_alone():
@@ -95,6 +96,26 @@ def test_batches_made_by_workers_are_the_same_in_the_same_order():
     for a, b in zip(here, there):
         assert a.images.tobytes() == b.images.tobytes() and a.masks.tobytes() == b.masks.tobytes()
         assert a.prompt == b.prompt and np.array_equal(a.draws, b.draws)
+
+
+def test_silent_frames_have_no_losses_and_no_gradients_but_fill_the_memory():
+    stage = Stage("clip", 1, 64, 4, 1, 2, (0.0, 0.0), (1.0, 1.0), silent=2)
+    batch = next(b for b in (Batches([replace(stage, steps=99)], 3, 0, n_textures=8).batch(i) for i in range(99))
+                 if b.prompt == "box")
+    torch.manual_seed(2)
+    model = architecture.build()
+    architecture.initialize(model)
+    model.set_image_size(stage.size)
+    watch_decoder(model)
+    encoded = []
+    original = model._encode_memory_in_output
+    model._encode_memory_in_output = lambda *args: (original(*args), encoded.append(args[-1]["maskmem_features"]))
+    dim = architecture.DEMO["hidden_dim"]
+    outcome = Rollout(model, losses.Affinity([dim // 8, dim // 4, dim]), batch, Weights(0.25, 0.0, 0.1), 0.0, 2).run()
+    assert [t for t, _, _ in outcome.overlaps] == [0, 3]
+    assert [memory.requires_grad for memory in encoded] == [True, False, False]
+    outcome.loss.backward()
+    assert float(model.memory_attention.layers[0].cross_attn_image.k_proj.weight.grad.abs().sum()) > 0
 
 
 def test_scores():
