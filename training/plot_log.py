@@ -31,7 +31,7 @@ def draw(lines: list[dict], out: Path):
     for t in (0, 1, 3, 7):
         points = [(line["step"], line["J"][t]) for line in lines if len(line["J"]) > t and line["J"][t] is not None]
         if points:
-            above.plot(*zip(*points), label=f"frame {t}")
+            above.plot(*zip(*points), label=f"frame {t} of those with losses")
     above.set_ylabel("J of boxed objects, in training")
     for name in ("focal", "dice", "iou", "presence", "affinity"):
         middle.plot(steps, [line[name] for line in lines], label=name)
