@@ -84,7 +84,7 @@ class Rollout:
         loss = (FOCAL_WEIGHT * s["focal"] + DICE_WEIGHT * s["dice"] + IOU_WEIGHT * s["iou"]
                 + PRESENCE_WEIGHT * s["presence"]) / n
         self.outcome.loss = loss + self.weights.affinity * affinity
-        self.outcome.parts = {k: float(v.detach()) / n for k, v in s.items()} | {"affinity": float(affinity.detach())}
+        self.outcome.parts = {k: float(torch.as_tensor(v).detach()) / n for k, v in s.items()} | {"affinity": float(affinity.detach())}
         return self.outcome
 
     def encode(self, times: list[int]):
@@ -139,7 +139,8 @@ class Rollout:
         self.sums["focal"] = self.sums["focal"] + ((focal * share).sum(1) * weight).sum()
         self.sums["dice"] = self.sums["dice"] + ((dice * share).sum(1) * weight).sum()
         self.sums["iou"] = self.sums["iou"] + ((ious - overlap).abs().mean(1) * weight).sum()
-        self.sums["presence"] = self.sums["presence"] + ce.mean()
+        if self.n_times > 1:  # single images all show their object: absence would be forgotten
+            self.sums["presence"] = self.sums["presence"] + ce.mean()
         self.count(t, low, truth, present, presence)
 
     @torch.no_grad()
