@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 cmake -S . -B build -G Ninja -DTRK_TESTS=ON ${TRK_CMAKE_OPTIONS:-}
 cmake --build build
 # not here: ctest --test-dir build -L large, the eight official configurations at full size and a long video
-ctest --test-dir build --output-on-failure --no-tests=error -LE 'large|simt'
+# two at a time: few use more than one core for long
+ctest --test-dir build --output-on-failure --no-tests=error -LE 'large|simt' -j 2
 # one thread each, and nothing that depends on time
 ctest --test-dir build --output-on-failure --no-tests=error -L simt -j "$(nproc)"
