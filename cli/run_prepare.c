@@ -45,22 +45,6 @@ static trk_status get_info(const run *self, trk_tracker_info *info)
     return rc ? failure_of_library(rc) : TRK_OK;
 }
 
-/* A state tells its policy by its results alone; one without results may be of any. */
-static trk_status check_motion(const run *self)
-{
-    int ids[1];
-    trk_result result = {.struct_size = sizeof result};
-    if (!self->wanted->motion.draw || !trk_tracker_objects(self->tracker, ids, 1))
-        return TRK_OK;
-    trk_status rc = trk_tracker_result(self->tracker, ids[0], &result);
-    if (rc)
-        return failure_of_library(rc);
-    if (!result.motion.has_model)
-        return TRK_FAIL(TRK_E_ARGUMENT, "--draw-motion: the state of %s is not of --policy samurai",
-                        self->wanted->resume);
-    return TRK_OK;
-}
-
 /* Where the video starts and which way it goes follow from the state. */
 static trk_status resume(run *self)
 {
@@ -85,7 +69,9 @@ static trk_status resume(run *self)
     wanted->reverse = self->policies.reverse = info.reverse;
     wanted->start = info.started ? info.next : wanted->start;
     self->started = 1;
-    return check_motion(self);
+    if (wanted->motion.draw && info.policy != TRK_POLICY_SAMURAI)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--draw-motion: the state of %s is not of --policy samurai", wanted->resume);
+    return TRK_OK;
 }
 
 static trk_status check_size(const run *self)

@@ -377,6 +377,7 @@ typedef struct trk_tracker_info {
     uint64_t n_sweeps;      /* frames whose features were returned */
     uint64_t n_prompts_left_out; /* conditioning frames not read because of max_prompts_in_memory, over all reads */
     int resident;           /* 0: evicted, comes back by itself with the next call that needs it */
+    trk_policy_kind policy;
 } trk_tracker_info;
 TRK_API trk_status trk_tracker_get_info(const trk_tracker *tracker, trk_tracker_info *out);
 /* Every object, started or waiting, ascending. ids may be NULL; returns how many there are. */

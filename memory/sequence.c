@@ -133,11 +133,18 @@ static int list_remove(trk_bank *bank, trk_memory_entry *list, int *n, int64_t f
     return before - *n;
 }
 
+static trk_memory_entry *find_entry(const trk_sequence *s, int64_t frame)
+{
+    int i = list_index(s->conditioning, s->n_conditioning, frame);
+    if (i >= 0)
+        return &s->conditioning[i];
+    int j = list_index(s->recent, s->n_recent, frame);
+    return j >= 0 ? &s->recent[j] : NULL;
+}
+
 void trk_sequence_judge(trk_sequence *s, int64_t frame, const trk_judgement *judgement)
 {
-    const int kept = list_index(s->conditioning, s->n_conditioning, frame);
-    const int recent = list_index(s->recent, s->n_recent, frame);
-    trk_memory_entry *entry = kept >= 0 ? &s->conditioning[kept] : recent >= 0 ? &s->recent[recent] : NULL;
+    trk_memory_entry *entry = find_entry(s, frame);
     if (!entry)
         return;
     entry->score = judgement->score;
@@ -176,11 +183,7 @@ void trk_sequence_clear(trk_sequence *sequence)
 
 const trk_memory_entry *trk_sequence_find(const trk_sequence *sequence, int64_t frame)
 {
-    int i = list_index(sequence->conditioning, sequence->n_conditioning, frame);
-    if (i >= 0)
-        return &sequence->conditioning[i];
-    int j = list_index(sequence->recent, sequence->n_recent, frame);
-    return j >= 0 ? &sequence->recent[j] : NULL;
+    return find_entry(sequence, frame);
 }
 
 /* --- what can still be read --- */

@@ -22,7 +22,6 @@ void trk_choice_begin(trk_tracker *t, trk_object *o)
         o->note_frame = t->index;
     }
     o->note = o->before;
-    o->n_choices = 0;
     if (t->policy->begin)
         t->policy->begin(&o->note);
 }
@@ -39,13 +38,12 @@ static trk_memory_note note_before(const trk_tracker *t, const trk_object *o, in
     return note ? *note : (trk_memory_note){{0}};
 }
 
-/* The frame before may still be held, and be prompted: it has had its choice. */
+/* The frame before may still be held, and be prompted. */
 void trk_choice_rewind(trk_tracker *t, trk_object *o, int64_t frame)
 {
     o->note_frame = frame - trk_direction(t);
     o->note = note_before(t, o, frame);
     o->before = note_before(t, o, o->note_frame);
-    o->n_choices = 1;
 }
 
 /* What the decoder found for up to TRK_TOGETHER objects, on the host. */
@@ -73,8 +71,8 @@ static float ask(trk_tracker *t, trk_object *o, const float ious[4], float score
     trk_choices given = {.iou = {ious[1], ious[2], ious[3]}};
     if (score > trk_present_above(t)) /* else all masks are blank */
         memcpy(given.box, boxes[1], sizeof given.box);
-    if (o->n_choices++ && !t->motion.strict_reference)
-        o->note = o->before; /* once a frame */
+    if (!t->motion.strict_reference)
+        o->note = o->before; /* however often it is asked on a frame */
     return (float)(1 + t->policy->choose(&t->motion, &o->note, &given));
 }
 

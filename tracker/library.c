@@ -182,7 +182,6 @@ trk_status trk_model_get_info(const trk_model *model, trk_model_info *out)
 #define DEFAULT_FILL_HOLES        8 /* low-resolution pixels; upstream's builder */
 #define DEFAULT_PROMPTS_IN_MEMORY 8
 #define DEFAULT_SWEEP_ABOVE       0.8
-#define FARTHEST                  (INT64_MAX / 4) /* no frame is farther back; see trk_check_index */
 
 static trk_status check_params(const trk_tracker_params *p)
 {
@@ -215,7 +214,7 @@ static void fill_defaults(trk_tracker_params *p)
     p->sweep_every = p->sweep_every ? p->sweep_every : 1;
     p->sweep_above = p->sweep_above > 0 ? p->sweep_above : DEFAULT_SWEEP_ABOVE;
     p->max_prompts_in_memory = p->max_prompts_in_memory ? p->max_prompts_in_memory : DEFAULT_PROMPTS_IN_MEMORY;
-    p->history = p->history < 0 ? -1 : p->history > FARTHEST ? FARTHEST : p->history;
+    p->history = p->history < 0 ? -1 : p->history > TRK_FRAME_LIMIT ? TRK_FRAME_LIMIT : p->history;
 }
 
 trk_status trk_tracker_params_read(trk_tracker_params *out, const trk_tracker_params *params)

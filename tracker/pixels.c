@@ -16,7 +16,7 @@ static trk_status check_plane(const trk_frame *f, int plane, int bytes, const ch
 
 trk_status trk_check_index(int64_t index)
 {
-    const int64_t limit = INT64_MAX / 4;
+    const int64_t limit = TRK_FRAME_LIMIT;
     if (index > limit || index < -limit)
         return TRK_FAIL(TRK_E_ARGUMENT, "frame number %lld: expected at most %lld either way", (long long)index,
                         (long long)limit);

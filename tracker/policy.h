@@ -31,7 +31,7 @@ typedef struct trk_policy {
     /* A mask takes the place of what was chosen on this frame, without a choice: of a box, several clicks, a mask prompt;
      * NULL: nothing to do. */
     void (*overrule)(trk_memory_note *note);
-    /* The number, 0..2, of the hypothesis to take, and the note moved on; NULL: the best by IoU, without asking. */
+    /* The number, 0..2, of the hypothesis to take, and the note, begun or not, moved on; NULL: the best by IoU, without asking. */
     int (*choose)(const trk_motion_params *params, trk_memory_note *note, const trk_choices *given);
     /* Object score above which the object is there; NULL: 0. */
     double (*present_above)(const trk_motion_params *params);

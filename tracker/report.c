@@ -16,6 +16,7 @@ trk_status trk_tracker_get_info(const trk_tracker *t, trk_tracker_info *out)
                               .width = t->width,
                               .height = t->height,
                               .reverse = t->params.reverse != 0,
+                              .policy = t->params.policy,
                               .n_objects = t->n_objects,
                               .n_prompts_left_out = t->n_prompts_left_out};
     for (size_t i = 0; i < t->n_objects; i++)

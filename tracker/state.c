@@ -301,7 +301,6 @@ static void put_notes(const trk_tracker *t, const trk_object *o, trk_blob *out)
     if (!t->policy->put)
         return;
     trk_blob_put_i64(out, o->note_frame);
-    trk_blob_put_i64(out, o->n_choices);
     trk_state_put_note(t, &o->before, out);
     trk_state_put_note(t, &o->note, out);
 }
@@ -314,7 +313,6 @@ static trk_status take_notes(const trk_tracker *t, trk_object *o, trk_blob_reade
     if (in->status >= 0 && o->note_frame != TRK_FRAME_NONE &&
         (o->note_frame > TRK_FRAME_LIMIT || o->note_frame < -TRK_FRAME_LIMIT))
         return TRK_FAIL(TRK_E_FORMAT, "state: a motion model of frame %lld", (long long)o->note_frame);
-    o->n_choices = (int)trk_blob_take_within(in, 0, INT_MAX - 1, "choices of a motion model on one frame");
     trk_state_take_note(t, &o->before, in);
     trk_state_take_note(t, &o->note, in);
     return in->status;

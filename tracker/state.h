@@ -43,8 +43,6 @@ static inline void trk_state_take_note(const trk_tracker *t, trk_memory_note *no
     if (rc < 0 && in->status >= 0)
         in->status = rc;
 }
-#define TRK_FRAME_LIMIT (INT64_MAX / 4) /* as trk_check_index */
-
 static inline int trk_state_flag(trk_blob_reader *in, const char *what)
 {
     return (int)trk_blob_take_within(in, 0, 1, what);

@@ -232,7 +232,6 @@ static trk_status copy_object(trk_tracker *to_tracker, trk_object *to, const trk
     to->before = from->before;
     to->note = from->note;
     to->note_frame = from->note_frame;
-    to->n_choices = from->n_choices;
 done:
     return rc;
 }

@@ -25,6 +25,7 @@
 #include "sweeper.h"
 #include "track.h"
 
+#define TRK_FRAME_LIMIT (INT64_MAX / 4) /* of frame numbers and their distances, either way; see trk_check_index */
 #define TRK_TOGETHER 16 /* objects that are tracked in one pass, at most; a power of two */
 
 struct trk_model {
@@ -59,7 +60,6 @@ typedef struct trk_object {
     int kept;                 /* frames beyond the next may read the memory of result_frame */
     trk_memory_note before, note; /* the policy's: before and after note_frame */
     int64_t note_frame;       /* TRK_FRAME_NONE: `note` is of a frame that is over */
-    int n_choices;            /* runs of the mask decoder on note_frame that asked the policy */
     float *host_logits;       /* copy of result.logits for the caller, where the host can not read them; or NULL; owned */
     int host_logits_current;
 } trk_object;
