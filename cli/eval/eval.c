@@ -15,6 +15,7 @@
 #include "heap.h"
 #include "identity.h"
 #include "jobs.h"
+#include "mask_files.h"
 #include "output_file.h"
 #include "report.h"
 
@@ -194,6 +195,14 @@ static size_t count_done(const evaluation *self)
     return n;
 }
 
+/* Else the clip was tracked without --boxes or --masks, and is tracked once more. */
+static int are_files_there(const evaluation *self, const dataset_clip *clip, int64_t n_frames)
+{
+    const char *boxes = self->wanted->boxes, *masks = self->wanted->masks;
+    return (!boxes || box_files_are_there(boxes, self->shared.boxes, clip)) &&
+           (!masks || mask_files_are_there(masks, clip, n_frames));
+}
+
 static trk_status take_part(evaluation *self, size_t i)
 {
     const dataset_clip *clip = self->chosen[i];
@@ -202,9 +211,7 @@ static trk_status take_part(evaluation *self, size_t i)
     trk_status rc = path ? clip_result_read(part, &self->results, path) : no_memory();
     if (!rc) {
         const int same = part->source == eval_identity_of_clip(clip);
-        const char *boxes = self->wanted->boxes; /* of a clip that was tracked without them: once more */
-        self->done[i] =
-            same && !strcmp(part->name, clip->name) && (!boxes || box_files_are_there(boxes, self->shared.boxes, clip));
+        self->done[i] = same && !strcmp(part->name, clip->name) && are_files_there(self, clip, part->n_frames);
         if (!same)
             report_line("%s: results of the clip as it was before a change: it begins anew", path);
         if (!self->done[i])

@@ -14,6 +14,7 @@
 #include "frame_names.h"
 #include "heap.h"
 #include "index_map.h"
+#include "mask_files.h"
 #include "output_file.h"
 #include "palette.h"
 #include "plan_report.h"
@@ -49,17 +50,6 @@ typedef struct clip_run {
     XXH3_state_t hash;
     progress shown;
 } clip_run;
-
-char *eval_clip_folder(const char *folder, const dataset_clip *clip)
-{
-    return trk_heap_format("path", "%s/%s", folder, clip->name);
-}
-
-char *eval_object_folder(const char *folder, const dataset_object *object)
-{
-    return object->name ? trk_heap_format("path", "%s/%s", folder, object->name)
-                        : trk_heap_format("path", "%s/%d", folder, object->id);
-}
 
 static trk_status no_memory(const dataset_clip *clip)
 {
@@ -189,10 +179,10 @@ static trk_status open_outputs(clip_run *self)
     if (rc || !self->shared->wanted->masks)
         return rc;
     TRK_CHECK(frame_names_open(&self->names, self->clip));
-    self->folder = eval_clip_folder(self->shared->wanted->masks, self->clip);
+    self->folder = mask_files_folder(self->shared->wanted->masks, self->clip);
     TRK_CHECK(create_folder(self, self->folder));
     for (size_t i = 0; self->by_object && i < self->n_planes && !rc; i++) {
-        char *path = eval_object_folder(self->folder, &self->clip->objects[i]);
+        char *path = mask_files_object_folder(self->folder, &self->clip->objects[i]);
         rc = create_folder(self, path);
         trk_heap_release(path);
     }
@@ -321,7 +311,7 @@ static trk_status write_masks(const clip_run *self, int64_t frame)
     if (!self->by_object)
         return write_plane(self, self->folder, name, self->planes);
     for (size_t i = 0; i < self->n_planes && !rc; i++) {
-        char *folder = eval_object_folder(self->folder, &self->clip->objects[i]);
+        char *folder = mask_files_object_folder(self->folder, &self->clip->objects[i]);
         rc = folder ? write_plane(self, folder, name, self->masks[i]) : no_memory(self->clip);
         trk_heap_release(folder);
     }

@@ -24,9 +24,4 @@ trk_status eval_clip_track(clip_result *out, const eval_shared *shared, const da
 /* Reads what is there of it in the folder of --pred; else as above. */
 trk_status eval_clip_read(clip_result *out, const eval_shared *shared, const dataset_clip *clip);
 
-/* FOLDER/CLIP, trk_heap_release; NULL when out of memory. */
-char *eval_clip_folder(const char *folder, const dataset_clip *clip);
-/* The same for FOLDER/OBJECT: where each object has masks of its own. */
-char *eval_object_folder(const char *folder, const dataset_object *object);
-
 #endif

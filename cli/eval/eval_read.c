@@ -12,6 +12,7 @@
 #include "frame_names.h"
 #include "heap.h"
 #include "index_map.h"
+#include "mask_files.h"
 #include "outputs.h"
 #include "scoring.h"
 #include "text_file.h"
@@ -53,7 +54,7 @@ static int has_object_folders(const clip_reading *self)
 {
     int found = 0;
     for (size_t i = 0; i < self->clip->n_objects && !found && self->clip->kind == TRUTH_BINARY; i++) {
-        char *path = eval_object_folder(self->folder, &self->clip->objects[i]);
+        char *path = mask_files_object_folder(self->folder, &self->clip->objects[i]);
         found = is_folder(path);
         trk_heap_release(path);
     }
@@ -104,7 +105,7 @@ static trk_status read_objects(clip_reading *self, int64_t frame, const char *na
         int needed;
         if (object->first_frame > frame)
             continue;
-        char *folder = eval_object_folder(self->folder, object);
+        char *folder = mask_files_object_folder(self->folder, object);
         rc = folder ? scoring_counts(&needed, self->scored, i, frame) : no_memory(self->clip);
         if (!rc)
             rc = read_image(self, i, folder, name, needed);
@@ -304,7 +305,7 @@ static trk_status open_all(clip_reading *self)
     const options *wanted = self->shared->wanted;
     trk_status rc = TRK_OK;
     self->folder = self->shared->data->layout == DATASET_MASKS ? trk_heap_text("path", wanted->pred)
-                                                               : eval_clip_folder(wanted->pred, clip);
+                                                               : mask_files_folder(wanted->pred, clip);
     if (!self->folder)
         return no_memory(clip);
     if (!clip->n_objects)

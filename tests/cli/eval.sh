@@ -120,7 +120,16 @@ is "a clip that fails: exit status" $? 1
 is "a clip that fails: lines" "$(grep -c "^track: tail: .*00004.png" stderr.txt) $(wc -l <stderr.txt)" "1 2"
 is "a clip that fails: files" "$(find four.json* -type f)" four.json.d/short.json
 grep -q "^mean (1 left out) " table.txt || complain "a clip that fails: $(cat table.txt)"
-# what is kept of a clip is not taken once the clip has changed
+# what is kept of a clip is taken with --masks only where all of its masks are
+taken() {
+    "$track" eval davis --clip short,tail --out four.json --masks four "${small[@]}" 2>&1 >/dev/null | grep -c "clips are done"
+}
+is "kept without masks: clips taken" "$(taken)" 0
+is "kept with masks: clips taken" "$(taken)" 1
+rm four/short/00003.png
+is "kept, one mask gone: clips taken" "$(taken)" 0
+is "kept, one mask gone: files" "$(ls four/short)" "$(ls masks/short)"
+# nor once the clip has changed
 touch davis/Annotations/480p/short/00003.png
 "$track" eval davis --clip short,tail --out four.json "${small[@]}" >/dev/null 2>stderr.txt
 is "a clip that has changed: exit status" $? 1
