@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 import generator
 
 LEAST_PROMPTED = 0.003  # of the image: the smallest area that a single image is prompted for
+EVENTS = ("occlusion", "leave", "lookalike")  # scenarios of the generator in which objects get lost
 BANK_STEPS = 400  # after so many steps the textures are made anew
 
 
@@ -29,6 +30,7 @@ class Stage:
     alpha: float = 0.25
     affinity: float = 0.3          # weight of losses.Affinity
     silent: int = 0                # of the frames: those after the prompt that are tracked without gradients or losses
+    events: float = 0.0            # share of clips that are one of EVENTS; the others are the generator's mixture
 
 
 # From nothing: about two hours on two cores. More than half of the time goes to clips of eight frames and more.
@@ -40,12 +42,13 @@ FROM_NOTHING = [
     Stage("long", 900, 256, 8, 1, 2, (0.2, 1.0), (0.9, 0.5), affinity=0.4),
     Stage("settle", 350, 256, 8, 1, 2, (0.4, 1.0), (0.5, 0.0)),
 ]
-# On from a trained state, as often as wanted: single images, which show the most objects in a given time; clips; and
-# clips whose losses begin late, on memories that have drifted as far as those of a long video do.
+# On from a trained state, as often as wanted. Most of it at half the size, where several times as many objects are seen in
+# a given time; what is learnt there about following holds at the full size as well. "far" and "late": losses begin late, on
+# memories that have drifted as far as those of a long video do.
 ONWARD = [
-    Stage("single", 1000, 256, 1, 6, 3, (0.4, 1.0), (0.7, 0.7)),
-    Stage("long", 400, 256, 8, 1, 2, (0.3, 1.0), (0.6, 0.5)),
-    Stage("late", 500, 256, 20, 1, 2, (0.5, 1.0), (0.5, 0.0), silent=12),
+    Stage("swift", 500, 128, 8, 4, 3, (0.3, 1.0), (0.8, 0.75)),
+    Stage("far", 550, 128, 24, 3, 3, (0.4, 1.0), (0.75, 0.65), silent=16, events=0.5),
+    Stage("late", 450, 192, 20, 2, 3, (0.5, 1.0), (0.65, 0.0), silent=12, events=0.4),
 ]
 # Seconds, not minutes: for the tests.
 SMOKE = [
@@ -122,7 +125,8 @@ class Batches:
         found = []
         n_frames, strides = (4, (6, 10)) if stage.frames == 1 else (stage.frames, (1, 3))
         while len(found) < stage.clips:
-            c = generator.make_clip(rng, bank, n_frames, stage.size, stage.objects,
+            scenario = EVENTS[rng.integers(len(EVENTS))] if rng.random() < stage.events else None
+            c = generator.make_clip(rng, bank, n_frames, stage.size, stage.objects, scenario=scenario,
                                     difficulty=rng.uniform(*stage.difficulty), stride=rng.uniform(*strides))
             if stage.frames > 1:
                 found.append((c.images, c.masks, c.ids))

@@ -48,7 +48,7 @@ class Trainer:
         watch_decoder(self.model)
         named = list(self.model.named_parameters()) + [("affinity." + n, p) for n, p in self.affinity.named_parameters()]
         self.parameters = [p for _, p in named]
-        self.optimizer = Muon(named, args.weight_decay)
+        self.optimizer = Muon(named, args.weight_decay, rank, args.processes)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.n_done, self.seconds = 0, 0.0
         self.asked_to_stop = self.stopped = False  # this process, by a signal; all of them, after the same step

@@ -74,6 +74,29 @@ def test_what_muon_takes():
         assert name in dict(model.named_parameters()) and name not in taken
 
 
+def test_processes_share_what_muon_does(monkeypatch):
+    monkeypatch.setattr(optimizer.dist, "all_reduce", lambda flat: None)  # each keeps its own part, zeros elsewhere
+    generator = torch.Generator().manual_seed(2)
+    shapes = ((8, 30), (16, 16), (9, 9, 3, 3), (40, 12))
+    gradients = [torch.randn(shape, generator=generator) for shape in shapes]
+
+    def updates(rank, processes):
+        named = [(f"w{i}", torch.nn.Parameter(torch.zeros(shape))) for i, shape in enumerate((*shapes, (5,)))]
+        muon = optimizer.Muon(named, 0.0, rank, processes)
+        for p, gradient in zip(muon.matrices, gradients, strict=True):
+            p.grad = gradient.clone()
+        return muon.updates()
+
+    assert sorted(optimizer.even_shares([5, 9, 4, 1], 2)) == [0, 0, 1, 1]
+    for whole, a, b in zip(updates(0, 1), updates(0, 2), updates(1, 2), strict=True):
+        assert torch.equal(whole, a + b) and min(a.abs().max(), b.abs().max()) == 0 < whole.abs().max()
+
+
+def test_clips_of_events():
+    with_events = Batches([replace(SMOKE[1], frames=6, clips=12, events=1.0, difficulty=(1.0, 1.0))], 3, 0, 8).batch(0)
+    assert (with_events.masks.sum((3, 4)) == 0).any(2).any(1).mean() >= 0.4  # two of three kinds hide the first object
+
+
 @pytest.mark.parametrize("stages", (FROM_NOTHING, ONWARD))
 def test_long_clips_are_half_of_the_work(stages):
     work = [(s.frames, s.steps * s.frames * s.clips * s.size ** 2) for s in stages]
