@@ -394,8 +394,6 @@ static trk_status check_arch(const trk_arch *arch)
     if (arch->max_pointers < 2 || arch->max_pointers < arch->num_maskmem)
         rc = TRK_FAIL(TRK_E_MODEL, "\"max_obj_ptrs_in_encoder\" is %d, expected at least 2 and \"num_maskmem\" (%d)",
                       arch->max_pointers, arch->num_maskmem);
-    else if (arch->mem_dim == arch->d_model)
-        rc = TRK_FAIL(TRK_E_MODEL, "\"mem_dim\" is %d like \"hidden_dim\", expected it smaller", arch->mem_dim);
     else if (trk_arch_check_image_size(arch, arch->image_size) < 0)
         rc = trk_fail_prefix(TRK_E_MODEL, "\"image_size\"");
 done:

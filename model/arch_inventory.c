@@ -155,7 +155,8 @@ static void walk_memory_encoder(walk *w, const trk_arch *arch)
         linear(w, "pwconv2", d, 4 * d);
     }
     enter(w, "memory_encoder.");
-    convolution(w, "out_proj", arch->mem_dim, d, 1);
+    if (arch->mem_dim < d)
+        convolution(w, "out_proj", arch->mem_dim, d, 1);
 }
 
 static void walk_prompt_encoder(walk *w, const trk_arch *arch)

@@ -64,7 +64,8 @@ static void remember(trk_network *net, void *context)
         f->projected = projected;
     }
     trk_arena_mark mark = trk_arena_here(net->scratch);
-    trk_mat x = trk_new_mat(net, net->scratch, TRK_F32, n, d);
+    const int narrowed = m->arch.mem_dim < d; /* else upstream has no projection */
+    trk_mat x = narrowed ? trk_new_mat(net, net->scratch, TRK_F32, n, d) : in->out;
     trk_mat mask = trk_new_mat(net, net->scratch, TRK_F32, s, s);
     TRK_RUN(e, resize_bilinear, mask, trk_wrap_mat(in->logits, s / 4, s / 4), 0);
     TRK_RUN(e, mask_to_memory, mask, mask, in->binarize, 20.0f, -10.0f);
@@ -72,7 +73,8 @@ static void remember(trk_network *net, void *context)
     TRK_RUN(e, add, x, x, f->projected);
     for (int i = 0; i < m->arch.n_fuser_layers; i++)
         fuse(net, &w->fuser[i], x);
-    TRK_RUN(e, linear, in->out, x, &w->memory_out, plain);
+    if (narrowed)
+        TRK_RUN(e, linear, in->out, x, &w->memory_out, plain);
     if (w->no_obj_embed_spatial)
         TRK_RUN(e, if_absent, in->out, w->no_obj_embed_spatial, in->score, 0.0f, 0);
     trk_trace(net, "memory_encoder.out", in->out);

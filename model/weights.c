@@ -398,7 +398,8 @@ static void load_memory_encoder(loader *l)
     load_linear(l, &w->pixel_proj, d, d, "memory_encoder.pix_feat_proj");
     for (int i = 0; i < a->n_fuser_layers; i++)
         load_fuser_layer(l, &w->fuser[i], i);
-    load_linear(l, &w->memory_out, a->mem_dim, d, "memory_encoder.out_proj");
+    if (a->mem_dim < d)
+        load_linear(l, &w->memory_out, a->mem_dim, d, "memory_encoder.out_proj");
     if (a->is_21)
         keep(l, &w->no_obj_embed_spatial, load(l, "no_obj_embed_spatial"));
 }

@@ -443,7 +443,6 @@ static void impossible_widths_are_refused(void **state)
         {100, 20, 16, "\"hidden_dim\" is 100, expected a multiple of 8"},
         {96, 36, 16, "expected a multiple of 36"},
         {96, 6, 16, "\"mem_dim\" is 6, expected a multiple of 4"},
-        {96, 96, 16, "expected it smaller"},
         {96, 32, 18, "\"mask_in_chans\" is 18"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -458,6 +457,19 @@ static void impossible_widths_are_refused(void **state)
                                    " \"decoder_heads\": 4}"),
                      TRK_E_MODEL, cases[i].text);
     }
+}
+
+/* As wide as the features: then upstream has no projection in the memory encoder. */
+static void memories_may_be_as_wide_as_features(void **state)
+{
+    trk_arch arch = small_arch(), found;
+    arch.mem_dim = arch.d_model;
+    edits wide = {.metadata = "{\"family\": \"sam2.1\", \"image_size\": 256, \"num_heads\": 1, \"window_spec\": [8, 4, 8, 4],"
+                              " \"global_att_blocks\": [4, 5], \"fpn_top_down_levels\": [2, 3], \"decoder_heads\": 4}"};
+    assert_works(detect(&found, write_model("wide.safetensors", &arch, &wide), NULL));
+    assert_int_equal(found.mem_dim, 96);
+    wide.leave_out = "memory_encoder.out_proj"; /* there is none to leave out */
+    assert_works(detect(&found, write_model("wide.safetensors", &arch, &wide), NULL));
 }
 
 /* --- image sizes --------------------------------------------------------------------------------------------- */
@@ -566,6 +578,7 @@ int main(void)
         cmocka_unit_test(custom_models_follow_their_metadata),
         cmocka_unit_test(descriptions_are_checked),
         cmocka_unit_test(impossible_widths_are_refused),
+        cmocka_unit_test(memories_may_be_as_wide_as_features),
         cmocka_unit_test(image_sizes_follow_the_trunk),
         cmocka_unit_test(models_are_described),
         cmocka_unit_test(broken_models_are_described_too),
