@@ -26,7 +26,7 @@ DEMO = {
     "family": "sam2.1", "image_size": 256,
     "embed_dim": 32, "num_heads": 1, "stages": [1, 2, 3, 1], "global_att_blocks": [4, 5], "window_spec": [8, 4, 8, 4],
     "window_pos_embed_bkg_spatial_size": [7, 7], "q_pool": 3, "fpn_top_down_levels": [2, 3],
-    "hidden_dim": 96, "mem_dim": 32, "memory_attention_layers": 2, "memory_attention_ffn": 256, "num_maskmem": 7,
+    "hidden_dim": 96, "mem_dim": 96, "memory_attention_layers": 2, "memory_attention_ffn": 256, "num_maskmem": 7,
     "decoder_heads": 4, "decoder_mlp_dim": 256, "decoder_depth": 2, "iou_head_hidden_dim": 96,
 }
 
@@ -122,11 +122,16 @@ def build(a: dict = DEMO, inference: bool = False, **overrides) -> SmallTracker:
                         memory_encoder=memory_encoder(a), **settings)
 
 
+POSITION = 0.35  # of each number of a query and key of the memory attention: a place attends to the same place
+PIXELS = 0.25    # of a frame's features in its memory; with all of them attention would start too sharp
+POINTERS = 8.0   # times what the usual initialisation makes of them: about as long as a memory's rows
+
+
 def initialize(model: SmallTracker):
-    """Attention starts as a kernel of similar positions: queries and keys of the decoder's cross-attentions share their
-    projections (a prompt's token attends to its own place in the image), and those of the memory cross-attention a
-    constant that RoPE turns by position (a place attends to the same place of the memory). Without it a small budget
-    goes by before the first mask appears."""
+    """Attention starts as a kernel of what is alike: queries and keys share their projections, in the decoder's
+    cross-attentions (a prompt's token attends to its own place in the image) and in those to memories (a place attends to
+    what looked like it, rather nearby). Without it a small budget goes by before the first mask appears, and objects that
+    moved far are never found again."""
     for part in (model.sam_mask_decoder.transformer, model.memory_attention):
         for name, p in part.named_parameters():
             if p.ndim == 2:
@@ -140,9 +145,17 @@ def initialize(model: SmallTracker):
             attention.k_proj.weight.data.copy_(attention.q_proj.weight.data)
     final = decoder.final_attn_token_to_image
     final.k_proj.weight.data.copy_(final.q_proj.weight.data)
+    pixels = model.memory_encoder.pix_feat_proj
+    pixels.weight.data.copy_(PIXELS * torch.eye(model.hidden_dim)[:, :, None, None])
+    pixels.bias.data.zero_()
     for layer in model.memory_attention.layers:
-        layer.cross_attn_image.q_proj.bias.data.fill_(0.5)
-        layer.cross_attn_image.k_proj.bias.data.fill_(0.5)
+        attention = layer.cross_attn_image
+        attention.k_proj.weight.data.copy_(attention.q_proj.weight.data)
+        attention.q_proj.bias.data.fill_(POSITION)
+        attention.k_proj.bias.data.fill_(POSITION)
+    last = model.obj_ptr_proj.layers[-1]
+    last.weight.data *= POINTERS
+    last.bias.data *= POINTERS
 
 
 # --- a rotary encoding without complex numbers -------------------------------------------------------------------------

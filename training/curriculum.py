@@ -12,6 +12,7 @@ import generator
 
 LEAST_PROMPTED = 0.003  # of the image: the smallest area that a single image is prompted for
 EVENTS = ("occlusion", "leave", "lookalike")  # scenarios of the generator in which objects get lost
+LONGEST_GAP = 80  # frames, see Batch.gap
 BANK_STEPS = 400  # after so many steps the textures are made anew
 
 
@@ -30,25 +31,27 @@ class Stage:
     alpha: float = 0.25
     affinity: float = 0.3          # weight of losses.Affinity
     silent: int = 0                # of the frames: those after the prompt that are tracked without gradients or losses
+    strides: tuple[float, float] = (1.0, 3.0)  # time from frame to frame, drawn between these for every clip
     events: float = 0.0            # share of clips that are one of EVENTS; the others are the generator's mixture
 
 
-# From nothing: about two hours on two cores. More than half of the time goes to clips of eight frames and more.
+# From nothing: about two hours on two cores. Most of it at 128 pixels, where several times as many objects are seen in a
+# given time; what is learnt there holds at the full size as well. "apart": frames so far apart that objects must be known
+# by their looks. "far" and "late": losses begin late, on memories that have drifted as far as those of a long video do.
 FROM_NOTHING = [
-    Stage("images", 900, 128, 1, 16, 2, (0.0, 0.6), (1.0, 1.0), bce=4.0, alpha=0.5, affinity=1.0),
-    Stage("pairs", 400, 128, 2, 8, 2, (0.0, 0.8), (1.0, 1.0), (0.8, 0.5), bce=2.0, alpha=0.4, affinity=0.8),
-    Stage("detail", 250, 256, 2, 3, 2, (0.0, 1.0), (1.0, 1.0), (0.5, 0.3), bce=1.0, alpha=0.3, affinity=0.6),
-    Stage("short", 400, 256, 4, 2, 2, (0.0, 1.0), (1.0, 0.9), (0.3, 0.0), affinity=0.5),
-    Stage("long", 900, 256, 8, 1, 2, (0.2, 1.0), (0.9, 0.5), affinity=0.4),
-    Stage("settle", 350, 256, 8, 1, 2, (0.4, 1.0), (0.5, 0.0)),
+    Stage("images", 900, 128, 1, 20, 3, (0.0, 0.6), (1.0, 1.0), bce=4.0, alpha=0.5, affinity=1.0),
+    Stage("apart", 500, 128, 3, 8, 3, (0.0, 0.8), (1.0, 1.0), (0.8, 0.2), bce=2.0, alpha=0.4, affinity=0.6,
+          strides=(1.0, 20.0)),
+    Stage("leaps", 900, 128, 8, 4, 3, (0.2, 1.0), (1.0, 0.8), (0.2, 0.0), affinity=0.4, strides=(1.0, 8.0)),
+    Stage("far", 500, 128, 24, 3, 3, (0.4, 1.0), (0.8, 0.7), silent=16, events=0.4),
+    Stage("late", 400, 192, 20, 2, 3, (0.5, 1.0), (0.7, 0.0), silent=12, events=0.25),
 ]
-# On from a trained state, as often as wanted. Most of it at half the size, where several times as many objects are seen in
-# a given time; what is learnt there about following holds at the full size as well. "far" and "late": losses begin late, on
-# memories that have drifted as far as those of a long video do.
+# On from a trained state, as often as wanted.
 ONWARD = [
-    Stage("swift", 500, 128, 8, 4, 3, (0.3, 1.0), (0.8, 0.75)),
-    Stage("far", 550, 128, 24, 3, 3, (0.4, 1.0), (0.75, 0.65), silent=16, events=0.5),
-    Stage("late", 450, 192, 20, 2, 3, (0.5, 1.0), (0.65, 0.0), silent=12, events=0.4),
+    Stage("apart", 300, 128, 3, 8, 3, (0.1, 1.0), (0.9, 0.85), strides=(1.0, 30.0)),
+    Stage("leaps", 400, 128, 8, 4, 3, (0.3, 1.0), (0.85, 0.8), strides=(1.0, 8.0)),
+    Stage("far", 400, 128, 24, 3, 3, (0.4, 1.0), (0.8, 0.7), silent=16, events=0.4),
+    Stage("late", 500, 192, 20, 2, 3, (0.5, 1.0), (0.7, 0.0), silent=12, events=0.25),
 ]
 # Seconds, not minutes: for the tests.
 SMOKE = [
@@ -71,6 +74,11 @@ def stage_at(stages: list[Stage], step: int) -> tuple[Stage, float]:
     raise IndexError("past the last step")
 
 
+def first_with_memories(stages: list[Stage]) -> int:
+    """The number of the first step whose clips have more than one frame."""
+    return n_steps(stages[:next(i for i, stage in enumerate(stages) if stage.frames > 1)])
+
+
 def n_steps(stages: list[Stage]) -> int:
     return sum(stage.steps for stage in stages)
 
@@ -88,6 +96,7 @@ class Batch:
     coordinates: np.ndarray | None  # [B * O, P, 2] pixels: corners of the box, or clicks
     labels: np.ndarray | None       # [B * O, P]: 2 and 3 = corners, 1 and 0 = on and beside the object
     draws: np.ndarray   # [T, B * O] 0..1, to choose memories made of true masks
+    gap: int = 0        # frames between the first and the others that nobody has seen: its memory is so much older
 
 
 class Batches:
@@ -116,14 +125,15 @@ class Batches:
         prompt = str(rng.choice(PROMPTS, p=PROMPT_SHARES[stage.frames > 1]))
         coordinates, labels = self.prompts(rng, masks[:, :, 0].reshape(-1, stage.size, stage.size), prompt)
         draws = rng.random((stage.frames, masks.shape[0] * masks.shape[1]))
-        return Batch(images, masks, ids, prompt, coordinates, labels, draws)
+        gap = int(rng.integers(LONGEST_GAP)) if rng.random() < 0.5 else 0
+        return Batch(images, masks, ids, prompt, coordinates, labels, draws, gap)
 
     @staticmethod
     def clips(rng, bank, stage: Stage) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """images, masks and ids of stage.clips clips. Single images are frames of one scene far apart: planning a scene
         costs more than drawing it."""
         found = []
-        n_frames, strides = (4, (6, 10)) if stage.frames == 1 else (stage.frames, (1, 3))
+        n_frames, strides = (4, (6, 10)) if stage.frames == 1 else (stage.frames, stage.strides)
         while len(found) < stage.clips:
             scenario = EVENTS[rng.integers(len(EVENTS))] if rng.random() < stage.events else None
             c = generator.make_clip(rng, bank, n_frames, stage.size, stage.objects, scenario=scenario,

@@ -10,6 +10,7 @@ from curriculum import Batch
 from losses import DICE_WEIGHT, FOCAL_WEIGHT, IOU_WEIGHT, PRESENCE_WEIGHT, Affinity, iou, mask_losses
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+LONG_VIDEO = 10_000  # frames: ages of pointers are told as in one, however short the clip
 CERTAIN = 10.0       # logit of a true mask that goes into the memory
 CHOSEN = 0.9         # of the loss of three hypotheses goes to the best, the rest to the others: none dies
 SINGLE = 0.8         # of the loss after a box or clicks goes to the single mask
@@ -103,8 +104,9 @@ class Rollout:
     def step(self, t: int, encoded, memory, judged: bool):
         here, positions, sizes = encoded
         points, mask = self.prompt() if t == 0 else (None, None)
-        current, said, _, _ = self.model._track_step(t, t == 0, here, positions, sizes, points, mask, memory,
-                                                     self.n_times, False, None)
+        index = t + self.batch.gap if t else 0
+        current, said, _, _ = self.model._track_step(index, t == 0, here, positions, sizes, points, mask, memory,
+                                                     LONG_VIDEO, False, None)
         _, _, _, low, high, pointer, presence = said
         current.update(pred_masks=low, pred_masks_high_res=high, obj_ptr=pointer)
         if mask is None and judged:
@@ -112,7 +114,7 @@ class Rollout:
         if t < self.n_times - 1:
             high, presence = self.some_truth(t, high, presence)
             self.model._encode_memory_in_output(here, sizes, points, True, high, presence, current)
-        memory["cond_frame_outputs" if t == 0 else "non_cond_frame_outputs"][t] = current
+        memory["cond_frame_outputs" if t == 0 else "non_cond_frame_outputs"][index] = current
 
     def prompt(self):
         if self.batch.prompt == "mask":

@@ -21,9 +21,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 import architecture
-from curriculum import CURRICULA, Batch, Batches, between, in_order, n_steps, stage_at
+from curriculum import CURRICULA, Batch, Batches, between, first_with_memories, in_order, n_steps, stage_at
 from losses import Affinity
 from optimizer import Muon
+from pointers import wake
 from rollout import Outcome, Rollout, Weights, watch_decoder
 
 AVERAGE = 0.998  # decay of the averaged weights, which are what is exported
@@ -93,6 +94,8 @@ class Trainer:
     def step(self, batch: Batch) -> tuple[Outcome, dict]:
         stage, share = stage_at(self.stages, self.n_done)
         self.model.set_image_size(stage.size)
+        if self.args.curriculum == "from-nothing" and self.n_done == first_with_memories(self.stages):
+            self.wake_pointers()
         weights = Weights(stage.alpha, stage.bce * (1 - share), stage.affinity)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.precision == "bf16"):
             outcome = Rollout(self.model, self.affinity, batch, weights, between(stage.truth_in_memory, share),
@@ -107,6 +110,11 @@ class Trainer:
         self.n_done += 1
         return outcome, {"stage": stage.name, "prompt": batch.prompt, "rate": rate, "norm": norm,
                          "frames": stage.clips * stage.frames * self.args.processes}
+
+    def wake_pointers(self):
+        """By the same clips in all processes."""
+        batch = Batches(self.stages, self.args.seed, 0).batch(self.n_done)
+        wake(self.model, Rollout(self.model, self.affinity, batch, Weights(0.25, 0.0, 0.0), 0.0).run)
 
     def share_gradients(self) -> float:
         """Mean over the processes, clipped. The norm before clipping is the same in all of them."""

@@ -22,7 +22,8 @@ import generator
 import losses
 import make_samples
 import optimizer
-from curriculum import FROM_NOTHING, ONWARD, SMOKE, Batches, Stage, in_order, n_steps, stage_at
+import pointers
+from curriculum import FROM_NOTHING, ONWARD, SMOKE, Batches, Stage, first_with_memories, in_order, n_steps, stage_at
 from rollout import Rollout, Weights, watch_decoder
 
 
@@ -119,6 +120,25 @@ def test_batches_made_by_workers_are_the_same_in_the_same_order():
     for a, b in zip(here, there):
         assert a.images.tobytes() == b.images.tobytes() and a.masks.tobytes() == b.masks.tobytes()
         assert a.prompt == b.prompt and np.array_equal(a.draws, b.draws)
+
+
+def test_pointers_get_their_share_of_attention():
+    torch.manual_seed(4)
+    model = architecture.build().eval()
+    architecture.initialize(model)
+    watch_decoder(model)
+    model.set_image_size(64)
+    assert first_with_memories(SMOKE) == 4
+    batch = Batches(SMOKE, 3, 0, 8).batch(4)
+
+    def follow():
+        return Rollout(model, losses.Affinity([12, 24, 96]), batch, Weights(0.25, 0.0, 0.0), 0.0).run()
+
+    model.memory_encoder.pix_feat_proj.weight.data *= 4  # memories that win by more
+    wanted, forward = np.log(1 / pointers.SHARE - 1), RoPEAttention.forward
+    before, after = pointers.wake(model, follow), pointers.wake(model, follow)
+    assert min(before) > wanted + 1 and after == pytest.approx([wanted] * 2, abs=0.1)
+    assert RoPEAttention.forward is forward
 
 
 def test_silent_frames_have_no_losses_and_no_gradients_but_fill_the_memory():
