@@ -6,8 +6,10 @@ tensors (heads, windows, global blocks, image size) and what can.
 """
 import json
 import math
+from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from sam2.modeling.backbones.hieradet import Hiera
 from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
 from sam2.modeling.memory_attention import MemoryAttention, MemoryAttentionLayer
@@ -21,9 +23,9 @@ from sam2.sam2_video_predictor import SAM2VideoPredictor
 
 STRIDE = 16  # of the tokens that memory attention and the mask decoder see
 
-# 2.5 million parameters, 256 pixels.
+# 2.5 million parameters, 192 pixels.
 DEMO = {
-    "family": "sam2.1", "image_size": 256,
+    "family": "sam2.1", "image_size": 192,
     "embed_dim": 32, "num_heads": 1, "stages": [1, 2, 3, 1], "global_att_blocks": [4, 5], "window_spec": [8, 4, 8, 4],
     "window_pos_embed_bkg_spatial_size": [7, 7], "q_pool": 3, "fpn_top_down_levels": [2, 3],
     "hidden_dim": 96, "mem_dim": 96, "memory_attention_layers": 2, "memory_attention_ffn": 256, "num_maskmem": 7,
@@ -131,7 +133,7 @@ def initialize(model: SmallTracker):
     """Attention starts as a kernel of what is alike: queries and keys share their projections, in the decoder's
     cross-attentions (a prompt's token attends to its own place in the image) and in those to memories (a place attends to
     what looked like it, rather nearby). Without it a small budget goes by before the first mask appears, and objects that
-    moved far are never found again."""
+    moved far are seldom found again."""
     for part in (model.sam_mask_decoder.transformer, model.memory_attention):
         for name, p in part.named_parameters():
             if p.ndim == 2:
@@ -150,7 +152,8 @@ def initialize(model: SmallTracker):
     pixels.bias.data.zero_()
     for layer in model.memory_attention.layers:
         attention = layer.cross_attn_image
-        attention.k_proj.weight.data.copy_(attention.q_proj.weight.data)
+        if model.mem_dim == model.hidden_dim:  # else there is no sharing them
+            attention.k_proj.weight.data.copy_(attention.q_proj.weight.data)
         attention.q_proj.bias.data.fill_(POSITION)
         attention.k_proj.bias.data.fill_(POSITION)
     last = model.obj_ptr_proj.layers[-1]
@@ -196,14 +199,20 @@ def use_real_rope():
 
 # --- files ------------------------------------------------------------------------------------------------------------
 
-def load(path: str, **overrides) -> SmallTracker:
-    """The tracker of a .safetensors file, for inference."""
-    from safetensors import safe_open
-
+def of_file(path: str | Path) -> dict:
+    """The architecture of a .safetensors file, or of a state of train.py."""
+    if Path(path).suffix != ".safetensors":
+        return torch.load(path, map_location="cpu", weights_only=True)["architecture"]
     with safe_open(path, "pt") as f:
-        tensors, metadata = {name: f.get_tensor(name).float() for name in f.keys()}, f.metadata() or {}
+        metadata = f.metadata() or {}
     if "architecture" not in metadata:
         raise SystemExit(f"{path}: expected an architecture in the metadata, found {sorted(metadata)}")
-    model = build(json.loads(metadata["architecture"]), inference=True, **overrides)
-    model.load_state_dict(tensors, strict=True)
+    return json.loads(metadata["architecture"])
+
+
+def load(path: str, **overrides) -> SmallTracker:
+    """The tracker of a .safetensors file, for inference."""
+    model = build(of_file(path), inference=True, **overrides)
+    with safe_open(path, "pt") as f:
+        model.load_state_dict({name: f.get_tensor(name).float() for name in f.keys()}, strict=True)
     return model.eval()

@@ -22,7 +22,7 @@ def export(state_path: Path, out: Path, type_name: str, made: str):
     large = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
     if large:
         raise SystemExit(f"{state_path}: not finite in {type_name}: {', '.join(large)}")
-    temporary = out.with_suffix(".tmp")
+    temporary = out.with_name(out.stem + ".tmp.safetensors")
     save_file(tensors, temporary, metadata={"format": "pt", "architecture": json.dumps(state["architecture"]), "made": made})
     architecture.load(str(temporary))  # fails where a tensor is missing or superfluous
     temporary.chmod(0o644)  # save_file leaves it to its owner alone

@@ -38,9 +38,11 @@ class Trainer:
         self.device = torch.device(args.device)
         self.stages = CURRICULA[args.curriculum]
         torch.manual_seed(args.seed)
-        self.model = architecture.build()
+        known = [path for path in (args.state, args.start) if path and path.exists()]
+        self.architecture = architecture.of_file(known[0]) if known else architecture.DEMO
+        self.model = architecture.build(self.architecture)
         architecture.initialize(self.model)
-        dim = architecture.DEMO["hidden_dim"]
+        dim = self.architecture["hidden_dim"]
         self.affinity = Affinity([dim // 8, dim // 4, dim])
         if args.start:
             self.start_from(args.start)
@@ -84,7 +86,7 @@ class Trainer:
             return
         temporary = self.args.state.with_suffix(".tmp")
         torch.save({"curriculum": self.args.curriculum, "seed": self.args.seed, "n_done": self.n_done,
-                    "seconds": self.seconds, "architecture": architecture.DEMO, "model": self.model.state_dict(),
+                    "seconds": self.seconds, "architecture": self.architecture, "model": self.model.state_dict(),
                     "affinity": self.affinity.state_dict(), "average": self.average,
                     "optimizer": self.optimizer.state_dict()}, temporary)
         os.replace(temporary, self.args.state)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from sam2.modeling.sam.transformer import RoPEAttention
 
 HERE = Path(__file__).resolve().parents[1]
@@ -198,6 +199,16 @@ def test_training_goes_on_after_a_break_as_if_there_had_been_none(tmp_path):
     assert worst < 2e-3  # half precision of values below 4
     out = run("evaluate.py", tmp_path / "m.safetensors", "--clips", 1, "--frames", 3, "--difficulty", 0)
     assert '"tracks": 2' in out
+
+
+def test_a_run_that_starts_from_a_model_keeps_its_architecture(tmp_path):
+    narrow = architecture.DEMO | {"mem_dim": 32}
+    model = architecture.build(narrow)
+    save_file(model.state_dict(), tmp_path / "narrow.safetensors", metadata={"architecture": json.dumps(narrow)})
+    run("train.py", "--curriculum", "smoke", "--processes", 1, "--stop-after", 1, "--out", tmp_path / "on",
+        "--start", tmp_path / "narrow.safetensors")
+    state = torch.load(tmp_path / "on/state.pt", weights_only=True)
+    assert state["architecture"] == narrow and state["model"]["maskmem_tpos_enc"].shape[-1] == 32
 
 
 def test_a_signal_ends_all_processes_after_the_same_step(tmp_path):
