@@ -179,15 +179,20 @@ def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tenso
     return x * cos + torch.stack((-x[..., 1::2], x[..., 0::2]), -1).flatten(-2) * sin
 
 
-def rope_attention(self, q, k, v, num_k_exclude_rope=0):
-    q, k, v = (self._separate_heads(proj(x), self.num_heads)
-               for proj, x in ((self.q_proj, q), (self.k_proj, k), (self.v_proj, v)))
+def queries_and_keys(self, q, k, num_k_exclude_rope=0) -> tuple[torch.Tensor, torch.Tensor]:
+    """As the softmax meets them, [B, heads, n, head dim]; the last num_k_exclude_rope keys are not turned."""
+    q, k = (self._separate_heads(proj(x), self.num_heads) for proj, x in ((self.q_proj, q), (self.k_proj, k)))
     n = q.shape[-2]
     cos, sin = rope_tables(self, n, q.device)
     n_turned = k.shape[-2] - num_k_exclude_rope
     turned = k[:, :, :n_turned].unflatten(2, (n_turned // n, n))
-    k = torch.cat((rotate(turned, cos, sin).flatten(2, 3), k[:, :, n_turned:]), 2)
-    out = torch.nn.functional.scaled_dot_product_attention(rotate(q, cos, sin), k, v)
+    return rotate(q, cos, sin), torch.cat((rotate(turned, cos, sin).flatten(2, 3), k[:, :, n_turned:]), 2)
+
+
+def rope_attention(self, q, k, v, num_k_exclude_rope=0):
+    q, k = queries_and_keys(self, q, k, num_k_exclude_rope)
+    v = self._separate_heads(self.v_proj(v), self.num_heads)
+    out = torch.nn.functional.scaled_dot_product_attention(q, k, v)
     return self.out_proj(self._recombine_heads(out))
 
 

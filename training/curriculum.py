@@ -35,8 +35,8 @@ class Stage:
     events: float = 0.0            # share of clips that are one of EVENTS; the others are the generator's mixture
 
 
-# From nothing: about two hours on two cores. Most of it at 128 pixels, where several times as many objects are seen in a
-# given time; what is learnt there holds at the full size as well. "apart": frames so far apart that objects must be known
+# From nothing: meant for two hours on two cores. Most of it at 128 pixels, where several times as many objects are seen
+# in a given time; what is learnt there holds at the full size as well. "apart": frames so far apart that objects must be known
 # by their looks. "far" and "late": losses begin late, on memories that have drifted as far as those of a long video do.
 FROM_NOTHING = [
     Stage("images", 900, 128, 1, 20, 3, (0.0, 0.6), (1.0, 1.0), bce=4.0, alpha=0.5, affinity=1.0),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from architecture import RoPEAttention, SmallTracker, rope_attention, rope_tables, rotate
+from architecture import RoPEAttention, SmallTracker, queries_and_keys, rope_attention
 
 SHARE = 0.05  # of the attention, for a query whose memories answer as usual
 ROUNDS = 3
@@ -40,15 +40,12 @@ class Watch:
         RoPEAttention.forward = self.before
 
     def look(self, attention, q, k, n_pointers):
-        q, k = attention.q_proj(q), attention.k_proj(k)
-        n, n_memories = q.shape[1], k.shape[1] - n_pointers
-        cos, sin = rope_tables(attention, n, q.device)
-        turned = rotate(k[:, :n_memories].unflatten(1, (n_memories // n, n)), cos, sin).flatten(1, 2)
-        q = rotate(q, cos, sin)
-        logits = q @ torch.cat((turned, k[:, n_memories:]), 1).transpose(1, 2) / math.sqrt(q.shape[-1])
+        q, k = queries_and_keys(attention, q, k, n_pointers)  # of one head
+        logits = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+        memories, pointers = logits.split((logits.shape[-1] - n_pointers, n_pointers), -1)
         i = self.attentions.index(attention)
-        self.queries[i].append(q.mean((0, 1)))
-        self.leads[i].append((logits[..., :n_memories].logsumexp(-1) - logits[..., n_memories:].logsumexp(-1)).mean())
+        self.queries[i].append(q.mean((0, 1, 2)))
+        self.leads[i].append((memories.logsumexp(-1) - pointers.logsumexp(-1)).mean())
 
 
 @torch.no_grad()

@@ -85,7 +85,8 @@ class Rollout:
         loss = (FOCAL_WEIGHT * s["focal"] + DICE_WEIGHT * s["dice"] + IOU_WEIGHT * s["iou"]
                 + PRESENCE_WEIGHT * s["presence"]) / n
         self.outcome.loss = loss + self.weights.affinity * affinity
-        self.outcome.parts = {k: float(torch.as_tensor(v).detach()) / n for k, v in s.items()} | {"affinity": float(affinity.detach())}
+        self.outcome.parts = {k: float(torch.as_tensor(v).detach()) / n for k, v in s.items()}
+        self.outcome.parts["affinity"] = float(affinity.detach())
         return self.outcome
 
     def encode(self, times: list[int]):

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# From nothing to a checked model, on two CPU cores in about two hours: makes a Python environment, trains, exports,
+# From nothing to a checked model, meant for two hours on two CPU cores: makes a Python environment, trains, exports,
 # and fails if mean J on the held-out clips is below 0.75. The same line again goes on after a break.
 #   training/train.sh [FOLDER]      default: training/runs/demo
 set -eu
