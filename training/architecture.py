@@ -23,9 +23,9 @@ from sam2.sam2_video_predictor import SAM2VideoPredictor
 
 STRIDE = 16  # of the tokens that memory attention and the mask decoder see
 
-# 2.5 million parameters, 192 pixels.
+# 2.5 million parameters. The image size is that of tracking; training has its own, and what it teaches holds at this one.
 DEMO = {
-    "family": "sam2.1", "image_size": 192,
+    "family": "sam2.1", "image_size": 256,
     "embed_dim": 32, "num_heads": 1, "stages": [1, 2, 3, 1], "global_att_blocks": [4, 5], "window_spec": [8, 4, 8, 4],
     "window_pos_embed_bkg_spatial_size": [7, 7], "q_pool": 3, "fpn_top_down_levels": [2, 3],
     "hidden_dim": 96, "mem_dim": 96, "memory_attention_layers": 2, "memory_attention_ffn": 256, "num_maskmem": 7,
@@ -220,4 +220,14 @@ def load(path: str, **overrides) -> SmallTracker:
     model = build(of_file(path), inference=True, **overrides)
     with safe_open(path, "pt") as f:
         model.load_state_dict({name: f.get_tensor(name).float() for name in f.keys()}, strict=True)
+    return model.eval()
+
+
+def load_averaged(path: str) -> SmallTracker:
+    """The tracker of a state of train.py with its averaged weights, or of a .safetensors file; for inference."""
+    if Path(path).suffix == ".safetensors":
+        return load(path)
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model = build(state["architecture"], inference=True)
+    model.load_state_dict(state["average"])
     return model.eval()

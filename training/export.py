@@ -16,14 +16,15 @@ import architecture
 TYPES = {"f16": torch.float16, "f32": torch.float32}
 
 
-def export(state_path: Path, out: Path, type_name: str, made: str):
+def export(state_path: Path, out: Path, type_name: str, made: str, image_size: int | None = None):
     state = torch.load(state_path, map_location="cpu", weights_only=True)
+    described = state["architecture"] | ({"image_size": image_size} if image_size else {})
     tensors = {name: value.to(TYPES[type_name]).contiguous() for name, value in state["average"].items()}
     large = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
     if large:
         raise SystemExit(f"{state_path}: not finite in {type_name}: {', '.join(large)}")
     temporary = out.with_name(out.stem + ".tmp.safetensors")
-    save_file(tensors, temporary, metadata={"format": "pt", "architecture": json.dumps(state["architecture"]), "made": made})
+    save_file(tensors, temporary, metadata={"format": "pt", "architecture": json.dumps(described), "made": made})
     architecture.load(str(temporary))  # fails where a tensor is missing or superfluous
     temporary.chmod(0o644)  # save_file leaves it to its owner alone
     temporary.replace(out)
@@ -36,8 +37,11 @@ def main():
     p.add_argument("out", type=Path)
     p.add_argument("--type", choices=TYPES, default="f16")
     p.add_argument("--made", default="training/train.py", help="one line on how, for the metadata")
+    p.add_argument("--image-size", type=int, help="pixels that frames are resized to for tracking; default: the state's")
     args = p.parse_args()
-    export(args.state, args.out, args.type, args.made)
+    if args.image_size is not None and (args.image_size < 64 or args.image_size % 32):
+        p.error(f"--image-size: expected a multiple of 32 from 64 on, got {args.image_size}")
+    export(args.state, args.out, args.type, args.made, args.image_size)
 
 
 if __name__ == "__main__":

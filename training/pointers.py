@@ -17,12 +17,12 @@ ROUNDS = 3
 
 
 class Watch:
-    """While it is open: of each memory cross-attention the mean query and by how much memories' logits win (log-sum-exp of
-    memories less that of pointers), over all calls."""
+    """While it is open: of each memory cross-attention, over all calls, the mean query, by how much memories' logits win
+    (log-sum-exp of memories less that of pointers) and the share of the attention that pointers have."""
 
     def __init__(self, attentions: list[RoPEAttention]):
         self.attentions = attentions
-        self.queries, self.leads = [[] for _ in attentions], [[] for _ in attentions]
+        self.queries, self.leads, self.shares = ([[] for _ in attentions] for _ in range(3))
 
     def __enter__(self):
         self.before = RoPEAttention.forward
@@ -45,7 +45,9 @@ class Watch:
         memories, pointers = logits.split((logits.shape[-1] - n_pointers, n_pointers), -1)
         i = self.attentions.index(attention)
         self.queries[i].append(q.mean((0, 1, 2)))
-        self.leads[i].append((memories.logsumexp(-1) - pointers.logsumexp(-1)).mean())
+        lead = memories.logsumexp(-1) - pointers.logsumexp(-1)
+        self.leads[i].append(lead.mean())
+        self.shares[i].append(torch.sigmoid(-lead).mean())
 
 
 @torch.no_grad()

@@ -95,7 +95,9 @@ class Rollout:
             return torch.from_numpy(array[:, times]).to(self.device).transpose(0, 1).flatten(0, 1)
 
         encoded = self.model.forward_image(normalized(frame_major(self.batch.images)))
-        affinity = self.affinity(encoded["backbone_fpn"], frame_major(self.batch.ids).long())
+        affinity = torch.zeros(())  # of no use without gradients
+        if torch.is_grad_enabled():
+            affinity = self.affinity(encoded["backbone_fpn"], frame_major(self.batch.ids).long())
         _, features, positions, sizes = self.model._prepare_backbone_features(encoded)
         positions = [p[:, :1].expand(-1, self.n_clips * self.n_objects, -1) for p in positions]
         split = [f.unflatten(1, (len(times), self.n_clips)) for f in features]

@@ -162,6 +162,16 @@ def test_silent_frames_have_no_losses_and_no_gradients_but_fill_the_memory():
     assert float(model.memory_attention.layers[0].cross_attn_image.k_proj.weight.grad.abs().sum()) > 0
 
 
+def test_diagnosis_of_a_state(tmp_path):
+    torch.manual_seed(5)
+    model = architecture.build()
+    architecture.initialize(model)
+    torch.save({"architecture": architecture.DEMO, "average": model.state_dict()}, tmp_path / "state.pt")
+    out = run("diagnose.py", tmp_path / "state.pt", "--clips", 4, "--frames", 3, "--size", 64)
+    for what in ("as tracked", "true masks", "first alone", "astray", "50 frames apart", "share of attention"):
+        assert what in out
+
+
 def test_scores():
     truth = np.zeros((2, 20, 8, 8), bool)
     truth[0, :, :4], truth[1, :, 4:] = True, True
