@@ -61,12 +61,21 @@ trk_prompt *trk_prompt_take(trk_prompt **list, int64_t frame)
     return found;
 }
 
-trk_status trk_prompt_add_points(trk_tracker *t, trk_prompt *into, const trk_point *more, size_t n_more)
+static trk_status check_room(const trk_prompt *into, size_t n_more)
 {
-    size_t n = into->n_points + n_more;
+    const size_t n = into->n_points + n_more;
     if (n > TRK_PROMPT_POINTS)
         return TRK_FAIL(TRK_E_ARGUMENT, "%zu points on frame %lld: expected at most %d for one object", n,
                         (long long)into->frame, TRK_PROMPT_POINTS);
+    return TRK_OK;
+}
+
+trk_status trk_prompt_add_points(trk_tracker *t, trk_prompt *into, const trk_point *more, size_t n_more)
+{
+    trk_status rc = check_room(into, n_more);
+    if (rc < 0)
+        return rc;
+    const size_t n = into->n_points + n_more;
     trk_point *points = take_bytes(t, n * sizeof *points);
     if (!points)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for %zu prompt points", n);
@@ -127,6 +136,8 @@ static trk_status apply_now(trk_tracker *t, int id, trk_prompt *prompt)
                       (long long)prompt->frame);
     if (rc >= 0)
         rc = trk_object_get(t, id, &object);
+    if (rc >= 0 && object->applied)
+        rc = check_room(object->applied, prompt->n_points); /* an argument's fault does not end the tracker */
     if (rc < 0) {
         trk_prompt_free(t, prompt);
         return rc;

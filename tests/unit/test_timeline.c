@@ -462,6 +462,28 @@ static void points_are_bounded_where_they_are_given(void **state)
     trk_tracker_destroy(&t);
 }
 
+static void too_many_points_do_not_end_a_tracker(void **state)
+{
+    (void)state;
+    static trk_point points[MOST_POINTS];
+    static logits before, after;
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    for (int i = 0; i < MOST_POINTS; i++)
+        points[i] = (trk_point){(float)place(0), HEIGHT / 2, 1};
+    p.keep_frame = 1;
+    trk_tracker *t = new_tracker(&p);
+    assert_ok(push(t, 0));
+    assert_ok(trk_tracker_prompt_points(t, 1, 0, points, 1));
+    keep(t, 1, before);
+    assert_int_equal(trk_tracker_prompt_points(t, 1, 0, points, MOST_POINTS), TRK_E_ARGUMENT);
+    assert_non_null(strstr(trk_last_error(), "65537 points on frame 0"));
+    keep(t, 1, after);
+    assert_memory_equal(before, after, sizeof before);
+    assert_ok(trk_tracker_prompt_points(t, 1, 0, points, 1));
+    push_all(t, 1, 2);
+    trk_tracker_destroy(&t);
+}
+
 static void plans_beyond_all_memory_are_refused(void **state)
 {
     (void)state;
@@ -547,6 +569,7 @@ int main(void)
         cmocka_unit_test(masks_larger_than_the_frame_are_planned),
         cmocka_unit_test(masks_too_large_are_refused_before_the_push),
         cmocka_unit_test(points_are_bounded_where_they_are_given),
+        cmocka_unit_test(too_many_points_do_not_end_a_tracker),
         cmocka_unit_test(plans_beyond_all_memory_are_refused),
         cmocka_unit_test(all_prompts_may_be_asked_for_by_the_largest_number),
         cmocka_unit_test(left_over_parts_do_not_stop_a_save),
