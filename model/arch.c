@@ -6,6 +6,7 @@
 #include "arch_config.h"
 #include "heap.h"
 #include "log.h"
+#include "storage.h"
 #include "text_file.h"
 
 #include <limits.h>
@@ -15,6 +16,7 @@
 #include <sys/stat.h>
 
 #define MAX_IMAGE_SIZE 16384
+#define MAX_POINTERS   256 /* and memories: a plan rehearses as many frames, each of which reads as many */
 
 /* --- official sizes ------------------------------------------------------------------------------------------ */
 
@@ -385,15 +387,16 @@ static trk_status check_arch(const trk_arch *arch)
 {
     trk_status rc;
     TRK_CHECK(check_trunk(arch));
-    TRK_CHECK(expect_multiple("hidden_dim", arch->d_model, "rotary pairs per axis, and an eighth for the masks", 8));
+    TRK_CHECK(expect_multiple("hidden_dim", arch->d_model, "pointers are stored in blocks", TRK_Q8_BLOCK));
     TRK_CHECK(expect_multiple("hidden_dim", arch->d_model, "decoder_heads", arch->decoder_heads));
     TRK_CHECK(expect_multiple("decoder_inner_dim", arch->decoder_inner, "decoder_heads", arch->decoder_heads));
-    TRK_CHECK(expect_multiple("mem_dim", arch->mem_dim, "sine and cosine per axis", 4));
+    TRK_CHECK(expect_multiple("mem_dim", arch->mem_dim, "four tokens or more are stored in blocks", TRK_Q8_BLOCK / 4));
     TRK_CHECK(expect_multiple("hidden_dim", arch->d_model, "pointers are cut into pieces of mem_dim", arch->mem_dim));
     TRK_CHECK(expect_multiple("mask_in_chans", arch->mask_in_channels, "two steps of four", 4));
-    if (arch->max_pointers < 2 || arch->max_pointers < arch->num_maskmem)
-        rc = TRK_FAIL(TRK_E_MODEL, "\"max_obj_ptrs_in_encoder\" is %d, expected at least 2 and \"num_maskmem\" (%d)",
-                      arch->max_pointers, arch->num_maskmem);
+    if (arch->max_pointers < 2 || arch->max_pointers < arch->num_maskmem || arch->max_pointers > MAX_POINTERS)
+        rc = TRK_FAIL(TRK_E_MODEL,
+                      "\"max_obj_ptrs_in_encoder\" is %d, expected at least 2 and \"num_maskmem\" (%d), and at most %d",
+                      arch->max_pointers, arch->num_maskmem, MAX_POINTERS);
     else if (trk_arch_check_image_size(arch, arch->image_size) < 0)
         rc = trk_fail_prefix(TRK_E_MODEL, "\"image_size\"");
 done:

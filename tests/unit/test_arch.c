@@ -440,9 +440,11 @@ static void impossible_widths_are_refused(void **state)
         int d_model, mem_dim, mask_in_channels;
         const char *text;
     } cases[] = {
-        {100, 20, 16, "\"hidden_dim\" is 100, expected a multiple of 8"},
-        {96, 36, 16, "expected a multiple of 36"},
-        {96, 6, 16, "\"mem_dim\" is 6, expected a multiple of 4"},
+        {100, 20, 16, "\"hidden_dim\" is 100, expected a multiple of 32"},
+        {120, 40, 16, "\"hidden_dim\" is 120, expected a multiple of 32"},
+        {96, 40, 16, "expected a multiple of 40"},
+        {96, 6, 16, "\"mem_dim\" is 6, expected a multiple of 8"},
+        {96, 12, 16, "\"mem_dim\" is 12, expected a multiple of 8"},
         {96, 32, 18, "\"mask_in_chans\" is 18"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -457,6 +459,24 @@ static void impossible_widths_are_refused(void **state)
                                    " \"decoder_heads\": 4}"),
                      TRK_E_MODEL, cases[i].text);
     }
+}
+
+/* A plan rehearses them all. */
+static void numbers_of_memories_are_bounded(void **state)
+{
+#define REMEMBERS(pointers)                                                                                            \
+    "{\"family\": \"sam2.1\", \"image_size\": 256, \"num_heads\": 1, \"window_spec\": [8, 4, 8, 4], "                  \
+    "\"global_att_blocks\": [], \"fpn_top_down_levels\": [2], \"decoder_heads\": 4, "                                  \
+    "\"max_obj_ptrs_in_encoder\": " pointers "}"
+    trk_arch arch = small_arch(), found;
+    edits none = {0};
+    assert_fails(detect_edited(&arch, &none, REMEMBERS("257")), TRK_E_MODEL, "is 257, expected at least 2");
+    assert_fails(detect_edited(&arch, &none, REMEMBERS("65536")), TRK_E_MODEL, "and at most 256");
+    arch.num_maskmem = 256;
+    assert_works(detect(&found, write_model("many.safetensors", &arch, &none), REMEMBERS("256")));
+    arch.num_maskmem = 257;
+    assert_fails(detect_edited(&arch, &none, REMEMBERS("256")), TRK_E_MODEL, "(257), and at most 256");
+#undef REMEMBERS
 }
 
 /* As wide as the features: then upstream has no projection in the memory encoder. */
@@ -578,6 +598,7 @@ int main(void)
         cmocka_unit_test(custom_models_follow_their_metadata),
         cmocka_unit_test(descriptions_are_checked),
         cmocka_unit_test(impossible_widths_are_refused),
+        cmocka_unit_test(numbers_of_memories_are_bounded),
         cmocka_unit_test(memories_may_be_as_wide_as_features),
         cmocka_unit_test(image_sizes_follow_the_trunk),
         cmocka_unit_test(models_are_described),
