@@ -149,10 +149,15 @@ trk_status trk_tracker_paint(trk_tracker *t, const trk_paint *paint, uint8_t *rg
         return rc;
     if ((rc = trk_pool_enter(t, TRK_ANYWHERE)) < 0)
         return rc;
-    if (rgb && p.on_frame)
+    const int on_frame = rgb && p.on_frame;
+    if (on_frame) {
         TRK_CHECK(check_held(t));
+        trk_use_current(t); /* scratch memory could be made room for by sweeping it */
+    }
     paint_all(t, &p, rgb, stride);
     rc = trk_network_finish(&t->seat->net);
+    if (on_frame)
+        trk_finish_current(t);
 done:
     trk_pool_exit(t);
     return rc;

@@ -130,25 +130,21 @@ trk_status trk_prompt_check(const trk_prompt *p, int object, int width, int heig
 static trk_status apply_now(trk_tracker *t, int id, trk_prompt *prompt)
 {
     trk_object *object;
-    trk_status rc = TRK_OK;
-    if (!trk_current_features(t))
-        rc = TRK_FAIL(TRK_E_STATE, "frame %lld was swept; create the tracker with keep_frame to prompt it again",
-                      (long long)prompt->frame);
-    if (rc >= 0)
-        rc = trk_object_get(t, id, &object);
-    if (rc >= 0 && object->applied)
-        rc = check_room(object->applied, prompt->n_points); /* an argument's fault does not end the tracker */
-    if (rc < 0) {
+    if (!trk_current_features(t)) {
+        trk_status rc = TRK_FAIL(TRK_E_STATE,
+                                 "frame %lld was swept; create the tracker with keep_frame to prompt it again",
+                                 (long long)prompt->frame);
         trk_prompt_free(t, prompt);
         return rc;
     }
-    trk_use_current(t);
-    rc = trk_object_refine(t, object, prompt);
+    trk_use_current(t); /* before anything is allocated, for which they could be swept */
+    trk_status rc = trk_object_get(t, id, &object);
+    if (rc >= 0 && object->applied)
+        rc = check_room(object->applied, prompt->n_points); /* an argument's fault does not end the tracker */
     if (rc >= 0)
-        rc = trk_objects_collect(t);
-    if (rc < 0)
-        t->broken = rc; /* result, memory and shared features may be half made */
+        return trk_settle_current(t, trk_object_refine(t, object, prompt));
     trk_finish_current(t);
+    trk_prompt_free(t, prompt);
     return rc;
 }
 
@@ -180,12 +176,7 @@ static trk_status undo_now(trk_tracker *t, trk_object *object, int *found)
         *found = 1;
         trk_use_current(t);
         trk_sequence_remove(&object->memories, t->index, t->index);
-        rc = trk_object_step(t, object, NULL);
-        if (rc >= 0)
-            rc = trk_objects_collect(t);
-        if (rc < 0)
-            t->broken = rc;
-        trk_finish_current(t);
+        rc = trk_settle_current(t, trk_object_step(t, object, NULL));
     }
     trk_pool_exit(t);
     return rc;

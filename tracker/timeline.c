@@ -148,12 +148,7 @@ static trk_status track_again(trk_tracker *t)
     trk_use_current(t);
     for (size_t i = 0; rc >= 0 && i < t->n_objects; i++)
         rc = trk_object_step(t, t->objects[i], NULL);
-    if (rc >= 0)
-        rc = trk_objects_collect(t);
-    trk_finish_current(t);
-    if (rc < 0)
-        t->broken = rc;
-    return rc;
+    return trk_settle_current(t, rc);
 }
 
 trk_status trk_tracker_rewind(trk_tracker *t, int64_t frame, int64_t *next)

@@ -176,6 +176,16 @@ void trk_finish_current(trk_tracker *t)
         trk_unlock_current(t);
 }
 
+trk_status trk_settle_current(trk_tracker *t, trk_status rc)
+{
+    if (rc >= 0)
+        rc = trk_objects_collect(t);
+    if (rc < 0)
+        t->broken = rc;
+    trk_finish_current(t);
+    return rc;
+}
+
 /* --- push ----------------------------------------------------------------------------------------------------- */
 
 static trk_status check_push(const trk_tracker *t, const trk_frame *frame)

@@ -252,6 +252,9 @@ const uint8_t *trk_current_picture(const trk_tracker *t); /* [height, width, 3];
  * unless the frame is kept. */
 void trk_use_current(trk_tracker *t);
 void trk_finish_current(trk_tracker *t);
+/* After what changed objects on the current frame, in use, and ended with rc: brings scores to the host and finishes. A
+ * failure, rc or later, is returned and ends the tracker: results, memories and shared features may be half made. */
+trk_status trk_settle_current(trk_tracker *t, trk_status rc);
 void trk_unlock_current(trk_tracker *t); /* the tracker's own lock; features may go */
 void trk_drop_features(trk_tracker *t);    /* of all frames, locked or not */
 size_t trk_sweep_unlocked(trk_tracker *t); /* under pressure; returns the bytes */
