@@ -215,8 +215,9 @@ static trk_status take_points(trk_tracker *t, trk_prompt *p, trk_blob_reader *in
     int64_t n = trk_state_count(in, POINT_BYTES, "number of points");
     if (in->status < 0 || !n)
         return in->status;
-    if (n > INT_MAX - 4)
-        return TRK_FAIL(TRK_E_FORMAT, "state: a prompt of %lld points: expected at most %d", (long long)n, INT_MAX - 4);
+    if (n > TRK_PROMPT_POINTS)
+        return TRK_FAIL(TRK_E_FORMAT, "state: a prompt of %lld points: expected at most %d", (long long)n,
+                        TRK_PROMPT_POINTS);
     const size_t bytes = (size_t)n * sizeof *p->points;
     p->points = trk_ledger_allocate(&t->pool->host, TRK_MEM_BANK, "prompt", bytes); /* trk_prompt_free releases them */
     if (!p->points)

@@ -415,6 +415,23 @@ static void refuses_hostile_content(void **state)
     free(f.data);
 }
 
+static void refuses_too_many_points(void **state)
+{
+    (void)state;
+    trk_tracker *t = start(NULL);
+    trk_prompt *p = trk_prompt_find(trk_object_find(t, 4)->waiting, 6);
+    const size_t n = TRK_PROMPT_POINTS + 1, was = p->n_points * sizeof *p->points;
+    trk_point *points = trk_ledger_allocate(&t->pool->host, TRK_MEM_BANK, "prompt", n * sizeof *points);
+    assert_non_null(points);
+    memset(points, 0, n * sizeof *points);
+    trk_ledger_release(&t->pool->host, TRK_MEM_BANK, p->points, was);
+    p->points = points;
+    p->n_points = n;
+    assert_int_equal(trk_tracker_save(t, path), TRK_OK);
+    assert_refused(model, path, TRK_E_FORMAT, "65537 points: expected at most 65536");
+    trk_tracker_destroy(&t);
+}
+
 static void refuses_other_models(void **state)
 {
     (void)state;
@@ -616,6 +633,7 @@ int main(void)
         cmocka_unit_test(refuses_truncated_files),
         cmocka_unit_test(refuses_altered_files),
         cmocka_unit_test(refuses_hostile_content),
+        cmocka_unit_test(refuses_too_many_points),
         cmocka_unit_test(refuses_other_models),
         cmocka_unit_test(refuses_what_is_no_state),
         cmocka_unit_test(memories_go_out_and_come_back),
