@@ -194,15 +194,21 @@ static trk_status check_kind(const trk_bank *bank, trk_slot_kind kind)
     return TRK_FAIL(TRK_E_ARGUMENT, "the bank was made without %s", owner_of(kind));
 }
 
+/* Reclaiming may trim what was reserved so far. That can make room for more of it, by what other kinds had; once it has
+ * not, it never will. */
 trk_status trk_bank_reserve(trk_bank *bank, trk_slot_kind kind, size_t n)
 {
     trk_status rc = check_kind(bank, kind);
-    while (rc >= 0) {
+    for (size_t had = 0, most = 0; rc >= 0;) {
         pthread_mutex_lock(&bank->mutex);
-        size_t has = bank->pools[kind].n_used + bank->pools[kind].n_free;
+        const size_t has = bank->pools[kind].n_used + bank->pools[kind].n_free;
         pthread_mutex_unlock(&bank->mutex);
         if (has >= n)
             break;
+        if (has < had && had <= most)
+            return trk_ledger_fail(bank->ledger, bank->pools[kind].stride, owner_of(kind));
+        most = has < had ? had : most;
+        had = has;
         rc = grow_or_reclaim(bank, kind);
     }
     return rc;

@@ -230,6 +230,30 @@ static void slots_within_a_budget(void **state)
     close_fixture(&f);
 }
 
+static int trim(void *user, size_t bytes)
+{
+    (void)bytes;
+    return trk_bank_trim(user) > 0;
+}
+
+/* What reclaiming takes may be what was reserved: it helps as long as another kind had some. */
+static void reserving_in_vain_ends(void **state)
+{
+    (void)state;
+    fixture f;
+    trk_bank_use use;
+    open_fixture(&f);
+    f.ledger.budget = 8 * 128;
+    f.ledger.reclaim = trim;
+    f.ledger.reclaim_user = &f.bank;
+    assert_int_equal(trk_bank_reserve(&f.bank, TRK_SLOT_F32, 2), TRK_OK);
+    assert_int_equal(trk_bank_reserve(&f.bank, TRK_SLOT_BF16, 8), TRK_OK);
+    assert_int_equal(trk_bank_reserve(&f.bank, TRK_SLOT_BF16, 9), TRK_E_MEMORY);
+    trk_bank_measure(&f.bank, &use);
+    assert_int_equal(use.free[TRK_SLOT_F32], 0);
+    close_fixture(&f);
+}
+
 static void masks_only_where_there_are_any(void **state)
 {
     (void)state;
@@ -857,6 +881,7 @@ int main(void)
         cmocka_unit_test(stale_handles_are_found_out),
         cmocka_unit_test(slots_are_shared_reused_and_owned),
         cmocka_unit_test(reserve_and_trim),
+        cmocka_unit_test(reserving_in_vain_ends),
         cmocka_unit_test(slots_within_a_budget),
         cmocka_unit_test(masks_only_where_there_are_any),
         cmocka_unit_test(slots_among_threads),
