@@ -18,7 +18,8 @@
  * Every call that can fail returns a trk_status; trk_last_error() then holds one line that names what was found and
  * what was expected. A call that fails leaves its outputs untouched and the object usable, except after
  * TRK_E_BACKEND and TRK_E_MEMORY from trk_tracker_push, from trk_tracker_rewind, or from giving or clearing a prompt on
- * the current frame, which end the tracker (it can only be destroyed or reset).
+ * the current frame, which end the tracker (it can only be destroyed or reset). What is refused before anything was
+ * begun, a plan that does not fit for one, does not end it, whatever the status.
  * In every params struct zero means the default; set struct_size through the _INIT macro.
  *
  * Coordinates are pixels of the pushed frames: x to the right, y down, (0, 0) the top left corner of the first pixel.

@@ -85,11 +85,11 @@ static trk_status give_prompts(trk_tracker *t, const request *r, int id, int64_t
     trk_point *points = NULL;
     trk_status rc = TRK_OK;
     if (r->mask_width && frame == 0) {
-        trk_prompt *prompt = trk_prompt_new(t, frame);
         trk_object *object;
+        TRK_CHECK(trk_object_get(t, id, &object));
+        trk_prompt *prompt = trk_prompt_new(t, frame);
         if (!prompt)
             return TRK_E_MEMORY;
-        TRK_CHECK(trk_object_get(t, id, &object));
         prompt->next = object->waiting;
         object->waiting = prompt;
         TRK_CHECK(trk_prompt_add_mask(t, prompt, r->mask_width, r->mask_height));
@@ -468,13 +468,15 @@ static trk_status plan_first_push(trk_tracker *t, const trk_frame *frame)
     adopt(pool, &found);
     if (exceeds_device(t, plan))
         return refuse(plan, "there are", pool->ledger.device->available(pool->ledger.device));
+    trk_log(TRK_LOG_INFO, "plan: %zu bytes: pinned %zu, bank %zu, frame %zu, scratch %zu", plan->total, plan->pinned,
+            plan->bank, plan->frame, plan->scratch);
+    if (t->params.reserve && (rc = reserve(t, &r, plan)) < 0)
+        return rc;
     t->sweeper.frame_bytes = found.arenas.frame;
     t->planned = 1;
     t->together = r.together;
     t->planned_objects = t->n_objects;
-    trk_log(TRK_LOG_INFO, "plan: %zu bytes: pinned %zu, bank %zu, frame %zu, scratch %zu", plan->total, plan->pinned,
-            plan->bank, plan->frame, plan->scratch);
-    return t->params.reserve ? reserve(t, &r, plan) : TRK_OK;
+    return TRK_OK;
 }
 
 trk_status trk_plan_push(trk_tracker *t, const trk_frame *frame)

@@ -507,6 +507,63 @@ static void plans_beyond_all_memory_are_refused(void **state)
     trk_pool_destroy(&p.pool);
 }
 
+/* Another tracker of the pool has what the plan counts on. */
+static void what_can_not_be_reserved_is_not_planned(void **state)
+{
+    (void)state;
+    enum { HELD = 20 };
+    trk_plan plan = {.struct_size = sizeof plan};
+    trk_plan_params q = TRK_PLAN_PARAMS_INIT;
+    trk_tracker_params keeps = TRK_TRACKER_PARAMS_INIT, reserves = keeps;
+    trk_pool_params pool = TRK_POOL_PARAMS_INIT;
+    reserves.history = 2000;
+    reserves.reserve = 1;
+    q.width = WIDTH;
+    q.height = HEIGHT;
+    q.tracker = &reserves;
+    assert_ok(trk_plan_make(&plan, model, &q));
+    pool.budget = plan.total + ((size_t)128 << 10);
+    pool.evict = TRK_EVICT_OFF;
+    keeps.pool = reserves.pool = new_pool(&pool);
+    keeps.sweep = TRK_SWEEP_NEVER;
+    trk_tracker *other = new_tracker(&keeps), *t = new_tracker(&reserves);
+    for (int i = 0; i < HELD; i++) {
+        assert_ok(push(other, i));
+        assert_ok(trk_tracker_lock_frame(other, i));
+    }
+    assert_ok(prompt(t, 1, 0));
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(push(t, 0), TRK_E_MEMORY);
+    trk_tracker_destroy(&other);
+    push_all(t, 0, 1);
+    trk_tracker_destroy(&t);
+    trk_pool_destroy(&reserves.pool);
+}
+
+/* Nothing is left of one; after the first plan, for which the model learns shapes. */
+static void failing_plans_leave_nothing(void **state)
+{
+    (void)state;
+    enum { SITES = 60 }; /* the first frame's prompts are among them */
+    trk_account before, after;
+    trk_plan plan = {.struct_size = sizeof plan};
+    trk_plan_params q = TRK_PLAN_PARAMS_INIT;
+    q.width = WIDTH;
+    q.height = HEIGHT;
+    q.mask_prompts = 1;
+    assert_ok(trk_plan_make(&plan, model, &q));
+    trk_heap_measure(&before);
+    for (uint64_t site = 1; site <= SITES; site++) {
+        trk_heap_fail(site, UINT64_MAX / 2);
+        assert_int_equal(trk_plan_make(&plan, model, &q), TRK_E_MEMORY);
+        trk_heap_fail(0, 0);
+        trk_heap_measure(&after);
+        if (after.total_now != before.total_now)
+            fail_msg("allocation %d failed: %zu bytes are left, expected %zu", (int)site, after.total_now,
+                     before.total_now);
+    }
+}
+
 static void all_prompts_may_be_asked_for_by_the_largest_number(void **state)
 {
     (void)state;
@@ -571,6 +628,8 @@ int main(void)
         cmocka_unit_test(points_are_bounded_where_they_are_given),
         cmocka_unit_test(too_many_points_do_not_end_a_tracker),
         cmocka_unit_test(plans_beyond_all_memory_are_refused),
+        cmocka_unit_test(what_can_not_be_reserved_is_not_planned),
+        cmocka_unit_test(failing_plans_leave_nothing),
         cmocka_unit_test(all_prompts_may_be_asked_for_by_the_largest_number),
         cmocka_unit_test(left_over_parts_do_not_stop_a_save),
     };
