@@ -5,26 +5,36 @@
 #include <stdio.h>
 #include <string.h>
 
-static _Thread_local char last_error[1024];
+static _Thread_local trk_error_line last_error;
 
 trk_status trk_fail(trk_status code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(last_error, sizeof last_error, format, args);
+    vsnprintf(last_error.text, sizeof last_error.text, format, args);
     va_end(args);
     return code;
 }
 
 trk_status trk_fail_prefix(trk_status code, const char *prefix)
 {
-    char text[sizeof last_error];
-    memcpy(text, last_error, sizeof text);
-    snprintf(last_error, sizeof last_error, "%.500s: %.500s", prefix, text);
+    trk_error_line line;
+    trk_error_keep(&line);
+    snprintf(last_error.text, sizeof last_error.text, "%.500s: %.500s", prefix, line.text);
     return code;
 }
 
 const char *trk_error_text(void)
 {
-    return last_error;
+    return last_error.text;
+}
+
+void trk_error_keep(trk_error_line *out)
+{
+    memcpy(out, &last_error, sizeof *out);
+}
+
+void trk_error_restore(const trk_error_line *kept)
+{
+    memcpy(&last_error, kept, sizeof last_error);
 }

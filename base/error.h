@@ -18,6 +18,13 @@ const char *trk_error_text(void);
 /* Puts "prefix: " in front of the recorded text, for callers that know the file or option. Returns code. */
 trk_status trk_fail_prefix(trk_status code, const char *prefix);
 
+/* Around a call that is allowed to fail: what was recorded before it, to be recorded again after it. */
+typedef struct trk_error_line {
+    char text[1024];
+} trk_error_line;
+void trk_error_keep(trk_error_line *out);
+void trk_error_restore(const trk_error_line *kept);
+
 /* trk_fail that shows the compiler its value: callers' error paths are then known to be taken. */
 #define TRK_FAIL(code, ...)                                                    \
     __extension__({                                                            \

@@ -242,8 +242,10 @@ static trk_status read_beside(trk_arch_claims *claims, const char *path, char *s
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
     int stem_bytes = (int)(dot && dot > name ? dot - path : (long)strlen(path));
+    trk_error_line kept;
     if (strlen(path) + sizeof "config.json" > source_bytes)
         return TRK_OK;
+    trk_error_keep(&kept);
     snprintf(source, source_bytes, "%.*s.json", stem_bytes, path);
     trk_status rc = read_file_beside(claims, source);
     if (rc == TRK_E_NOT_FOUND) {
@@ -254,6 +256,8 @@ static trk_status read_beside(trk_arch_claims *claims, const char *path, char *s
         source[0] = 0;
         rc = TRK_OK;
     }
+    if (rc >= 0)
+        trk_error_restore(&kept); /* that of a file that was passed over */
     return rc;
 }
 

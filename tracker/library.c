@@ -59,9 +59,12 @@ trk_status trk_params_read(void *out, size_t size, const void *params, const cha
 /* A GPU if one can be used, else the CPU, with the reason in the log. */
 static trk_backend_kind best_backend(const trk_model_params *p)
 {
+    trk_error_line kept;
+    trk_error_keep(&kept);
     if (trk_backend_check(TRK_BACKEND_CUDA, p->device_index) >= 0)
         return TRK_BACKEND_CUDA;
     trk_log(TRK_LOG_INFO, "no GPU is used: %s", trk_error_text());
+    trk_error_restore(&kept);
     return TRK_BACKEND_CPU;
 }
 
@@ -112,6 +115,7 @@ trk_status trk_model_load(trk_model **out, const char *path, const trk_model_par
     trk_network_model_params np = {0};
     trk_model *model = NULL;
     char *config = NULL;
+    trk_error_line kept;
     trk_status rc;
     if (!out || !path)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_model_load: out and path must not be NULL");
@@ -130,10 +134,12 @@ trk_status trk_model_load(trk_model **out, const char *path, const trk_model_par
         rc = TRK_FAIL(TRK_E_MEMORY, "no memory for a model");
         goto done;
     }
+    trk_error_keep(&kept);
     rc = trk_network_model_load(&model->network, path, &np);
     const int refused = rc == TRK_E_MEMORY || rc == TRK_E_BACKEND || rc == TRK_E_UNSUPPORTED;
     if (refused && p.device == TRK_DEVICE_AUTO && np.backend.kind == TRK_BACKEND_CUDA) {
         trk_log(TRK_LOG_INFO, "no GPU is used: %s", trk_error_text());
+        trk_error_restore(&kept);
         p.device = TRK_DEVICE_CPU;
         TRK_CHECK(choose_backend(&p, &np.backend));
         rc = trk_network_model_load(&model->network, path, &np);

@@ -181,6 +181,26 @@ static void refuses_bad_models(void **state)
     assert_null(m);
 }
 
+static void *load_in_thread(void *user)
+{
+    trk_model *m = NULL;
+    (void)user;
+    const int good = trk_model_load(&m, model_path, NULL) >= 0 && !*trk_last_error();
+    trk_model_destroy(&m);
+    return good ? &model : NULL;
+}
+
+/* that no GPU can be used is no failure of the call */
+static void a_model_that_loads_leaves_no_error(void **state)
+{
+    (void)state;
+    pthread_t fresh;
+    void *good;
+    assert_int_equal(pthread_create(&fresh, NULL, load_in_thread, NULL), 0);
+    pthread_join(fresh, &good);
+    assert_non_null(good);
+}
+
 static void objects_come_and_go(void **state)
 {
     (void)state;
@@ -430,6 +450,7 @@ int main(void)
         cmocka_unit_test(refuses_bad_prompts),
         cmocka_unit_test(refuses_bad_frames),
         cmocka_unit_test(refuses_bad_models),
+        cmocka_unit_test(a_model_that_loads_leaves_no_error),
         cmocka_unit_test(objects_come_and_go),
         cmocka_unit_test(objects_do_not_disturb_each_other),
         cmocka_unit_test(reset_leaves_nothing_behind),
