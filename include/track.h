@@ -239,8 +239,9 @@ TRK_API trk_status trk_tracker_prompt_points(trk_tracker *tracker, int object, i
 TRK_API trk_status trk_tracker_prompt_mask(trk_tracker *tracker, int object, int64_t frame, const uint8_t *mask,
                                            int width, int height, ptrdiff_t stride);
 /* Drops the prompts of an object on a frame: waiting ones, or, with keep_frame, those applied to the current one; the
- * object is then tracked into it again as if it had not been prompted, or has no result if it began there.
- * TRK_E_NOT_FOUND if there is none. */
+ * object is then tracked into it again as if it had not been prompted, or has no result if it began there. An object
+ * that has lost its only prompt like this, or because the frame was passed over, stays until it is prompted again or
+ * removed. TRK_E_NOT_FOUND if there is none. */
 TRK_API trk_status trk_tracker_clear_prompts(trk_tracker *tracker, int object, int64_t frame);
 /* Forgets an object, its prompts and its memories. TRK_E_NOT_FOUND if there is no such object. */
 TRK_API trk_status trk_tracker_remove_object(trk_tracker *tracker, int object);
@@ -327,7 +328,7 @@ TRK_API trk_status trk_tracker_paint(trk_tracker *tracker, const trk_paint *pain
 /* Locks the features of a frame that are still held, the current one or an earlier one, so that no sweep returns them;
  * locks count. TRK_E_NOT_FOUND: the features of that frame are not held. */
 TRK_API trk_status trk_tracker_lock_frame(trk_tracker *tracker, int64_t frame);
-/* The last unlock lets them go. TRK_E_STATE: the frame is not locked. */
+/* The last unlock lets them go. TRK_E_STATE: the frame is not locked. TRK_E_NOT_FOUND: its features are not held. */
 TRK_API trk_status trk_tracker_unlock_frame(trk_tracker *tracker, int64_t frame);
 /* The frames first .. last (in order of tracking) on which this object can be prompted again after trk_tracker_rewind,
  * with everything they read at first still there, but for what trk_tracker_forget took, and, with a history of all
@@ -373,7 +374,7 @@ typedef struct trk_tracker_info {
     int64_t index, next;    /* current frame, and the one to be pushed next */
     int width, height;      /* of the frames; 0 before the first */
     int reverse;
-    size_t n_objects;       /* started or waiting for their first frame */
+    size_t n_objects;       /* started or not */
     size_t n_waiting;       /* prompts for frames to come */
     uint64_t n_sweeps;      /* frames whose features were returned */
     uint64_t n_prompts_left_out; /* conditioning frames not read because of max_prompts_in_memory, over all reads */
@@ -381,7 +382,7 @@ typedef struct trk_tracker_info {
     trk_policy_kind policy;
 } trk_tracker_info;
 TRK_API trk_status trk_tracker_get_info(const trk_tracker *tracker, trk_tracker_info *out);
-/* Every object, started or waiting, ascending. ids may be NULL; returns how many there are. */
+/* Every object, started or not, ascending. ids may be NULL; returns how many there are. */
 TRK_API size_t trk_tracker_all_objects(const trk_tracker *tracker, int *ids, size_t capacity);
 
 /* --- pool: many trackers, one device --------------------------------------------------------------------------- */

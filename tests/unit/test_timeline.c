@@ -209,6 +209,7 @@ static void a_frame_pushed_again_keeps_its_locks(void **state)
     push_all(t, 6, 9);
     assert_int_equal(trk_tracker_unlock_frame(t, 8), TRK_OK);
     assert_int_equal(trk_tracker_unlock_frame(t, 8), TRK_E_STATE);
+    assert_int_equal(trk_tracker_unlock_frame(t, 10), TRK_E_NOT_FOUND);
     trk_tracker_destroy(&t);
 }
 
