@@ -133,11 +133,12 @@ trk_status prompts_parse(prompt_list *list, prompt_kind kind, const char *text)
 
 /* --- objects ---------------------------------------------------------------------------------------------------- */
 
-/* 1 if one of the first n prompts, or an object there is already, has that id. */
-static int is_named(const prompt_list *list, size_t n, int object)
+/* 1 if an object there is already, a prompt before `at`, or a later box or mask has that id. A later point with an ID
+ * refines whatever has it. */
+static int is_named(const prompt_list *list, size_t at, int object)
 {
-    for (size_t i = 0; i < n; i++)
-        if (list->items[i].object == object)
+    for (size_t i = 0; i < list->n_items; i++)
+        if (list->items[i].object == object && (i < at || list->items[i].kind != PROMPT_POINT))
             return 1;
     for (size_t i = 0; i < list->n_taken; i++)
         if (list->taken[i] == object)
@@ -145,9 +146,11 @@ static int is_named(const prompt_list *list, size_t n, int object)
     return 0;
 }
 
+/* After all masks were split, so that the ids of the whole list are known. */
 static void name_object(prompt_list *list, size_t at)
 {
     prompt *item = &list->items[at];
+    int object = 1;
     if (item->object)
         return;
     if (item->kind == PROMPT_POINT && at) {
@@ -155,8 +158,9 @@ static void name_object(prompt_list *list, size_t at)
         item->follows = 1;
         return;
     }
-    for (item->object = 1; is_named(list, at, item->object);)
-        item->object++;
+    while (is_named(list, at, object))
+        object++;
+    item->object = object;
 }
 
 static size_t count_values(const trk_image *mask, uint8_t present[256])
@@ -229,8 +233,9 @@ trk_status prompts_load(prompt_list *list)
             if (rc)
                 return rc;
         }
-        name_object(list, i);
     }
+    for (size_t i = 0; i < list->n_items; i++)
+        name_object(list, i);
     return TRK_OK;
 }
 

@@ -2,8 +2,9 @@
  * Prompts from the command line and from JSON files, in the order given, on their way to the tracker:
  * parse (text only) -> load (mask files, object ids) -> resolve (frames, bounds) -> apply.
  *
- * Which object: ID where given. Else a box or mask starts a new object, with the smallest id not named so far, and a
- * point refines the object of the prompt before it, on that prompt's frame; a point that comes first starts object 1.
+ * Which object: ID where given. Else a box or mask starts a new object, with the smallest id that no prompt before it
+ * and no later box or mask names, and a point refines the object of the prompt before it, on that prompt's frame; a
+ * point that comes first starts an object as a box does.
  * Which frame: FRAME where given, else the first frame processed. */
 #ifndef TRK_CLI_PROMPTS_H
 #define TRK_CLI_PROMPTS_H

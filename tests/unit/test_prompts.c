@@ -150,6 +150,28 @@ static void test_ids_and_frames(void **state)
     prompts_free(&list);
 }
 
+/* An object that gets its id by itself stays clear of those named after it. */
+static void test_ids_to_come(void **state)
+{
+    (void)state;
+    static const int taken[] = {2};
+    prompt_list list = {.taken = taken, .n_taken = 1};
+    add(&list, PROMPT_BOX, "1,1,5,5");     /* 4: 1 and 3 come later, 2 is there */
+    add(&list, PROMPT_POINT, "3,3,-");     /* 4 */
+    add(&list, PROMPT_BOX, "1:2,2,5,5");   /* 1 */
+    add(&list, PROMPT_POINT, "4,4");       /* 1 */
+    add(&list, PROMPT_BOX, "3@9:2,2,5,5"); /* 3 */
+    add(&list, PROMPT_POINT, "4@9:2,2");   /* 4: a point refines */
+    assert_int_equal(prompts_load(&list), TRK_OK);
+    check_objects(&list, (const int[]){4, 4, 1, 1, 3, 4});
+    prompts_free(&list);
+    add(&list, PROMPT_POINT, "3,3");
+    add(&list, PROMPT_BOX, "1:2,2,5,5");
+    assert_int_equal(prompts_load(&list), TRK_OK);
+    check_objects(&list, (const int[]){2, 1});
+    prompts_free(&list);
+}
+
 static void test_bounds(void **state)
 {
     (void)state;
@@ -313,6 +335,13 @@ static void test_palette_mask(void **state)
     assert_int_equal(prompts_load(&list), TRK_OK);
     check_objects(&list, (const int[]){1});
     prompts_free(&list);
+    write_mask((const uint8_t[]){0, 1, 3, 0, 0, 1}); /* the indices of a mask to come */
+    add(&list, PROMPT_BOX, "1,1,2,2");
+    add(&list, PROMPT_MASK, mask_path);
+    add(&list, PROMPT_POINT, "1,1");
+    assert_int_equal(prompts_load(&list), TRK_OK);
+    check_objects(&list, (const int[]){2, 1, 3, 3});
+    prompts_free(&list);
 }
 
 static void test_bad_mask(void **state)
@@ -341,9 +370,9 @@ static void test_bad_mask(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_forms),   cmocka_unit_test(test_malformed), cmocka_unit_test(test_ids_and_frames),
-        cmocka_unit_test(test_bounds),       cmocka_unit_test(test_json),      cmocka_unit_test(test_bad_json),
-        cmocka_unit_test(test_palette_mask), cmocka_unit_test(test_bad_mask),
+        cmocka_unit_test(test_good_forms),  cmocka_unit_test(test_malformed),    cmocka_unit_test(test_ids_and_frames),
+        cmocka_unit_test(test_ids_to_come), cmocka_unit_test(test_bounds),       cmocka_unit_test(test_json),
+        cmocka_unit_test(test_bad_json),    cmocka_unit_test(test_palette_mask), cmocka_unit_test(test_bad_mask),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
