@@ -18,6 +18,7 @@ void options_print_help(FILE *stream)
             "  --box [ID@FRAME:]x,y,w,h         left, top, width, height\n"
             "  --point [ID@FRAME:]x,y[,+|,-]    a click on the object (+, default) or beside it (-)\n"
             "  --mask [ID@FRAME:]FILE.png       non-zero = object; palette PNG without ID: index = object\n"
+            "                                   (255 = none, where there are others)\n"
             "  --prompts FILE.json              {\"prompts\": [{\"object\": 1, \"frame\": 0, \"box\": [x,y,w,h]}]}\n");
     fprintf(stream,
             "Model\n"

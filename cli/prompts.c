@@ -163,6 +163,8 @@ static void name_object(prompt_list *list, size_t at)
     item->object = object;
 }
 
+enum { VOID_INDEX = 255 }; /* of palette masks: not an object, as DAVIS has it */
+
 static size_t count_values(const trk_image *mask, uint8_t present[256])
 {
     size_t n_pixels = (size_t)mask->width * (size_t)mask->height, n = 0;
@@ -174,14 +176,14 @@ static size_t count_values(const trk_image *mask, uint8_t present[256])
     return n;
 }
 
-/* Replaces the mask prompt at `at` by one for each index that occurs. */
+/* Replaces the mask prompt at `at` by one for each object's index that occurs. */
 static trk_status split_mask(prompt_list *list, size_t at, const uint8_t present[256])
 {
     prompt whole = list->items[at];
     const size_t n_pixels = (size_t)whole.mask.width * (size_t)whole.mask.height, n_after = list->n_items - at - 1;
     prompt_list pieces = {0};
     trk_status rc = TRK_OK;
-    for (int value = 1; value < 256 && !rc; value++) {
+    for (int value = 1; value < VOID_INDEX && !rc; value++) {
         if (!present[value])
             continue;
         prompt piece = {.kind = PROMPT_MASK, .object = value, .frame = whole.frame, .mask = whole.mask};
@@ -220,7 +222,8 @@ static trk_status load_mask(prompt_list *list, size_t at)
     size_t n_values = count_values(&item->mask, present);
     if (!n_values)
         return TRK_FAIL(TRK_E_ARGUMENT, "%s: the mask is empty: every pixel is 0", item->where);
-    if (!item->object && n_values > 1 && png_header_colour_type(item->path) == PNG_PALETTE)
+    const int has_objects = n_values > present[VOID_INDEX];
+    if (!item->object && has_objects && png_header_colour_type(item->path) == PNG_PALETTE)
         return split_mask(list, at, present);
     return TRK_OK;
 }
@@ -257,6 +260,17 @@ static trk_status check_bounds(const prompt *item, int width, int height)
     return TRK_OK;
 }
 
+/* A mask would take the place of what is given before it for the same object and frame. */
+static trk_status check_replaced(const prompt_list *list, size_t at)
+{
+    const prompt *item = &list->items[at];
+    for (size_t i = 0; i < at && item->kind == PROMPT_MASK; i++)
+        if (list->items[i].object == item->object && list->items[i].frame == item->frame)
+            return TRK_FAIL(TRK_E_ARGUMENT, "%s: object %d has a prompt on frame %" PRId64 " already: %s", item->where,
+                            item->object, item->frame, list->items[i].where);
+    return TRK_OK;
+}
+
 trk_status prompts_resolve(prompt_list *list, int64_t first_frame, int reverse, int width, int height)
 {
     for (size_t i = 0; i < list->n_items; i++) {
@@ -267,6 +281,7 @@ trk_status prompts_resolve(prompt_list *list, int64_t first_frame, int reverse, 
             return TRK_FAIL(TRK_E_ARGUMENT, "%s: frame %" PRId64 " comes before the first one processed, %" PRId64,
                             item->where, item->frame, first_frame);
         trk_status rc = check_bounds(item, width, height);
+        rc = rc ? rc : check_replaced(list, i);
         if (rc)
             return rc;
     }

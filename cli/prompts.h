@@ -40,10 +40,11 @@ trk_status prompts_parse(prompt_list *list, prompt_kind kind, const char *text);
  *  {"object": 2, "frame": 3, "mask": "m.png"}]}; a mask's path is relative to the JSON file. */
 trk_status prompts_parse_file(prompt_list *list, const char *path);
 
-/* Reads masks and gives every prompt its object. A palette PNG without ID and with several indices becomes one prompt
- * per index, the index being the object. */
+/* Reads masks and gives every prompt its object. A palette PNG without ID becomes one prompt per index, the index being
+ * the object; 255 is left out where there are others (void, as in DAVIS), and a plain mask where it is the only one. */
 trk_status prompts_load(prompt_list *list);
-/* Gives every prompt its frame and checks boxes and points against the size of the frames. */
+/* Gives every prompt its frame and checks boxes and points against the size of the frames, and that no mask replaces
+ * another prompt. */
 trk_status prompts_resolve(prompt_list *list, int64_t first_frame, int reverse, int width, int height);
 trk_status prompts_apply(const prompt_list *list, trk_tracker *tracker);
 

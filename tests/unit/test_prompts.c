@@ -330,10 +330,22 @@ static void test_palette_mask(void **state)
         assert_int_equal(list.items[3].mask.data[i] != 0, i != 0 && i != 4);
     assert_int_equal(list.items[3].frame, 3);
     prompts_free(&list);
-    write_mask((const uint8_t[]){0, 7, 7, 0, 0, 7}); /* one index: one object, the next free id */
+    write_mask((const uint8_t[]){0, 7, 7, 0, 0, 7}); /* one index: that one */
+    add(&list, PROMPT_MASK, mask_path);
+    assert_int_equal(prompts_load(&list), TRK_OK);
+    check_objects(&list, (const int[]){7});
+    prompts_free(&list);
+    write_mask((const uint8_t[]){0, 7, 255, 0, 0, 254}); /* 255 is void */
+    add(&list, PROMPT_MASK, mask_path);
+    assert_int_equal(prompts_load(&list), TRK_OK);
+    assert_int_equal(list.n_items, 2);
+    check_objects(&list, (const int[]){7, 254});
+    prompts_free(&list);
+    write_mask((const uint8_t[]){0, 255, 255, 0, 0, 255}); /* nothing else: a mask of one object */
     add(&list, PROMPT_MASK, mask_path);
     assert_int_equal(prompts_load(&list), TRK_OK);
     check_objects(&list, (const int[]){1});
+    assert_int_equal(list.n_items, 1);
     prompts_free(&list);
     write_mask((const uint8_t[]){0, 1, 3, 0, 0, 1}); /* the indices of a mask to come */
     add(&list, PROMPT_BOX, "1,1,2,2");
@@ -342,6 +354,29 @@ static void test_palette_mask(void **state)
     assert_int_equal(prompts_load(&list), TRK_OK);
     check_objects(&list, (const int[]){2, 1, 3, 3});
     prompts_free(&list);
+}
+
+/* A mask replaces what its object has on its frame: two at once are not what was meant. */
+static void test_replaced(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *first, *frame;
+        int good;
+    } cases[] = {{"7:1,1,2,2", "", 0}, {"7@5:1,1,2,2", "", 0}, {"7:1,1,2,2", "@6:", 1}, {"6:1,1,2,2", "", 1}};
+    char text[80];
+    write_mask((const uint8_t[]){0, 7, 7, 0, 0, 7});
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        prompt_list list = {0};
+        snprintf(text, sizeof text, "%s%s", cases[i].frame, mask_path);
+        add(&list, PROMPT_BOX, cases[i].first);
+        add(&list, PROMPT_MASK, text);
+        assert_int_equal(prompts_load(&list), TRK_OK);
+        assert_int_equal(prompts_resolve(&list, 5, 0, 20, 20), cases[i].good ? TRK_OK : TRK_E_ARGUMENT);
+        if (!cases[i].good)
+            assert_non_null(strstr(trk_error_text(), "object 7 has a prompt on frame 5 already: --box 7"));
+        prompts_free(&list);
+    }
 }
 
 static void test_bad_mask(void **state)
@@ -372,7 +407,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_forms),  cmocka_unit_test(test_malformed),    cmocka_unit_test(test_ids_and_frames),
         cmocka_unit_test(test_ids_to_come), cmocka_unit_test(test_bounds),       cmocka_unit_test(test_json),
-        cmocka_unit_test(test_bad_json),    cmocka_unit_test(test_palette_mask), cmocka_unit_test(test_bad_mask),
+        cmocka_unit_test(test_bad_json),    cmocka_unit_test(test_palette_mask), cmocka_unit_test(test_replaced),
+        cmocka_unit_test(test_bad_mask),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
