@@ -17,8 +17,7 @@ void options_print_help(FILE *stream)
             "  1, 2, ..., a point refines the prompt before it. Without FRAME: the first frame.)\n"
             "  --box [ID@FRAME:]x,y,w,h         left, top, width, height\n"
             "  --point [ID@FRAME:]x,y[,+|,-]    a click on the object (+, default) or beside it (-)\n"
-            "  --mask [ID@FRAME:]FILE.png       non-zero = object; palette PNG without ID: index = object\n"
-            "                                   (255 = none, where there are others)\n"
+            "  --mask [ID@FRAME:]FILE.png       non-zero = object; palette PNG without ID: index 1-254 = object\n"
             "  --prompts FILE.json              {\"prompts\": [{\"object\": 1, \"frame\": 0, \"box\": [x,y,w,h]}]}\n");
     fprintf(stream,
             "Model\n"
@@ -49,7 +48,8 @@ void options_print_help(FILE *stream)
             "  --max-prompts-in-memory N|all    prompted frames an object reads, nearest first (%d)\n"
             "  --memory-dtype bf16|f32|f16|q8, --older-memory-dtype TYPE[@AGE]   of memories (bf16; from AGE %d)\n"
             "  --history N|all                  further frames remembered (0), for saved states\n"
-            "  --save-state FILE, --resume FILE at the end, to go on later where it ended\n",
+            "  --save-state FILE, --resume FILE at the end, to go on later where it ended, with the settings\n"
+            "                                   that decide results as they are in the file\n",
             OPTIONS_DEFAULT_MAX_PROMPTS, OPTIONS_DEFAULT_OLDER_AFTER);
     fprintf(stream,
             "Output\n"

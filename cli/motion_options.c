@@ -31,7 +31,6 @@ trk_status motion_options_policy(motion_options *out, const char *value)
     if (!is_samurai && strcmp(value, "sam2"))
         return TRK_FAIL(TRK_E_ARGUMENT, "--policy: expected sam2 or samurai, got \"%s\"", value);
     out->policy = is_samurai ? TRK_POLICY_SAMURAI : TRK_POLICY_SAM2;
-    out->has_policy = 1;
     return TRK_OK;
 }
 
@@ -70,13 +69,9 @@ static const char *first_given(const motion_options *self)
     return self->strict_reference ? "strict-reference" : NULL;
 }
 
-trk_status motion_options_check(const motion_options *self, int resumed)
+trk_status motion_options_check(const motion_options *self)
 {
     const char *name = first_given(self);
-    if (resumed) {
-        name = self->has_policy ? "policy" : name;
-        return name ? TRK_FAIL(TRK_E_ARGUMENT, "--%s: not with --resume: the saved state has its own", name) : TRK_OK;
-    }
     name = name ? name : self->draw ? "draw-motion" : NULL;
     if (name && self->policy != TRK_POLICY_SAMURAI)
         return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected --policy samurai too", name);

@@ -20,7 +20,6 @@ typedef enum motion_value {
 
 typedef struct motion_options {
     trk_policy_kind policy;
-    int has_policy; /* 1: it is given */
     double values[N_MOTION_VALUES];
     unsigned char given[N_MOTION_VALUES];
     int strict_reference;
@@ -30,9 +29,8 @@ typedef struct motion_options {
 /* From text; on TRK_E_ARGUMENT the message says what was expected and nothing is set. */
 trk_status motion_options_policy(motion_options *out, const char *value);
 trk_status motion_options_store(motion_options *out, motion_value which, const char *value);
-/* TRK_E_ARGUMENT: something is given that only a policy with a motion model reads, or, with resumed, that the saved
- * state has in itself. */
-trk_status motion_options_check(const motion_options *self, int resumed);
+/* TRK_E_ARGUMENT: something is given that only a policy with a motion model reads. */
+trk_status motion_options_check(const motion_options *self);
 /* What is given, the rest as the model has it. */
 trk_status motion_options_params(trk_motion_params *out, const motion_options *self, const trk_model *model);
 /* "--motion-weight 0.3", with as many digits as bring the same double back; the caller's (trk_heap_release). NULL: out

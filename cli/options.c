@@ -38,6 +38,8 @@ static trk_status parse_option(options *out, word_list *words)
             return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected a value after it", entry->name);
         value = words->argv[++words->at];
     }
+    if ((entry->scope & OF_STATE) && !out->state_option)
+        out->state_option = entry->name;
     return entry->store(out, entry, value);
 }
 
@@ -90,6 +92,15 @@ static trk_status check_list(const options *self)
     return TRK_OK;
 }
 
+static trk_status check_resume(const options *self)
+{
+    if (self->state_option)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: not with --resume: the saved state has its own", self->state_option);
+    if (self->plan)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--plan: not with --resume: what decides it is in the saved state");
+    return TRK_OK;
+}
+
 static trk_status check(const options *self, const word_list *words)
 {
     if (self->command == COMMAND_HELP || self->command == COMMAND_EVAL_HELP || self->command == COMMAND_VERSION)
@@ -102,7 +113,7 @@ static trk_status check(const options *self, const word_list *words)
         return TRK_FAIL(TRK_E_ARGUMENT, "--%s: nothing is tracked with --pred", self->masks ? "masks" : "boxes");
     if (self->box_layout && !self->boxes)
         return TRK_FAIL(TRK_E_ARGUMENT, "--box-layout: expected --boxes too");
-    trk_status rc = motion_options_check(&self->motion, self->resume != NULL);
+    trk_status rc = self->resume ? check_resume(self) : motion_options_check(&self->motion);
     return rc ? rc : check_operands(self, words);
 }
 

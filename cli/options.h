@@ -60,6 +60,7 @@ typedef struct options {
     const char *overlay, *masks, *jsonl, *boxes, *logits, *sheet;
     trk_hardware_use encoder;        /* of the overlay, as decoder */
     const char *save_state, *resume; /* the second is an input */
+    const char *state_option;        /* the first given that a saved state has in itself, without dashes; NULL: none */
     /* many videos */
     const char *list; /* NULL: one video */
     int jobs;         /* at once; 0: not given */

@@ -192,8 +192,8 @@ done:
 
 /* --- plan and tracker ------------------------------------------------------------------------------------------- */
 
-/* Of a run that goes on from a state, the policies and the prompted frames in the state are not known here: the plan is
- * that of a run that began with the options given. */
+/* Of a run that goes on from a state, the policies and the prompted frames in the state are not known here: the plan,
+ * which --plan does not print then, is that of a run that began with the usual ones. */
 static trk_status make_plan(run *self)
 {
     trk_status rc = plan_report_make(&self->plan, self->shared->model, &self->policies, &self->wanted->prompts,

@@ -71,6 +71,8 @@ rm out/*
 "$track" "$clip" --resume again --frames 1 --start 10 "${small[@]}" 2>stderr.txt
 is "--start where the state goes on: exit status" $? 0
 refused 2 "goes on at frame 10" "$clip" --resume again --start 0 --image-size 128
+refused 2 "--memory-dtype: not with --resume" "$clip" --resume again --memory-dtype q8 --jsonl out/a
+refused 2 "--plan: not with --resume" "$clip" --resume again --plan
 refused 2 "goes forward" "$clip" --resume again --reverse --image-size 128
 mkdir other_size # a folder of sheets
 "$track" "$clip" --box $box --sheet sheet.png --frames 2 "${small[@]}"

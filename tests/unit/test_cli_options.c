@@ -63,7 +63,7 @@ static void test_defaults(void **state)
     assert_int_equal(o.history, 0);
     assert_int_equal(o.memory_type, TRK_MEMORY_BF16);
     assert_true(!o.older_after && !o.reserve && !o.plan && !o.save_state && !o.resume && !o.list && !o.jobs);
-    assert_true(o.motion.policy == TRK_POLICY_SAM2 && !o.motion.has_policy && !o.motion.draw);
+    assert_true(o.motion.policy == TRK_POLICY_SAM2 && !o.motion.draw);
     assert_false(o.motion.strict_reference);
     for (int i = 0; i < N_MOTION_VALUES; i++)
         assert_false(o.motion.given[i]);
@@ -106,7 +106,7 @@ static void test_memory_options(void **state)
     (void)state;
     options o = parsed("v --box 1,2,3,4 --memory-budget 2GiB --plan --reserve --sweep-every 4 --sweep-every=5 "
                        "--max-prompts-in-memory 3 --history 100 --memory-dtype f16 --older-memory-dtype q8@7 "
-                       "--save-state s --resume r --correct-as-condition");
+                       "--save-state s --correct-as-condition");
     assert_true(o.correct_as_condition);
     assert_true(o.memory_budget == (size_t)2 << 30 && o.memory_share == 0);
     assert_true(o.plan && o.reserve);
@@ -118,13 +118,14 @@ static void test_memory_options(void **state)
     assert_int_equal(o.older_memory_type, TRK_MEMORY_Q8);
     assert_int_equal(o.older_after, 7);
     assert_string_equal(o.save_state, "s");
-    assert_string_equal(o.resume, "r");
     options_free(&o);
-    o = parsed("v --resume r --memory-budget 0.5 --sweep-above 0.25 --max-prompts-in-memory all --history all "
-               "--older-memory-dtype f32");
+    o = parsed("v --resume r --memory-budget 0.5 --sweep-above 0.25 --reserve");
+    assert_string_equal(o.resume, "r");
     assert_true(!o.memory_budget && o.memory_share == 0.5);
     assert_int_equal(o.sweep, TRK_SWEEP_ABOVE);
     assert_true(o.sweep_above == 0.25);
+    options_free(&o);
+    o = parsed("v --box 1,2,3,4 --max-prompts-in-memory all --history all --older-memory-dtype f32");
     assert_int_equal(o.max_prompts, -1);
     assert_int_equal(o.history, -1);
     assert_int_equal(o.older_memory_type, TRK_MEMORY_F32);
@@ -148,7 +149,7 @@ static void test_policy_options(void **state)
                                "--memory-iou 0.125 --memory-object-score -3.5 --memory-motion 1 "
                                "--min-object-score -0.75 --strict-reference --draw-motion v";
     options o = parsed(line);
-    assert_true(o.motion.policy == TRK_POLICY_SAMURAI && o.motion.has_policy);
+    assert_int_equal(o.motion.policy, TRK_POLICY_SAMURAI);
     assert_true(o.motion.strict_reference && o.motion.draw);
     for (int i = 0; i < N_MOTION_VALUES; i++) {
         char *text = motion_option_text(&o.motion, (motion_value)i);
@@ -158,7 +159,7 @@ static void test_policy_options(void **state)
     }
     options_free(&o);
     o = parsed("v --box 1,2,3,4 --policy samurai --policy sam2"); /* the later one counts */
-    assert_true(o.motion.policy == TRK_POLICY_SAM2 && o.motion.has_policy);
+    assert_int_equal(o.motion.policy, TRK_POLICY_SAM2);
     options_free(&o);
     o = parsed("v --resume s --draw-motion"); /* whether that has a motion model shows later */
     assert_true(o.motion.draw);
@@ -326,6 +327,16 @@ static void test_misuse(void **state)
         {"v --resume s --policy sam2", "--policy: not with --resume"},
         {"v --resume s --stable-frames 3", "--stable-frames: not with --resume"},
         {"v --resume s --strict-reference", "--strict-reference: not with --resume"},
+        {"v --memory-dtype f32 --resume s", "--memory-dtype: not with --resume: the saved state has its own"},
+        {"v --resume s --older-memory-dtype q8", "--older-memory-dtype: not with --resume"},
+        {"v --resume s --history 0", "--history: not with --resume"},
+        {"v --resume s --max-prompts-in-memory 8", "--max-prompts-in-memory: not with --resume"},
+        {"v --resume s --fill-holes 8", "--fill-holes: not with --resume"},
+        {"v --resume s --no-postprocess", "--no-postprocess: not with --resume"},
+        {"v --resume s --no-binarize", "--no-binarize: not with --resume"},
+        {"v --resume s --no-stability", "--no-stability: not with --resume"},
+        {"v --resume s --correct-as-condition", "--correct-as-condition: not with --resume"},
+        {"v --resume s --plan", "--plan: not with --resume"},
         {"eval d --min-object-score 0", "--min-object-score: expected --policy samurai too"},
         {"eval d --policy samurai --draw-motion", "--draw-motion: not with track eval"},
         {"eval d --box-layout lasot", "--box-layout: expected --boxes too"},
