@@ -158,19 +158,32 @@ static char *part_path(const evaluation *self, const dataset_clip *clip)
     return path;
 }
 
-/* A file that ends in .json, or is left of one that was being written. */
-static int is_part(const char *name)
+/* Whether a file is left of a chosen clip's part that was being written. */
+static int is_left_over(const evaluation *self, const char *name)
 {
-    const size_t n = strlen(name);
-    return (n > 5 && !strcmp(name + n - 5, ".json")) || strstr(name, ".json.part-");
+    int is_ours = 0;
+    for (size_t i = 0; i < self->n && !is_ours && strstr(name, ".json.part-"); i++) {
+        char *path = part_path(self, self->chosen[i]);
+        const char *part = path ? strrchr(path, '/') + 1 : "";
+        const size_t n = strlen(part);
+        is_ours = n && !strncmp(name, part, n) && !strncmp(name + n, ".part-", 6);
+        trk_heap_release(path);
+    }
+    return is_ours;
 }
 
-/* The folder too, if nothing else is in it. */
+/* Those of the chosen clips; others may be another command's. The folder too, if nothing else is in it. */
 static void remove_parts(const evaluation *self)
 {
+    for (size_t i = 0; i < self->n; i++) {
+        char *path = part_path(self, self->chosen[i]);
+        if (path)
+            unlink(path);
+        trk_heap_release(path);
+    }
     DIR *folder = opendir(self->parts);
     for (const struct dirent *entry; folder && (entry = readdir(folder));)
-        if (is_part(entry->d_name))
+        if (is_left_over(self, entry->d_name))
             unlinkat(dirfd(folder), entry->d_name, 0);
     if (folder)
         closedir(folder);

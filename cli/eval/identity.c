@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <glob.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -77,7 +78,6 @@ static trk_status list_options(eval_identity *self, const options *wanted)
     add_text(self, &rc, "pred", wanted->pred);
     if (wanted->pred)
         return rc;
-    add_text(self, &rc, "model-config", wanted->model_config);
     add_number(self, &rc, "image-size", wanted->image_size, 0);
     add_number(self, &rc, "fill-holes", wanted->fill_holes, OPTIONS_DEFAULT_FILL_HOLES);
     add_flag(self, &rc, !wanted->binarize, "--no-binarize");
@@ -197,10 +197,24 @@ static trk_status take_model(eval_identity *self, eval_results *out, const sessi
     return hash_file(&out->weights, shared->model_path);
 }
 
+/* By what is in it: the file may change under its name. */
+static trk_status add_config(eval_identity *self, const char *path)
+{
+    uint64_t hash;
+    if (!path)
+        return TRK_OK;
+    trk_status rc = hash_file(&hash, path);
+    if (!rc)
+        add(self, &rc, trk_heap_format("options", "--model-config %s (%016" PRIx64 ")", path, hash));
+    return rc;
+}
+
 trk_status eval_identity_make(eval_identity *self, eval_results *out, const options *wanted, const session *shared)
 {
     *self = (eval_identity){0};
     trk_status rc = list_options(self, wanted);
+    if (!rc && shared)
+        rc = add_config(self, wanted->model_config);
     if (!rc && shared)
         rc = take_model(self, out, shared);
     out->options = (const char *const *)self->options;

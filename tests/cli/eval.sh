@@ -102,7 +102,7 @@ else
     grep -q "three.json.d/short.json: results of other options: beginning anew" stderr.txt ||
         complain "other options: $(cat stderr.txt)"
     is "--no-boundary: F" "$(grep -c '"F"' three.json)" 0
-    rm three.json
+    rm -rf three.json three.json.d
     mv kept three.json.d
     "$track" eval davis --out three.json "${small[@]}" >/dev/null 2>stderr.txt
     is "gone on: exit status" $? 0
@@ -140,6 +140,26 @@ cp keep.png davis/JPEGImages/480p/tail/00004.png
 "$track" eval davis --clip short --clip tail --out four.json -q "${small[@]}" >/dev/null
 is "after it: exit status" $? 0
 is "after it: clips" "$(grep -c '"mask_hash"' four.json)" 2
+
+# a command for some clips leaves the parts of others, and what is not a part
+mkdir five.json.d
+touch five.json.d/slow.json five.json.d/notes.json five.json.d/slow.json.part-7 five.json.d/tail.json.part-7
+"$track" eval davis --clip tail --out five.json -q "${small[@]}" >/dev/null
+is "parts of others: exit status" $? 0
+is "parts of others: files" "$(ls five.json.d | tr '\n' ' ')" "notes.json slow.json slow.json.part-7 "
+
+# no part is taken once the file of --model-config says something else under the same name
+head -c 65536 "$model" | grep -ao '"architecture":"[^}]*}' | sed -e 's/^"architecture":"//' -e 's/\\"/"/g' >config.json
+head -c 1000 keep.png >davis/JPEGImages/480p/tail/00004.png
+configured() {
+    "$track" eval davis --clip short,tail --model-config config.json --out six.json "${small[@]}" 2>&1 >/dev/null |
+        grep -o "clips are done\|other options"
+}
+is "--model-config: first run" "$(configured)" ""
+is "--model-config: same file" "$(configured)" "clips are done"
+echo >>config.json
+is "--model-config: another file" "$(configured)" "other options"
+cp keep.png davis/JPEGImages/480p/tail/00004.png
 
 # an object below the highest index of the first mask that is not in it counts, but is not tracked
 for i in 0 1 2; do
