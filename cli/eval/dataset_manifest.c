@@ -82,6 +82,8 @@ static trk_status add_text(dataset_rle *truth, size_t frame, size_t object, cons
     if (!text)
         return TRK_FAIL(TRK_E_FORMAT, "%s: frames[%zu]: expected texts of run lengths", path, frame);
     char **copy = &truth->texts[frame * truth->n_objects + object];
+    if (*copy)
+        return TRK_FAIL(TRK_E_FORMAT, "%s: frames[%zu]: the same object twice, expected one text of each", path, frame);
     *copy = trk_heap_text("dataset", text);
     trk_status rc = *copy ? rle_decode(&scratch, NULL, truth->width, truth->height, 0, text) : dataset_no_memory(path);
     rle_free(&scratch);

@@ -643,6 +643,7 @@ static void test_broken_manifests(void **state)
         {m, NULL, t, RUNS("[{}, 3]"), "samples/t.json: frames[1]: expected {\"ID\": TEXT"},
         {m, NULL, t, RUNS("[{}, {\"0\": \"\"}]"), "frames[1]: object \"0\", expected a number from 1 to 254"},
         {m, NULL, t, RUNS("[{}, {\"1\": 3}]"), "frames[1]: expected texts of run lengths"},
+        {m, NULL, t, RUNS("[{\"1\": \"0220`0\", \"01\": \"0220`0\"}, {}]"), "frames[0]: the same object twice"},
         {m, NULL, t, RUNS("[{}, {\"1\": \"4\"}]"), "frames[1]: run lengths: 4 pixels in all, expected 24"},
         {m, NULL, t, RUNS("[{}, {\"1\": \"4~\"}]"), "frames[1]: run lengths: character 1: expected a count"},
     };
