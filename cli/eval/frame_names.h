@@ -4,12 +4,11 @@
 #ifndef TRK_CLI_EVAL_FRAME_NAMES_H
 #define TRK_CLI_EVAL_FRAME_NAMES_H
 
-#include "dataset.h"
+#include "dataset_internal.h"
 
 typedef struct frame_names {
     const dataset_clip *clip; /* borrowed */
-    char **images;            /* [n_images] names in a folder of frames, by number; owned */
-    size_t n_images;
+    dataset_frames images;    /* of a folder of frames, else none; owned */
 } frame_names;
 
 /* Fills *out with what needs frame_names_free also on failure. */

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "eval/dataset.h"
+#include "eval/frame_names.h"
 #include "heap.h"
 #include "video.h"
 
@@ -499,6 +500,26 @@ static void check_all_broken(const broken *cases, size_t n)
 }
 #define CHECK_BROKEN(cases) check_all_broken(cases, sizeof cases / sizeof *cases)
 
+/* Frames are called as the images that are read, whatever else lies beside them. */
+static void test_frame_names(void **state)
+{
+    (void)state;
+    char path[] = "beside/img";
+    const dataset_clip clip = {.frames = path};
+    frame_names names;
+    char name[16];
+    put_images(path, 4, 8, 2, 3);
+    put("beside/img/0008.txt", "");
+    put("beside/img/0009.json", "");
+    assert_int_equal(frame_names_open(&names, &clip), TRK_OK);
+    static const char *const expected[] = {"0008", "0010", "0012", "00003"};
+    for (int i = 0; i < 4; i++) {
+        frame_name(name, sizeof name, &names, i);
+        assert_string_equal(name, expected[i]);
+    }
+    frame_names_free(&names);
+}
+
 static void test_broken_masks(void **state)
 {
     (void)state;
@@ -724,6 +745,7 @@ int main(void)
         cmocka_unit_test(test_masks),
         cmocka_unit_test(test_manifest),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_frame_names),
         cmocka_unit_test(test_broken_masks),
         cmocka_unit_test(test_broken_boxes),
         cmocka_unit_test(test_broken_manifests),
