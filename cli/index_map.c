@@ -21,13 +21,26 @@ trk_status index_map_write(const char *folder, const char *name, const uint8_t *
     return rc;
 }
 
+/* Gray values of 1, 2 or 4 bits come stretched to 0..255: back to what the file says. */
+static void shrink_values(trk_image *image, int depth)
+{
+    const size_t n_pixels = (size_t)image->width * (size_t)image->height;
+    const int step = 255 / ((1 << depth) - 1);
+    for (size_t i = 0; i < n_pixels; i++)
+        image->data[i] = (uint8_t)(image->data[i] / step);
+}
+
 trk_status index_map_read(trk_image *out, const char *path)
 {
     trk_status rc = trk_image_read(out, path, 1);
-    const int colour_type = png_header_colour_type(path);
-    if (!rc && colour_type != PNG_PALETTE && colour_type != PNG_GRAY && colour_type != PNG_GRAY_ALPHA) {
+    const int colour_type = png_header_colour_type(path), depth = png_header_depth(path);
+    if (rc)
+        return rc;
+    if (colour_type != PNG_PALETTE && colour_type != PNG_GRAY && colour_type != PNG_GRAY_ALPHA) {
         trk_image_free(out);
-        rc = TRK_FAIL(TRK_E_FORMAT, "%s: expected a palette PNG or a gray one", path);
+        return TRK_FAIL(TRK_E_FORMAT, "%s: expected a palette PNG or a gray one", path);
     }
-    return rc;
+    if (colour_type == PNG_GRAY && depth > 0 && depth < 8)
+        shrink_values(out, depth);
+    return TRK_OK;
 }

@@ -16,7 +16,8 @@ void index_map_draw(uint8_t *indices, const uint8_t *mask, size_t n_pixels, int 
 /* FOLDER/NAME.png; palette: [256] R G B. */
 trk_status index_map_write(const char *folder, const char *name, const uint8_t *indices, int width, int height,
                            const uint8_t (*palette)[3]);
-/* Of a palette PNG or a gray one; a colour PNG is TRK_E_FORMAT. *out: trk_image_free. */
+/* Of a palette PNG or a gray one of at most 8 bits, whose values are the indices; others are TRK_E_FORMAT. *out:
+ * trk_image_free. */
 trk_status index_map_read(trk_image *out, const char *path);
 
 #endif

@@ -19,13 +19,26 @@ static void copy_rows(const AVFrame *frame, uint8_t *data)
                (size_t)frame->width);
 }
 
-/* Luma of ITU-R BT.601 in place, weights in 1/65536; equal channels keep their value. */
+/* Luma of ITU-R BT.601 in place, weights in 1/65536; equal channels keep their value. Only black is 0, as all else
+ * counts in a mask. */
 static void to_luma(uint8_t *data, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const uint8_t *rgb = data + 3 * i;
-        data[i] = (uint8_t)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
+        const int is_black = !(rgb[0] | rgb[1] | rgb[2]);
+        const uint8_t luma = (uint8_t)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
+        data[i] = luma || is_black ? luma : 1;
     }
+}
+
+/* In 8 bits small values of deeper images would be 0: nothing in a mask, another object in a map of indices. */
+static trk_status check_depth(const AVFrame *frame)
+{
+    const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(frame->format);
+    if (format && format->comp[0].depth > 8)
+        return TRK_FAIL(TRK_E_FORMAT, "%d bits for a value of a pixel, expected at most 8 in a mask",
+                        format->comp[0].depth);
+    return TRK_OK;
 }
 
 static trk_status to_pixels(const AVFrame *frame, uint8_t *data, int channels)
@@ -63,7 +76,8 @@ trk_status trk_image_read(trk_image *out, const char *path, int channels)
         rc = TRK_FAIL(TRK_E_MEMORY, "%s: out of memory for %dx%d pixels", path, frame->width, frame->height);
         goto done;
     }
-    rc = to_pixels(frame, data, channels);
+    rc = channels == 1 ? check_depth(frame) : TRK_OK;
+    rc = rc ? rc : to_pixels(frame, data, channels);
     if (rc < 0) {
         trk_fail_prefix(rc, path);
         goto done;

@@ -16,6 +16,7 @@
 #include "eval/dataset.h"
 #include "eval/frame_names.h"
 #include "heap.h"
+#include "index_map.h"
 #include "video.h"
 
 enum { WIDTH = 6, HEIGHT = 4 };
@@ -520,6 +521,56 @@ static void test_frame_names(void **state)
     frame_names_free(&names);
 }
 
+/* Gray PNGs: their values are the indices, whatever their depth; one that 8 bits do not hold is refused. */
+static void test_gray_maps(void **state)
+{
+    (void)state;
+    static const char head[] = "\211PNG\r\n\032\n\0\0\0\rIHDR";
+    static const struct {
+        const char *rest; /* of a PNG of 4 x 1 pixels, 2 x 1 with 16 bits */
+        size_t n_rest;
+        uint8_t indices[4];
+    } cases[] = {
+        /* 1, 2, 4 and 16 bits */
+        {"\000\000\000\004\000\000\000\001\001\000\000\000\000\321\107\062\140\000\000\000\012\111\104\101"
+         "\124\170\332\143\110\000\000\000\142\000\141\034\020\003\177\000\000\000\000\111\105\116\104\256"
+         "\102\140\202",
+         51,
+         {0, 1, 1, 0}},
+        {"\000\000\000\004\000\000\000\001\002\000\000\000\000\226\347\110\260\000\000\000\012\111\104\101"
+         "\124\170\332\143\220\006\000\000\035\000\034\043\174\217\254\000\000\000\000\111\105\116\104\256"
+         "\102\140\202",
+         51,
+         {0, 1, 2, 3}},
+        {"\000\000\000\004\000\000\000\001\004\000\000\000\000\031\247\275\020\000\000\000\013\111\104\101"
+         "\124\170\332\143\140\324\007\000\000\064\000\061\345\313\325\066\000\000\000\000\111\105\116\104"
+         "\256\102\140\202",
+         52,
+         {0, 1, 2, 15}},
+        {"\000\000\000\002\000\000\000\001\020\000\000\000\000\201\331\374\025\000\000\000\015\111\104\101"
+         "\124\170\332\143\140\140\140\250\007\000\000\204\000\200\342\027\164\005\000\000\000\000\111\105"
+         "\116\104\256\102\140\202",
+         54,
+         {0}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        trk_image image = {0};
+        FILE *file = fopen("gray.png", "wb");
+        assert_non_null(file);
+        fwrite(head, 1, sizeof head - 1, file);
+        fwrite(cases[i].rest, 1, cases[i].n_rest, file);
+        assert_int_equal(fclose(file), 0);
+        if (i == 3) {
+            assert_int_equal(index_map_read(&image, "gray.png"), TRK_E_FORMAT);
+            assert_non_null(strstr(trk_error_text(), "gray.png: 16 bits"));
+            continue;
+        }
+        assert_int_equal(index_map_read(&image, "gray.png"), TRK_OK);
+        assert_memory_equal(image.data, cases[i].indices, 4);
+        trk_image_free(&image);
+    }
+}
+
 static void test_broken_masks(void **state)
 {
     (void)state;
@@ -746,6 +797,7 @@ int main(void)
         cmocka_unit_test(test_manifest),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_frame_names),
+        cmocka_unit_test(test_gray_maps),
         cmocka_unit_test(test_broken_masks),
         cmocka_unit_test(test_broken_boxes),
         cmocka_unit_test(test_broken_manifests),

@@ -271,6 +271,10 @@ static void gray_values_are_kept(void **state)
             assert_int_equal(image.data[i], i / channels);
         trk_image_free(&image);
     }
+    write_bytes(in_scratch("dark.ppm"), "P6 2 1 255\n\0\0\0\0\0\x03", 17); /* only black is 0 */
+    assert_works(trk_image_read(&image, in_scratch("dark.ppm"), 1));
+    assert_memory_equal(image.data, "\0\x01", 2);
+    trk_image_free(&image);
     write_bytes(in_scratch("one.ppm"), "P6 1 1 255\n\x10\x20\x30", 14);
     assert_works(trk_image_read(&image, in_scratch("one.ppm"), 3));
     assert_memory_equal(image.data, "\x10\x20\x30", 3);
@@ -290,6 +294,11 @@ static void what_is_no_image_is_named(void **state)
     assert_fails(trk_image_read(&image, in_scratch("empty.png"), 1), TRK_E_FORMAT, "empty.png: the file is empty");
     assert_fails(trk_image_read(&image, in_scratch("short.png"), 1), TRK_E_FORMAT, "short.png: a damaged");
     assert_fails(trk_image_read(&image, in_scratch("huge.ppm"), 3), TRK_E_FORMAT, "huge.ppm: a damaged");
+    write_bytes(in_scratch("deep.pgm"), "P5 2 1 65535\n\0\0\0\x7f", 17);
+    assert_fails(trk_image_read(&image, in_scratch("deep.pgm"), 1), TRK_E_FORMAT,
+                 "deep.pgm: 16 bits for a value of a pixel, expected at most 8");
+    assert_works(trk_image_read(&image, in_scratch("deep.pgm"), 3));
+    trk_image_free(&image);
     assert_fails(trk_image_read(&image, scratch, 1), TRK_E_IO, "a folder");
     assert_fails(trk_image_read(&image, in_scratch("text.png"), 2), TRK_E_ARGUMENT, "2 channels");
     assert_null(image.data);
