@@ -221,17 +221,17 @@ static trk_status store_file(options *out, const option_entry *entry, const char
     case ENCODER:
         return option_hardware(entry->name, value, "nvenc", &out->encoder);
     case MASKS:
-        return option_path(entry->name, value, &out->masks);
+        return option_place(entry->name, value, &out->masks);
     case JSONL:
         return option_path(entry->name, value, &out->jsonl);
     case BOXES:
         return option_path(entry->name, value, &out->boxes);
     case LOGITS:
-        return option_path(entry->name, value, &out->logits);
+        return option_place(entry->name, value, &out->logits);
     case SHEET:
-        return option_path(entry->name, value, &out->sheet);
+        return option_place(entry->name, value, &out->sheet);
     case SAVE_STATE:
-        return option_path(entry->name, value, &out->save_state);
+        return option_place(entry->name, value, &out->save_state);
     case RESUME:
         return option_path(entry->name, value, &out->resume);
     case LIST:

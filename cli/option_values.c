@@ -49,6 +49,14 @@ trk_status option_path(const char *name, const char *value, const char **out)
     return TRK_OK;
 }
 
+trk_status option_place(const char *name, const char *value, const char **out)
+{
+    if (!strcmp(value, "-"))
+        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: cannot go to standard output: expected a file or folder, got \"-\"",
+                        name);
+    return option_path(name, value, out);
+}
+
 trk_status option_overlay(const char *name, const char *value, const char **out)
 {
     static const char *const suffixes[] = {".mp4", ".mkv", ".mov"};

@@ -11,6 +11,8 @@ trk_status option_int(const char *name, const char *value, int low, int high, in
 /* As option_whole, or the word "all", which is -1. */
 trk_status option_whole_or_all(const char *name, const char *value, int64_t low, int64_t high, int64_t *out);
 trk_status option_path(const char *name, const char *value, const char **out);
+/* A path that is not "-": what cannot go to standard output. */
+trk_status option_place(const char *name, const char *value, const char **out);
 trk_status option_overlay(const char *name, const char *value, const char **out);
 /* gpu: the word for it: "cuda", "nvenc". */
 trk_status option_hardware(const char *name, const char *value, const char *gpu, trk_hardware_use *out);

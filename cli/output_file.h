@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A file that is whole or absent: written beside its place under a temporary name, renamed when finished. Pipes,
- * devices and "-" (standard output) are written directly. */
+ * devices and "-" (standard output) are written directly; of a symbolic link the file it leads to is replaced. */
 #ifndef TRK_CLI_OUTPUT_FILE_H
 #define TRK_CLI_OUTPUT_FILE_H
 
@@ -11,10 +11,14 @@
 typedef struct output_file {
     FILE *stream;    /* NULL: not open */
     char *path;      /* owned */
+    char *place;     /* owned: the path after symbolic links */
     char *temporary; /* owned; NULL where the stream is the place itself */
 } output_file;
 
 trk_status output_file_open(output_file *file, const char *path);
+/* Shows early that a path cannot be written; leaves what is there as it is. is_regular: 1: only a regular file will
+ * do. */
+trk_status output_file_probe(const char *path, int is_regular);
 /* Hands what was written so far to the system, so that a full disk shows at the frame that met it. */
 trk_status output_file_flush(output_file *file);
 trk_status output_file_finish(output_file *file);

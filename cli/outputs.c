@@ -37,7 +37,6 @@ struct outputs {
     trk_video_writer *writer;  /* for --overlay */
     uint8_t *scratch;          /* [height][3 width] RGB for --sheet without --overlay, owned */
     sheet *contact;            /* for --sheet */
-    output_file contact_probe; /* shows early that FILE.png cannot be written */
 };
 
 /* What a frame is drawn on. */
@@ -112,10 +111,9 @@ static trk_status open_pictures(outputs *self, const trk_video_info *info)
     const options *wanted = self->wanted;
     trk_status rc = TRK_OK;
     if (wanted->sheet) {
-        rc = output_file_open(&self->contact_probe, wanted->sheet);
+        rc = output_file_probe(wanted->sheet, 0);
         if (rc)
             return trk_fail_prefix(rc, "--sheet");
-        output_file_discard(&self->contact_probe);
         TRK_CHECK(sheet_create(&self->contact, self->width, self->height));
     }
     if (wanted->sheet && !wanted->overlay) {
@@ -426,7 +424,6 @@ void outputs_destroy(outputs **handle)
         return;
     trk_video_writer_destroy(&self->writer);
     sheet_destroy(&self->contact);
-    output_file_discard(&self->contact_probe);
     output_file_discard(&self->jsonl);
     for (size_t i = 0; i < self->n_records; i++) {
         if (self->records)

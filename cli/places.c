@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "heap.h"
+#include "target.h"
 
 static trk_status no_memory(void)
 {
@@ -65,10 +66,16 @@ trk_status places_add_output(places *list, const char *role, const char *path, c
     for (size_t n = strlen(plain); n > 1 && plain[n - 1] == '/'; n--)
         plain[n - 1] = 0; /* of a folder */
     place item = {.role = role, .where = where, .path = plain};
-    const int is_stream = !strcmp(plain, "-");
-    item.exists = !is_stream && !stat(plain, &item.self);
-    trk_status rc = append(list, &item);
-    return rc || is_stream ? rc : find_parent(&list->items[list->n_items - 1]);
+    if (!strcmp(plain, "-"))
+        return append(list, &item);
+    trk_target_kind kind;
+    trk_status rc = trk_target_find(&item.path, &kind, plain);
+    if (rc)
+        return rc == TRK_E_MEMORY ? rc : TRK_OK; /* links in a circle fail when opened */
+    item.exists = !stat(item.path, &item.self);
+    rc = append(list, &item);
+    trk_heap_release(item.path);
+    return rc ? rc : find_parent(&list->items[list->n_items - 1]);
 }
 
 trk_status places_add_input(places *list, const char *role, const char *path, const char *where)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Names of files, and whether two are one file: they are if they lead to one inode or, as an output need not exist yet,
- * are the same name in one folder. Devices may be named twice: nothing in them is overwritten. */
+ * are the same name in one folder, after symbolic links. Devices may be named twice: nothing in them is overwritten. */
 #ifndef TRK_CLI_PLACES_H
 #define TRK_CLI_PLACES_H
 

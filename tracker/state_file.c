@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "heap.h"
+#include "target.h"
 
 static const char magic[8] = "TRKSTATE"; /* without a terminator */
 
@@ -177,16 +178,21 @@ static trk_status write_beside(const char *path, const trk_blob *blob, char **pa
 
 static trk_status write_in_place(const char *path, const trk_blob *blob)
 {
-    char *part = NULL;
+    char *place = NULL, *part = NULL;
+    trk_target_kind kind;
     trk_status rc = TRK_OK;
-    TRK_CHECK(write_beside(path, blob, &part));
-    if (rename(part, path) < 0) {
+    TRK_CHECK(trk_target_find(&place, &kind, path));
+    if (kind == TRK_TARGET_STREAM)
+        TRK_CHECK(TRK_FAIL(TRK_E_IO, "%s: cannot be replaced: not a regular file", path));
+    TRK_CHECK(write_beside(place, blob, &part));
+    if (rename(part, place) < 0) {
         rc = io_failure("cannot be replaced", path);
         unlink(part);
         goto done;
     }
     rc = sync_folder(part); /* the same folder */
 done:
+    trk_heap_release(place);
     trk_heap_release(part);
     return rc;
 }

@@ -7,11 +7,18 @@
 #include <stddef.h>
 
 #include "error.h"
+#include "target.h"
 
-/* The temporary name, which the caller releases (trk_heap_release). Fails where a folder already has the final name. */
-trk_status trk_temporary_name(char **out, const char *path);
-trk_status trk_temporary_commit(const char *temporary, const char *path); /* removes the temporary on failure */
-/* All of it in one go. */
+typedef struct temporary {
+    char *place; /* owned: where the file belongs, after symbolic links */
+    char *name;  /* owned: what to write; NULL: the place is a stream, or the file is renamed or removed */
+} temporary;
+
+/* Names what is to be written for a path. Fails where a folder already has that name. */
+trk_status trk_temporary_find(temporary *out, const char *path);
+trk_status trk_temporary_commit(temporary *self); /* removes what was written on failure */
+void trk_temporary_discard(temporary *self);      /* removes what was written and not committed; accepts a zeroed one */
+/* All of it in one go; into a device or pipe as it is. */
 trk_status trk_temporary_write(const char *path, const void *data, size_t bytes);
 
 #endif

@@ -3,7 +3,6 @@
  * its start to its join; finish and destroy come after the join. */
 #include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "encoder.h"
 #include "heap.h"
@@ -14,8 +13,9 @@
 #define MAX_SIDE 16384 /* pixels; levels of H.264 end below */
 
 struct trk_video_writer {
-    char *path, *temporary; /* owned; temporary NULL once it is renamed or removed */
-    int width, height;      /* of the pictures; the encoder's are padded to even */
+    char *path; /* owned */
+    temporary target;
+    int width, height; /* of the pictures; the encoder's are padded to even */
     encoder encoder;
     picture_queue queue;
     int64_t n_submitted;
@@ -61,6 +61,15 @@ static void *run(void *user)
     return NULL;
 }
 
+/* The index of an MP4 goes in front at the end, and a file of Matroska gets its length there. */
+static trk_status find_target(trk_video_writer *writer)
+{
+    trk_status rc = trk_temporary_find(&writer->target, writer->path);
+    if (rc >= 0 && !writer->target.name)
+        rc = TRK_FAIL(TRK_E_UNSUPPORTED, "%s: cannot be written: a video needs a regular file", writer->path);
+    return rc;
+}
+
 trk_status trk_video_writer_open_on(trk_video_writer **out, const char *path, int width, int height, int rate_num,
                                     int rate_den, const trk_video_hardware *hardware)
 {
@@ -77,9 +86,9 @@ trk_status trk_video_writer_open_on(trk_video_writer **out, const char *path, in
     }
     writer->width = width;
     writer->height = height;
-    TRK_CHECK(trk_temporary_name(&writer->temporary, path));
+    TRK_CHECK(find_target(writer));
     int padded_width = width + (width & 1), padded_height = height + (height & 1);
-    TRK_CHECK(trk_encoder_open(&writer->encoder, writer->path, writer->temporary, padded_width, padded_height,
+    TRK_CHECK(trk_encoder_open(&writer->encoder, writer->path, writer->target.name, padded_width, padded_height,
                                (AVRational){rate_num, rate_den}, hardware));
     TRK_CHECK(trk_picture_queue_init(&writer->queue, PICTURES, width, height, padded_width, padded_height, 0));
     if (pthread_create(&writer->thread, NULL, run, writer)) {
@@ -136,15 +145,11 @@ trk_status trk_video_writer_finish(trk_video_writer *writer)
     if (!writer->n_submitted)
         return TRK_FAIL(TRK_E_STATE, "%s: no picture was written", writer->path);
     join(writer);
-    if (writer->result < 0) {
-        trk_encoder_close(&writer->encoder);
-        unlink(writer->temporary);
-    }
-    trk_status rc = writer->result < 0 ? TRK_FAIL(writer->result, "%s", writer->queue.stopped.text)
-                                       : trk_temporary_commit(writer->temporary, writer->path);
-    trk_heap_release(writer->temporary);
-    writer->temporary = NULL;
-    return rc;
+    if (writer->result >= 0)
+        return trk_temporary_commit(&writer->target);
+    trk_encoder_close(&writer->encoder);
+    trk_temporary_discard(&writer->target);
+    return TRK_FAIL(writer->result, "%s", writer->queue.stopped.text);
 }
 
 void trk_video_writer_destroy(trk_video_writer **handle)
@@ -158,9 +163,7 @@ void trk_video_writer_destroy(trk_video_writer **handle)
     }
     trk_encoder_close(&writer->encoder);
     trk_picture_queue_free(&writer->queue);
-    if (writer->temporary)
-        unlink(writer->temporary);
-    trk_heap_release(writer->temporary);
+    trk_temporary_discard(&writer->target);
     trk_heap_release(writer->path);
     trk_heap_release(writer);
     *handle = NULL;

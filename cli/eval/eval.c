@@ -257,12 +257,10 @@ static trk_status take_parts(evaluation *self)
 static trk_status open_parts(evaluation *self)
 {
     const char *path = self->wanted->results;
-    output_file probe;
     int created;
-    trk_status rc = output_file_open(&probe, path); /* shows early that it cannot be written */
+    trk_status rc = output_file_probe(path, 0);
     if (rc)
         return trk_fail_prefix(rc, "--out");
-    output_file_discard(&probe);
     if (!strcmp(path, "-"))
         return TRK_FAIL(TRK_E_ARGUMENT, "--out: expected a file: the table goes to standard output");
     if (self->wanted->pred) /* whose masks may have changed; they are read again in no time */

@@ -125,6 +125,20 @@ refused 2 "one object" "$clip" --box 1:$box --box 2:$box --boxes -
 is "inputs after refusals" "$(md5sum copy.mp4 frames/* m/* first.png copy.safetensors mask.json)" "$sums"
 is "folders after refusals" "$(ls frames maps m | tr '\n' ' ')" "frames: 00000.png 00001.png  m: 00000.png  maps: "
 
+for option in --sheet --save-state --masks --logits; do
+    refused 2 "$option: cannot go to standard output" "$clip" --box $box $option -
+done
+is "files named -" "$(find . -name -)" ""
+mkfifo out.fifo
+ln -s out.fifo out.mp4
+refused 1 "save-state: out.fifo: .*not a regular file" "$clip" --box $box --save-state out.fifo
+refused 1 "overlay: out.mp4: .*needs a regular file" "$clip" --box $box --overlay out.mp4
+ln -s frames/00001.png to_frame.png
+refused 2 "folder of the video" frames --box $box --sheet to_frame.png
+ln -s out/a to_a
+refused 2 "also the file of" "$clip" --box $box --jsonl out/a --boxes to_a
+is "what is no file after refusals" "$(stat -c %F out.fifo out.mp4 | tr '\n' ' ')" "fifo symbolic link "
+
 echo "full disks"
 if [ -w /dev/full ]; then
     refused 1 "No space left" "$clip" --box $box --frames 3 --jsonl /dev/full

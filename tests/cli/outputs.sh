@@ -70,6 +70,23 @@ grep -q '^track: memory: .* pinned, plan .* more (bank .*, frame .*, scratch .*)
 "$track" "$clip" --box $box --frames 3 --jsonl out/file.jsonl -q
 cmp -s stdin.jsonl out/file.jsonl || complain "standard input and file give different results"
 
+# links are followed, an open descriptor is written on, a pipe stays what it is
+ln -s target.jsonl out/link.jsonl
+mkfifo sheet.png
+timeout 60 cat sheet.png >piped.png &
+"$track" "$clip" --box $box --frames 3 --jsonl out/link.jsonl --sheet sheet.png -q
+is "through a link: exit status" $? 0
+wait $!
+[ -L out/link.jsonl ] || complain "the link was replaced"
+[ -p sheet.png ] || complain "the pipe was replaced"
+is "sheet into a pipe: PNG signature" "$(head -c 4 piped.png | tail -c 3)" PNG
+cmp -s out/target.jsonl out/file.jsonl || complain "through a link: other JSON lines"
+ln -s /proc/self/fd/1 out/stdout
+echo first >descriptor.txt
+"$track" "$clip" --box $box --frames 3 --jsonl out/stdout -q >>descriptor.txt
+[ -L out/stdout ] || complain "the link to the descriptor was replaced"
+{ echo first && cat out/file.jsonl; } | cmp -s - descriptor.txt || complain "descriptor: $(head -c 200 descriptor.txt)"
+
 # prompts from a file are those of the command line; a mask of half the size is scaled; a late object starts late
 echo '{"prompts": [{"object": 1, "box": [223, 144, 173, 162]}]}' >prompts.json
 "$track" "$clip" --prompts prompts.json --frames 3 --jsonl out/prompts.jsonl -q

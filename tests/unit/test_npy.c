@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -84,11 +86,54 @@ static void test_discard_leaves_nothing(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+static void check_text(const char *path, const char *expected)
+{
+    char found[64] = "";
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    found[fread(found, 1, sizeof found - 1, file)] = 0;
+    fclose(file);
+    assert_string_equal(found, expected);
+}
+
+/* Links are followed, also to a file that is not there yet; one of /proc is an open descriptor, and is written on. */
+static void test_links(void **state)
+{
+    (void)state;
+    char folder[] = "track-npy-XXXXXX", link[64], target[64], descriptor[64];
+    output_file file;
+    struct stat info;
+    assert_non_null(mkdtemp(folder));
+    snprintf(link, sizeof link, "%s/link", folder);
+    snprintf(target, sizeof target, "%s/target", folder);
+    assert_int_equal(symlink("target", link), 0);
+    assert_int_equal(output_file_probe(link, 1), TRK_OK);
+    assert_int_not_equal(access(target, F_OK), 0);
+    assert_int_equal(output_file_open(&file, link), TRK_OK);
+    fputs("one\n", file.stream);
+    assert_int_equal(output_file_finish(&file), TRK_OK);
+    assert_true(!lstat(link, &info) && S_ISLNK(info.st_mode));
+    check_text(target, "one\n");
+    const int fd = open(target, O_WRONLY);
+    snprintf(descriptor, sizeof descriptor, "/dev/fd/%d", fd);
+    assert_int_equal(output_file_probe(descriptor, 0), TRK_OK);
+    assert_int_equal(output_file_probe(descriptor, 1), TRK_E_IO);
+    assert_int_equal(output_file_open(&file, descriptor), TRK_OK);
+    fputs("two\n", file.stream);
+    assert_int_equal(output_file_finish(&file), TRK_OK);
+    close(fd);
+    check_text(target, "one\ntwo\n");
+    unlink(link);
+    unlink(target);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_header),       cmocka_unit_test(test_largest_shape_fits),     cmocka_unit_test(test_file),
         cmocka_unit_test(test_not_writable), cmocka_unit_test(test_discard_leaves_nothing),
+        cmocka_unit_test(test_links),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -456,10 +456,13 @@ static void refuses_what_is_no_state(void **state)
 {
     (void)state;
     char pipe_path[64];
+    struct stat info;
     trk_tracker *t = rich_run();
     snprintf(pipe_path, sizeof pipe_path, "%s/pipe", folder);
     assert_int_equal(mkfifo(pipe_path, 0600), 0);
     assert_refused(model, pipe_path, TRK_E_IO, "not a regular file");
+    assert_int_equal(trk_tracker_save(t, pipe_path), TRK_E_IO); /* nor replaced */
+    assert_true(!lstat(pipe_path, &info) && S_ISFIFO(info.st_mode));
     unlink(pipe_path);
     assert_refused(model, folder, TRK_E_IO, folder);
     assert_refused(model, "/nonexistent/run.state", TRK_E_IO, "/nonexistent/run.state");

@@ -2,6 +2,7 @@
  * Writing videos and images, reading images and folders of them, and that a failure leaves nothing behind. */
 #include "video_check.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <sys/resource.h>
 
@@ -172,6 +173,34 @@ static void what_cannot_be_written_is_named(void **state)
     assert_fails(trk_video_writer_open(&writer, in_scratch("x.mp4"), 64, 64, 0, 1), TRK_E_ARGUMENT, "0/1");
     assert_null(writer);
     assert_int_equal(access(in_scratch("x.mp4"), F_OK), -1);
+}
+
+/* A pipe is written to, not replaced; a link keeps leading to what is now the image. */
+static void what_is_no_file_is_written_in_place(void **state)
+{
+    static const uint8_t rgb[8 * 8 * 3];
+    make_folder("places");
+    char *fifo = in_scratch("places/pipe.png"), *link = in_scratch("places/link.png");
+    struct stat info;
+    uint8_t signature[8] = {0};
+    trk_video_writer *writer = NULL;
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    const int fd = open(fifo, O_RDONLY | O_NONBLOCK);
+    assert_works(trk_image_write_rgb(fifo, rgb, 8, 8, 24));
+    assert_int_equal(read(fd, signature, sizeof signature), sizeof signature);
+    assert_memory_equal(signature, "\x89PNG\r\n\x1a\n", sizeof signature);
+    close(fd);
+    assert_true(!lstat(fifo, &info) && S_ISFIFO(info.st_mode));
+    assert_int_equal(symlink("image.png", link), 0); /* of a file that is not there yet */
+    assert_works(trk_image_write_rgb(link, rgb, 8, 8, 24));
+    assert_true(!lstat(link, &info) && S_ISLNK(info.st_mode));
+    assert_true(!lstat(in_scratch("places/image.png"), &info) && S_ISREG(info.st_mode));
+    assert_int_equal(symlink("pipe.png", in_scratch("places/o.mp4")), 0);
+    assert_fails(trk_video_writer_open(&writer, in_scratch("places/o.mp4"), 64, 64, 25, 1), TRK_E_UNSUPPORTED,
+                 "o.mp4: cannot be written: a video needs a regular file");
+    assert_int_equal(symlink("round.png", in_scratch("places/round.png")), 0);
+    assert_fails(trk_image_write_rgb(in_scratch("places/round.png"), rgb, 8, 8, 24), TRK_E_IO, "round.png: Too many");
+    assert_int_equal(count_files(in_scratch("places")), 5);
 }
 
 /* Stands in for a full disk: writes beyond the limit fail. */
@@ -425,6 +454,7 @@ int main(void)
         cmocka_unit_test(what_is_written_is_read),        cmocka_unit_test(odd_sides_repeat_the_edge),
         cmocka_unit_test(colours_and_index_position),     cmocka_unit_test(pictures_are_numbered_and_bounded),
         cmocka_unit_test(giving_up_leaves_nothing),       cmocka_unit_test(what_cannot_be_written_is_named),
+        cmocka_unit_test(what_is_no_file_is_written_in_place),
         cmocka_unit_test(a_full_disk_keeps_the_old_file), cmocka_unit_test(indexed_images_keep_their_indices),
         cmocka_unit_test(rgb_images_are_exact),           cmocka_unit_test(gray_values_are_kept),
         cmocka_unit_test(what_is_no_image_is_named),      cmocka_unit_test(a_full_disk_leaves_no_image),
