@@ -389,17 +389,16 @@ static trk_status finish_sheet(outputs *self)
 
 trk_status outputs_finish(outputs *self)
 {
-    trk_status rc = TRK_OK;
+    first_failure first = {0};
     if (self->writer)
-        TRK_CHECK(trk_video_writer_finish(self->writer));
+        first_failure_note(&first, trk_video_writer_finish(self->writer));
     if (self->contact)
-        TRK_CHECK(finish_sheet(self));
+        first_failure_note(&first, finish_sheet(self));
     if (self->wanted->jsonl)
-        TRK_CHECK(output_file_finish(&self->jsonl));
+        first_failure_note(&first, output_file_finish(&self->jsonl));
     for (size_t i = 0; self->boxes && i < self->n_records; i++)
-        TRK_CHECK(output_file_finish(&self->boxes[i]));
-done:
-    return rc;
+        first_failure_note(&first, output_file_finish(&self->boxes[i]));
+    return first_failure_tell(&first);
 }
 
 /* Folders made for a run that then wrote nothing: removes the innermost `created` ones if they are empty. Allocates

@@ -6,6 +6,7 @@
 
 #include "failure.h"
 #include "heap.h"
+#include "output_file.h"
 #include "report.h"
 #include "run_internal.h"
 
@@ -182,13 +183,15 @@ static void tell_of_prompts_left_out(const run *self)
 
 static trk_status finish(run *self)
 {
+    first_failure first = {0};
     trk_status rc = TRK_OK;
     if (!self->started && self->end_status >= 0 && !session_stop_signal)
         return TRK_FAIL(TRK_E_NOT_FOUND,
                         "nothing was followed: %s ends at frame %" PRId64 ", the first prompt is for frame %" PRId64,
                         self->wanted->operands[0], self->last_frame, self->first_prompt);
-    TRK_CHECK(outputs_finish(self->written));
-    TRK_CHECK(save_state(self));
+    first_failure_note(&first, outputs_finish(self->written));
+    first_failure_note(&first, save_state(self));
+    TRK_CHECK(first_failure_tell(&first));
     TRK_CHECK(report_end_of_video(self));
     tell_of_prompts_left_out(self);
     progress_summary(&self->shown, self->prefix, self->n_ids);
@@ -198,9 +201,17 @@ done:
     return rc;
 }
 
+static trk_status probe_state(const run *self)
+{
+    const char *path = self->wanted->save_state;
+    trk_status rc = path ? output_file_probe(path, 1) : TRK_OK;
+    return rc ? trk_fail_prefix(rc, "--save-state") : TRK_OK;
+}
+
 static trk_status track(run *self)
 {
     trk_status rc = TRK_OK;
+    TRK_CHECK(probe_state(self));
     TRK_CHECK(outputs_open(&self->written, self->wanted, self->info, self->ids, self->n_ids));
     progress_start(&self->shown, self->shared->together, self->wanted->quiet, self->info->n_frames,
                    self->info->n_frames_exact);

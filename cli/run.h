@@ -8,8 +8,9 @@
 
 /* One video over the model of a session. where: "FILE:LINE" for messages, or NULL. TRK_OK also when stopped by a
  * signal. Then, and when the video breaks off or a frame can not be tracked (failures), the outputs hold the frames up
- * to there, whole; after any other failure, and where there is no such frame, nothing is under their names but files of
- * folders. With --plan: prints the plan only. */
+ * to there, whole; where one of them or the state cannot be completed at the end, the others are. After any other
+ * failure, and where there is no such frame, nothing is under their names but files of folders. With --plan: prints the
+ * plan only. */
 trk_status run_video(session *shared, options *wanted, const char *where);
 /* The command: one video with a model of its own. */
 trk_status run_track(options *wanted);

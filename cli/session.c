@@ -6,6 +6,7 @@
 #include "failure.h"
 #include "heap.h"
 #include "model_path.h"
+#include "output_file.h"
 
 atomic_int session_stop_signal;
 
@@ -37,12 +38,23 @@ static trk_status create_pool(session *self)
     return rc ? failure_of_library(rc) : TRK_OK;
 }
 
+/* What is written at the end, before anything is done for it. */
+static trk_status probe_report(const options *wanted)
+{
+    const char *path = wanted->plan ? NULL : wanted->memory_report_file;
+    trk_status rc = path ? output_file_probe(path, 0) : TRK_OK;
+    return rc ? trk_fail_prefix(rc, "--memory-report") : TRK_OK;
+}
+
 trk_status session_open(session *out, const options *wanted)
 {
     *out = (session){.wanted = wanted};
     pthread_mutex_init(&out->mutex, NULL);
     pthread_cond_init(&out->room, NULL);
-    trk_status rc = model_path_find(wanted->model, &out->model_path);
+    trk_status rc = probe_report(wanted);
+    if (rc)
+        return rc;
+    rc = model_path_find(wanted->model, &out->model_path);
     if (rc)
         return trk_fail_prefix(rc, "--model");
     rc = load_model(out);

@@ -157,6 +157,17 @@ limited 16 --overlay out/o.mp4 --frames 12
 limited 1 --jsonl out/o.jsonl --frames 12
 limited 1 --sheet out/o.png --frames 2
 limited 1 --logits out/logits --frames 2
+# an output that fails at the end does not take the others with it
+(
+    ulimit -f 40
+    "$track" "$clip" --box $box --frames 2 --image-size 128 --sheet out/o.png --jsonl out/o.jsonl --boxes out/o.txt -q
+) 2>stderr.txt
+is "sheet beyond the limit: exit status" $? 1
+is "sheet beyond the limit: message" "$(grep -c "o.png: .*File too large" stderr.txt)" 1
+is "sheet beyond the limit: JSON lines" "$(wc -l <out/o.jsonl)" 2
+is "sheet beyond the limit: boxes" "$(wc -l <out/o.txt)" 2
+rm -r out
+mkdir out
 "$track" "$clip" --box $box --frames 12 --jsonl - 2>stderr.txt | head -c 1 >/dev/null
 is "closed pipe: exit status" "${PIPESTATUS[0]}" 1
 is "closed pipe: lines on standard error" "$(lines stderr.txt)" 1
@@ -175,7 +186,9 @@ refused 2 "overwritten" "$clip" --box $box --model copy.safetensors --save-state
 refused 2 "also the file of" "$clip" --box $box --jsonl out/a --save-state out/a
 refused 1 "no_state" "$clip" --resume no_state "${outputs[@]}"
 refused 1 "text.mp4" "$clip" --resume text.mp4 "${outputs[@]}"
-refused 1 "none/state" "$clip" --box $box --frames 1 --image-size 128 --save-state none/state
+# before the first frame, which would leave a mask
+refused 1 "save-state: none/state" "$clip" --box $box --image-size 128 --masks out/masks --save-state none/state
+refused 1 "memory-report: none/r.json" "$clip" --box $box --image-size 128 --masks out/masks --memory-report=none/r.json
 
 echo "lists"
 refused 1 "no_list" --list no_list
@@ -183,6 +196,12 @@ echo "$clip --box $box --model x" >list
 refused 2 "list:1: --model" --list list
 printf '%s\n' "# two" "$clip --box $box --jsonl out/a" "$clip --box $box --sheet out/a" >list
 refused 2 "list:3: --sheet: out/a is also the file of --jsonl of list:2" --list list
+echo "$clip --box $box --masks out/masks --save-state none/state" >list
+"$track" --list list --image-size 128 -q 2>stderr.txt
+is "list with a state in no folder: exit status" $? 1
+is "list with a state in no folder: its line" "$(grep -c "^track: list:1: --save-state: none/state" stderr.txt)" 1
+is "list with a state in no folder: files left" "$(ls out | wc -l)" 0
+refused 1 "memory-report: none/r.json" --list list --image-size 128 --memory-report=none/r.json
 refused 2 "with --list" "$clip" --list list
 refused 2 "expected --list" "$clip" --box $box --jobs 2
 
