@@ -158,12 +158,19 @@ static trk_status report_end_of_video(run *self)
     return TRK_OK;
 }
 
-/* Tracking can go on after any end but one in the tracker itself. */
+/* Tracking can go on after any end but one in the tracker itself. A tracker that has seen no frame does not know where
+ * the video is. */
 static trk_status save_state(run *self)
 {
     const char *path = self->wanted->save_state;
     if (!path || self->push_failed)
         return TRK_OK;
+    if (!self->started) {
+        report_line("%swarning: --save-state: nothing was tracked, no state is saved (frame %" PRId64
+                    " of the first prompt was not reached)",
+                    self->prefix, self->first_prompt);
+        return TRK_OK;
+    }
     trk_status rc = trk_tracker_save(self->tracker, path);
     if (rc) {
         failure_of_library(rc);

@@ -94,6 +94,16 @@ head -c $(($(stat -c %s out/whole.mp4) / 2)) out/whole.mp4 >out/half.mp4
 is "broken off: exit status" $? 1
 "$track" "$clip" --resume out/state --frames 1 "${small[@]}"
 is "resumed after a video that broke off: exit status" $? 0
+# but not before anything was tracked: it would go on at frame 0
+mkdir breaks_off
+cp other_size/0.png other_size/1.png breaks_off
+cp "$truth/00000.png" breaks_off/2.png # of another size
+"$track" breaks_off --box @5:$box --jsonl out/before.jsonl --save-state out/before.state "${small[@]}" 2>stderr.txt
+is "broken off before the first prompt: exit status" $? 1
+is "broken off before the first prompt: JSON lines" "$(wc -l <out/before.jsonl)" 2
+is "broken off before the first prompt: no state" "$(ls out/before.state* 2>/dev/null)" ""
+is "broken off before the first prompt: warning" \
+    "$(grep -c "^track: warning: --save-state: nothing was tracked, no state is saved" stderr.txt)" 1
 # and when the run is stopped by a signal
 "$track" "$clip" --box $box --jsonl whole.jsonl "${small[@]}"
 mkfifo pipe
