@@ -234,7 +234,10 @@ trk_status run_video(session *shared, options *wanted, const char *where)
     if (where)
         snprintf(self.prefix, sizeof self.prefix, "%.500s: ", where);
     trk_status rc = run_prepare(&self);
-    if (!rc && !wanted->plan)
+    if (rc == TRK_END) {
+        report_line("%sstopped before the first frame", self.prefix);
+        rc = TRK_OK;
+    } else if (!rc && !wanted->plan)
         rc = track(&self);
     outputs_destroy(&self.written);
     trk_tracker_destroy(&self.tracker);

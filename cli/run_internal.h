@@ -35,7 +35,8 @@ typedef struct run {
     progress shown;
 } run;
 
-/* Up to the first frame: video, prompts, plan, tracker, and what of the outputs would get in the way of something. */
+/* Up to the first frame: video, prompts, plan, tracker, and what of the outputs would get in the way of something.
+ * TRK_END: stopped by a signal before the first frame. */
 trk_status run_prepare(run *self);
 
 #endif

@@ -112,23 +112,24 @@ static trk_status settle_hardware(run *self, trk_video_delivery *delivery)
     return TRK_OK;
 }
 
+/* TRK_END: stopped before the first picture. */
 static trk_status open_video(run *self)
 {
     const options *wanted = self->wanted;
     trk_video_params params = {
-        .start = wanted->start, .n_frames = wanted->n_frames, .reverse = wanted->reverse, .queue = PICTURES_AHEAD};
+        .start = wanted->start, .n_frames = wanted->n_frames, .reverse = wanted->reverse, .queue = PICTURES_AHEAD,
+        .stop = &session_stop_signal};
     trk_status rc = settle_hardware(self, &params.delivery);
     if (rc)
         return rc;
     params.hardware = (trk_video_hardware){wanted->decoder, wanted->device_index};
     rc = trk_video_open(&self->reader, wanted->operands[0], &params);
-    if (rc < 0)
+    if (rc)
         return rc;
     self->info = trk_video_get_info(self->reader);
     self->n_damaged_before = trk_video_damaged(self->reader);
-    if (rc == TRK_OK)
-        rc = trk_video_read(self->reader, &self->picture);
-    if (rc == TRK_END)
+    rc = trk_video_read(self->reader, &self->picture);
+    if (rc == TRK_END && !session_stop_signal)
         return TRK_FAIL(TRK_E_FORMAT, "%s: no frame to process", wanted->operands[0]);
     if (rc == TRK_OK)
         self->policies.keep_frame = may_keep_frames(wanted) && self->picture->device.planes[0];
@@ -229,6 +230,8 @@ trk_status run_prepare(run *self)
     if (self->wanted->resume)
         TRK_CHECK(resume(self));
     TRK_CHECK(open_video(self));
+    if (rc == TRK_END)
+        goto done;
     if (self->wanted->resume)
         TRK_CHECK(check_size(self));
     TRK_CHECK(settle_prompts(self));

@@ -11,7 +11,8 @@
 #include "options.h"
 #include "progress.h"
 
-/* The signal that asks every run to end after its current frame; 0: none. Set by signal handlers. */
+/* The signal that asks every run to end after its current frame, and its video to be waited for no longer; 0: none. Set
+ * by signal handlers. */
 extern atomic_int session_stop_signal;
 
 typedef struct session {

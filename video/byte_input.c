@@ -29,7 +29,7 @@ static int read_bytes(void *opaque, uint8_t *buffer, int bytes)
 {
     byte_input *input = opaque;
     for (;;) {
-        if (atomic_load(input->stop))
+        if (trk_stop_is_set(input->stop))
             return AVERROR_EXIT;
         if (!input->seekable) {
             struct pollfd wait = {.fd = input->fd, .events = POLLIN};
@@ -80,12 +80,13 @@ static void free_io(byte_input *input)
     avio_context_free(&input->io);
 }
 
-trk_status trk_byte_input_open(byte_input *input, const char *path, const atomic_int *stop)
+trk_status trk_byte_input_open(byte_input *input, const char *path, const video_stop *stop)
 {
     struct stat info;
     *input = (byte_input){.fd = -1, .stop = stop};
     input->owned = strcmp(path, "-") != 0;
-    input->fd = input->owned ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+    /* without waiting for the writer of a pipe: the first read does, and can be called off */
+    input->fd = input->owned ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : STDIN_FILENO;
     if (input->fd < 0 || fstat(input->fd, &info))
         return TRK_FAIL(TRK_E_IO, "%s: %s", path, strerror(errno));
     if (S_ISDIR(info.st_mode))

@@ -51,7 +51,7 @@ static double pts_of(forward_source *s, const AVFrame *frame)
 static void count_missing(forward_source *s)
 {
     int64_t missing = s->promised - s->number;
-    if (missing > s->stream.n_damaged && !atomic_load(s->stream.stop))
+    if (missing > s->stream.n_damaged && !trk_stop_is_set(s->stream.stop))
         atomic_store(&s->base.n_damaged, missing);
 }
 
@@ -65,7 +65,7 @@ static trk_status next(frame_source *base, AVFrame *frame, int64_t *index, doubl
             return rc;
         if (rc == TRK_END) {
             count_missing(s);
-            if (s->number && s->number <= s->start && !atomic_load(s->stream.stop))
+            if (s->number && s->number <= s->start && !trk_stop_is_set(s->stream.stop))
                 return trk_source_fail_start(s->stream.path, s->start, s->number);
             return TRK_END;
         }
@@ -84,7 +84,7 @@ static void close_source(frame_source *base)
 }
 
 trk_status trk_source_open_forward(frame_source **out, const char *path, const trk_video_params *params,
-                                   video_device *device, const atomic_int *stop)
+                                   video_device *device, const video_stop *stop)
 {
     forward_source *s = trk_heap_zeroed(TRK_MEM_SCRATCH, "video", 1, sizeof *s);
     if (!s)

@@ -8,6 +8,7 @@
 
 #include "convert.h"
 #include "hardware.h"
+#include "stop.h"
 #include "video.h"
 
 typedef struct frame_source {
@@ -24,11 +25,11 @@ typedef struct frame_source {
 } frame_source;
 
 /* params: with start and n_frames as given. device: that decodes where it can, borrowed for the life of the source, or
- * NULL. stop: borrowed for the life of the source; non-zero ends every wait. */
+ * NULL. stop: borrowed for the life of the source; once set, it ends every wait. */
 trk_status trk_source_open_forward(frame_source **out, const char *path, const trk_video_params *params,
-                                   video_device *device, const atomic_int *stop);
+                                   video_device *device, const video_stop *stop);
 trk_status trk_source_open_reverse(frame_source **out, const char *path, const trk_video_params *params,
-                                   const atomic_int *stop);
+                                   const video_stop *stop);
 trk_status trk_source_open_folder(frame_source **out, const char *path, const trk_video_params *params);
 
 /* How many frames params leave of a video of `total` frames (-1 unknown, gives params' own limit). */

@@ -33,7 +33,7 @@ struct trk_video_reader {
     AVFrame **lent;         /* [queue.n] device frames that the pictures hold, owned; NULL: the CPU decodes */
     converter late_convert; /* of trk_video_pixels, which is the consumer's */
     AVFrame *late_brought;  /* likewise; owned */
-    atomic_int stop;
+    video_stop stop;
     pthread_t thread;
     int started;
     trk_video_info info;
@@ -114,6 +114,8 @@ static void *run(void *user)
         if (rc == TRK_OK)
             rc = deliver(reader, index, pts);
     }
+    if (rc < 0 && trk_stop_is_asked(&reader->stop))
+        rc = TRK_END; /* what was called off may have failed */
     av_frame_unref(reader->frame);
     trk_picture_queue_end(&reader->queue, rc);
     return NULL;
@@ -325,7 +327,12 @@ trk_status trk_video_open(trk_video_reader **out, const char *path, const trk_vi
         goto done;
     }
     reader->delivery = params->delivery;
-    TRK_CHECK(start_as_asked(reader, params));
+    reader->stop.asked = params->stop;
+    rc = start_as_asked(reader, params);
+    if (trk_stop_is_asked(&reader->stop))
+        rc = TRK_END;
+    if (rc != TRK_OK)
+        goto done;
     if (pthread_create(&reader->thread, NULL, run, reader)) {
         rc = TRK_FAIL(TRK_E_MEMORY, "%s: cannot start the decoding thread", path);
         goto done;
@@ -343,7 +350,7 @@ void trk_video_close(trk_video_reader **handle)
     if (!handle || !*handle)
         return;
     trk_video_reader *reader = *handle;
-    atomic_store(&reader->stop, 1);
+    atomic_store(&reader->stop.closing, 1);
     if (reader->started) {
         trk_picture_queue_stop(&reader->queue, TRK_END);
         pthread_join(reader->thread, NULL);

@@ -85,12 +85,12 @@ static trk_status read_up_to(reverse_source *s, int64_t ordinal)
 static trk_status stand_at(reverse_source *s, int64_t ordinal)
 {
     for (;; s->method++) {
-        if (!atomic_load(s->stream.stop) && seek_by(s, s->method, &s->index.packets[ordinal])) {
+        if (!trk_stop_is_set(s->stream.stop) && seek_by(s, s->method, &s->index.packets[ordinal])) {
             trk_status rc = read_up_to(s, ordinal);
             if (rc != TRK_END)
                 return rc;
         }
-        if (s->method == SEEK_START || atomic_load(s->stream.stop))
+        if (s->method == SEEK_START || trk_stop_is_set(s->stream.stop))
             return TRK_FAIL(TRK_E_IO, "%s: cannot be read in reverse", s->stream.path);
     }
 }
@@ -210,13 +210,13 @@ static trk_status load_chunk(reverse_source *s)
         key = key > step ? key - step : key > 0 ? 0 : -1;
     }
     s->low = low;
-    return atomic_load(s->stream.stop) ? TRK_OK : fill_gaps(s, high - low + 1);
+    return trk_stop_is_set(s->stream.stop) ? TRK_OK : fill_gaps(s, high - low + 1);
 }
 
 static trk_status next(frame_source *base, AVFrame *frame, int64_t *index, double *pts)
 {
     reverse_source *s = (reverse_source *)base;
-    if (!s->left || atomic_load(s->stream.stop))
+    if (!s->left || trk_stop_is_set(s->stream.stop))
         return TRK_END;
     if (s->next_number < s->low) {
         av_frame_unref(s->later);
@@ -226,7 +226,7 @@ static trk_status next(frame_source *base, AVFrame *frame, int64_t *index, doubl
         trk_status rc = load_chunk(s);
         if (rc < 0)
             return rc;
-        if (atomic_load(s->stream.stop))
+        if (trk_stop_is_set(s->stream.stop))
             return TRK_END;
     }
     av_frame_unref(frame);
@@ -267,7 +267,7 @@ static trk_status allocate_frames(reverse_source *s)
 }
 
 trk_status trk_source_open_reverse(frame_source **out, const char *path, const trk_video_params *params,
-                                   const atomic_int *stop)
+                                   const video_stop *stop)
 {
     trk_status rc = TRK_OK;
     reverse_source *s = trk_heap_zeroed(TRK_MEM_SCRATCH, "video", 1, sizeof *s);

@@ -12,7 +12,7 @@
 
 static int is_stopped(void *user)
 {
-    return atomic_load((const atomic_int *)((stream *)user)->stop);
+    return trk_stop_is_set(((stream *)user)->stop);
 }
 
 /* Renders text as pictures: a text file with the right suffix is not a video. */
@@ -120,7 +120,7 @@ static trk_status open_format(stream *s)
     return TRK_OK;
 }
 
-trk_status trk_stream_open(stream *s, const char *path, int threads, video_device *device, const atomic_int *stop)
+trk_status trk_stream_open(stream *s, const char *path, int threads, video_device *device, const video_stop *stop)
 {
     trk_status rc = TRK_OK;
     trk_libav_init();
@@ -205,7 +205,7 @@ trk_status trk_stream_read(stream *s)
 {
     for (;;) {
         av_packet_unref(s->packet);
-        int error = atomic_load(s->stop) ? AVERROR_EXIT : av_read_frame(s->format, s->packet);
+        int error = trk_stop_is_set(s->stop) ? AVERROR_EXIT : av_read_frame(s->format, s->packet);
         if (error == AVERROR(EAGAIN)) {
             poll(NULL, 0, 1);
             continue;
@@ -268,7 +268,7 @@ trk_status trk_stream_decode(stream *s, AVFrame *frame)
             }
             return TRK_OK;
         }
-        if (error == AVERROR_EOF || atomic_load(s->stop))
+        if (error == AVERROR_EOF || trk_stop_is_set(s->stop))
             return TRK_END;
         if (error != AVERROR(EAGAIN))
             rc = count_error(s, error);

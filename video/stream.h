@@ -4,15 +4,13 @@
 #ifndef TRK_VIDEO_STREAM_H
 #define TRK_VIDEO_STREAM_H
 
-#include <stdatomic.h>
-
 #include "byte_input.h"
 #include "convert.h"
 #include "hardware.h"
 
 typedef struct stream {
     char *path;             /* owned */
-    const atomic_int *stop; /* borrowed; non-zero ends every wait, as if the stream were at its end */
+    const video_stop *stop; /* borrowed; once set, ends every wait, as if the stream were at its end */
     int threads;
     video_device *device; /* that decodes where it can; borrowed; NULL: the CPU does */
     int local;            /* input is in use */
@@ -32,7 +30,7 @@ typedef struct stream {
 } stream;
 
 /* device: borrowed for the life of the stream, or NULL. */
-trk_status trk_stream_open(stream *s, const char *path, int threads, video_device *device, const atomic_int *stop);
+trk_status trk_stream_open(stream *s, const char *path, int threads, video_device *device, const video_stop *stop);
 void trk_stream_close(stream *s);        /* accepts a zeroed struct */
 trk_status trk_stream_reopen(stream *s); /* again from the start */
 int trk_stream_can_seek(const stream *s);

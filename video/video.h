@@ -4,6 +4,7 @@
 #ifndef TRK_VIDEO_VIDEO_H
 #define TRK_VIDEO_VIDEO_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -58,6 +59,8 @@ typedef struct trk_video_params {
     int threads;       /* decoder threads; 0 = 1 */
     trk_video_hardware hardware; /* of files and streams read forwards: the rest is decoded by the CPU */
     trk_video_delivery delivery;
+    const atomic_int *stop; /* non-zero ends the video where it is, also while it is opened or waited for; NULL: nothing
+                               does. Borrowed until the reader is closed */
 } trk_video_params;
 
 typedef struct trk_video_info {
@@ -73,7 +76,7 @@ typedef struct trk_video_reader trk_video_reader;
 
 /* path: a file or stream FFmpeg opens, a folder of images named by number (sorted by number; .jpg .jpeg .png .bmp .webp
  * .ppm .tif), or "-" for standard input. Decodes up to the first picture, so that an empty or unreadable video fails
- * here. */
+ * here. TRK_END, without a reader: stopped before. */
 trk_status trk_video_open(trk_video_reader **out, const char *path, const trk_video_params *params);
 void trk_video_close(trk_video_reader **reader); /* NULL-safe; joins the thread */
 const trk_video_info *trk_video_get_info(const trk_video_reader *reader);

@@ -78,11 +78,13 @@ static trk_status check_clip(const dataset_clip *clip)
     return TRK_OK;
 }
 
+/* TRK_END: stopped by a signal before the first picture. */
 static trk_status open_video(clip_run *self)
 {
     const options *wanted = self->shared->wanted;
     trk_model_info info = {.struct_size = sizeof info};
-    trk_video_params params = {.start = -1, .n_frames = self->clip->n_frames, .queue = PICTURES_AHEAD};
+    trk_video_params params = {.start = -1, .n_frames = self->clip->n_frames, .queue = PICTURES_AHEAD,
+                               .stop = &session_stop_signal};
     trk_status rc = trk_model_get_info(self->shared->models->model, &info);
     if (rc)
         return failure_of_library(rc);
@@ -91,8 +93,6 @@ static trk_status open_video(clip_run *self)
     params.hardware.device = wanted->device_index;
     params.delivery = on_gpu ? TRK_DELIVER_PLANES : TRK_DELIVER_RGB;
     rc = trk_video_open(&self->reader, self->clip->frames, &params);
-    if (rc == TRK_END)
-        return TRK_FAIL(TRK_E_FORMAT, "%s: no frame to track", self->clip->frames);
     if (rc)
         return rc;
     self->info = trk_video_get_info(self->reader);
@@ -196,6 +196,8 @@ static trk_status open_all(clip_run *self)
     TRK_CHECK(check_clip(self->clip));
     TRK_CHECK(scoring_open(&self->scored, self->clip, self->shared->data->layout, !self->shared->wanted->no_boundary));
     TRK_CHECK(open_video(self));
+    if (rc == TRK_END)
+        goto done;
     TRK_CHECK(open_tracker(self));
     TRK_CHECK(open_planes(self));
     TRK_CHECK(open_outputs(self));
@@ -360,7 +362,7 @@ static trk_status pass_frames(clip_run *self)
         if (session_stop_signal)
             return TRK_END;
     }
-    return rc == TRK_END ? TRK_OK : rc;
+    return rc == TRK_END && !session_stop_signal ? TRK_OK : rc;
 }
 
 /* --- the end ---------------------------------------------------------------------------------------------------- */

@@ -133,6 +133,22 @@ for lost in 8+14,20,20 4+45,0,20; do # hundredths of the file from+length zeroed
     [ "$(wc -l <out/damaged.txt)" -ge "$floor" ] || complain "frames lost at $lost: $(wc -l <out/damaged.txt) frames left"
 done
 
+# stopped while it waits for a video that does not come
+mkfifo silent
+exec 4<>silent
+timeout -s KILL 300 "$track" silent --box $box --jsonl out/silent.jsonl -v 2>stderr.txt &
+process=$!
+for _ in $(seq 1000); do # until it has begun
+    [ -s stderr.txt ] && break
+    sleep 0.1
+done
+kill -TERM $process
+wait $process
+is "stopped before the first frame: exit status" $? 143
+is "stopped before the first frame: message" "$(grep -c "^track: stopped before the first frame$" stderr.txt)" 1
+[ ! -e out/silent.jsonl ] || complain "stopped before the first frame: JSON lines"
+exec 4>&-
+
 # stopped by a signal: status 128 + signal, outputs whole up to there
 mkfifo pipe
 "$track" "$clip" --box $box --jsonl pipe -o out/stopped.mp4 -q &

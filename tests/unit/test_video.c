@@ -3,6 +3,7 @@
  * number. */
 #include "video_check.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 
@@ -649,6 +650,81 @@ static void closing_while_a_pipe_is_silent(void **state)
     end_feed(&feed, thread, saved);
 }
 
+static void *set_after_a_while(void *user)
+{
+    usleep(200000);
+    atomic_store((atomic_int *)user, 1);
+    return NULL;
+}
+
+static trk_status open_until_stopped(const char *path, const trk_video_params *params, atomic_int *stop)
+{
+    trk_video_reader *reader = NULL;
+    pthread_t thread;
+    atomic_store(stop, 0);
+    assert_int_equal(pthread_create(&thread, NULL, set_after_a_while, stop), 0);
+    trk_status rc = trk_video_open(&reader, path, params);
+    pthread_join(thread, NULL);
+    assert_null(reader);
+    return rc;
+}
+
+/* Opening: nobody writes into a named pipe, and the first frame wanted, or the index of all, takes a long reading. */
+static void stopping_while_a_video_is_opened(void **state)
+{
+    static atomic_int stop;
+    trk_video_params params = {.start = -1, .n_frames = -1, .stop = &stop};
+    trk_video_reader *reader = NULL;
+    char *fifo = in_scratch("nobody.fifo"), *path = make_video("stopped.mp4", &plain);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(open_until_stopped(fifo, &params, &stop), TRK_END);
+    const int fd = open(fifo, O_RDWR); /* a writer that is silent */
+    assert_int_equal(open_until_stopped(fifo, &params, &stop), TRK_END);
+    close(fd);
+    params.start = 39;
+    for (int reverse = 0; reverse < 2; reverse++) { /* stop is set */
+        params.reverse = reverse;
+        assert_int_equal(trk_video_open(&reader, path, &params), TRK_END);
+        assert_null(reader);
+    }
+    atomic_store(&stop, 0);
+    clip c = read_clip(path, &(trk_video_params){.start = 30, .n_frames = -1, .stop = &stop});
+    check_numbers(&c, 30, 10);
+    clip_free(&c);
+}
+
+/* Reading: what was decoded by then comes, then the end, without an error. */
+static void stopping_while_a_pipe_is_silent(void **state)
+{
+    static atomic_int stop;
+    fixture f = plain;
+    f.container = "matroska";
+    f.n_frames = 200;
+    f.b_frames = 0;
+    f.options = "tune=zerolatency";
+    pipe_feed feed = {.leave_open = 1};
+    pthread_t thread, stopper;
+    feed.data = read_bytes(make_video("called-off.mkv", &f), &feed.bytes);
+    feed.bytes = feed.bytes * 9 / 10;
+    int saved = start_feed(&feed, &thread);
+    trk_video_reader *reader = NULL;
+    trk_picture *picture;
+    trk_status rc;
+    assert_works(trk_video_open(&reader, "-", &(trk_video_params){.start = -1, .n_frames = -1, .stop = &stop}));
+    int n = 0;
+    for (; (rc = trk_video_read(reader, &picture)) == TRK_OK; n++) {
+        trk_video_release(reader, picture);
+        if (n == 100)
+            assert_int_equal(pthread_create(&stopper, NULL, set_after_a_while, &stop), 0);
+    }
+    assert_int_equal(rc, TRK_END);
+    assert_true(n > 100 && n < 200);
+    pthread_join(stopper, NULL);
+    trk_video_close(&reader);
+    close(feed.fd);
+    end_feed(&feed, thread, saved);
+}
+
 static void messages_stay_silent_unless_asked(void **state)
 {
     n_warnings = 0;
@@ -698,6 +774,8 @@ int main(void)
         cmocka_unit_test(a_pipe_cannot_be_reversed),
         cmocka_unit_test(an_mp4_without_index_in_front_cannot_be_piped),
         cmocka_unit_test(closing_while_a_pipe_is_silent),
+        cmocka_unit_test(stopping_while_a_video_is_opened),
+        cmocka_unit_test(stopping_while_a_pipe_is_silent),
         cmocka_unit_test(messages_stay_silent_unless_asked),
     };
     signal(SIGPIPE, SIG_IGN);

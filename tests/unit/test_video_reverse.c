@@ -183,7 +183,7 @@ static void both_ways_of_indexing_agree(void **state)
 {
     fixture f = plain;
     f.options = "x264-params=open-gop=1:scenecut=0:keyint=10:min-keyint=10:bframes=3:b-adapt=0";
-    atomic_int stop = 0;
+    video_stop stop = {0};
     stream s;
     packet_index by_time = {0}, by_decode = {0};
     assert_works(trk_stream_open(&s, make_video("index.mp4", &f), 1, NULL, &stop));
