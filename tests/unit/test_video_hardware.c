@@ -65,7 +65,7 @@ static void forget_pictures(void)
 static void learn(const char *path)
 {
     int64_t n_packets = 0;
-    atomic_int stop = 0;
+    video_stop stop = {0};
     stream s;
     AVFrame *frame = av_frame_alloc();
     forget_pictures();
