@@ -326,6 +326,8 @@ static void stop_recording(trk_pool *pool)
         seat->net.trace = look_away;
 }
 
+/* With the second object the plan may take another piece of scratch: the encoder then runs once and is recorded once at
+ * its new place. */
 static void recordings_take_over(void **state)
 {
     static found a[LONG][OBJECTS], b[LONG][OBJECTS];
@@ -334,7 +336,7 @@ static void recordings_take_over(void **state)
         const uint64_t before = i ? replays(t->pool) : 0;
         push_long(t, i);
         const int n = (int)(replays(t->pool) - before);
-        if (i >= 2 && n < 1)
+        if (i >= 2 && n < 1 && i != LATE_OBJECT && i != LATE_OBJECT + 1)
             fail_msg("frame %d: the encoder was not replayed", i);
         if (i >= STEADY - 4 && i <= STEADY && n != 3)
             fail_msg("frame %d: %d of 3 stages (encoder, tracking, memory) were replayed", i, n);
