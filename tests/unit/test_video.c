@@ -623,19 +623,26 @@ static void an_mp4_without_index_in_front_cannot_be_piped(void **state)
     end_feed(&feed, thread, saved);
 }
 
-/* The writer of the pipe keeps it open and silent: the decoding thread waits for bytes that never come. */
-static void closing_while_a_pipe_is_silent(void **state)
+/* Nine tenths of 200 frames; then the pipe stays open and silent. What start_feed returns. */
+static int start_silent_feed(const char *name, pipe_feed *feed, pthread_t *thread)
 {
     fixture f = plain;
     f.container = "matroska";
     f.n_frames = 200;
     f.b_frames = 0;
     f.options = "tune=zerolatency";
-    pipe_feed feed = {.leave_open = 1};
+    *feed = (pipe_feed){.leave_open = 1};
+    feed->data = read_bytes(make_video(name, &f), &feed->bytes);
+    feed->bytes = feed->bytes * 9 / 10;
+    return start_feed(feed, thread);
+}
+
+/* The writer of the pipe keeps it open and silent: the decoding thread waits for bytes that never come. */
+static void closing_while_a_pipe_is_silent(void **state)
+{
+    pipe_feed feed;
     pthread_t thread;
-    feed.data = read_bytes(make_video("silent.mkv", &f), &feed.bytes);
-    feed.bytes = feed.bytes * 9 / 10;
-    int saved = start_feed(&feed, &thread);
+    int saved = start_silent_feed("silent.mkv", &feed, &thread);
     trk_video_reader *reader = NULL;
     trk_picture *picture;
     assert_works(trk_video_open(&reader, "-", &(trk_video_params){.start = -1, .n_frames = -1, .queue = 64}));
@@ -697,16 +704,9 @@ static void stopping_while_a_video_is_opened(void **state)
 static void stopping_while_a_pipe_is_silent(void **state)
 {
     static atomic_int stop;
-    fixture f = plain;
-    f.container = "matroska";
-    f.n_frames = 200;
-    f.b_frames = 0;
-    f.options = "tune=zerolatency";
-    pipe_feed feed = {.leave_open = 1};
+    pipe_feed feed;
     pthread_t thread, stopper;
-    feed.data = read_bytes(make_video("called-off.mkv", &f), &feed.bytes);
-    feed.bytes = feed.bytes * 9 / 10;
-    int saved = start_feed(&feed, &thread);
+    int saved = start_silent_feed("called-off.mkv", &feed, &thread);
     trk_video_reader *reader = NULL;
     trk_picture *picture;
     trk_status rc;
