@@ -36,8 +36,7 @@ class Probe(Rollout):
     astray: frames whose memories are those of the clip's next object."""
 
     def __init__(self, model, batch: Batch, truth_in_memory: float = 0.0, forget: bool = False, astray: range = range(0)):
-        dim = model.architecture["hidden_dim"]
-        super().__init__(model, Affinity([dim // 8, dim // 4, dim]), batch, Weights(0.25, 0.0, 0.0), truth_in_memory)
+        super().__init__(model, Affinity.of(model.architecture), batch, Weights(0.25, 0.0, 0.0), truth_in_memory)
         self.forget, self.astray, self.found = forget, astray, []
 
     def step(self, t, encoded, memory, judged):

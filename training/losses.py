@@ -46,6 +46,12 @@ class Affinity(torch.nn.Module):
         self.heads = torch.nn.ModuleList([torch.nn.Conv2d(c, width, 1) for c in channels])
         self.offset = torch.nn.Parameter(torch.full((len(channels),), 2.0))
 
+    @classmethod
+    def of(cls, architecture: dict) -> "Affinity":
+        """For the levels of a model of this architecture."""
+        dim = architecture["hidden_dim"]
+        return cls([dim // 8, dim // 4, dim])
+
     def forward(self, features: list[torch.Tensor], ids: torch.Tensor) -> torch.Tensor:
         """features: [N, C, h, w] each; ids: [N, S, S] index of the object at each pixel, 0 = background."""
         total = 0.0

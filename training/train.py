@@ -42,8 +42,7 @@ class Trainer:
         self.architecture = architecture.of_file(known[0]) if known else architecture.DEMO
         self.model = architecture.build(self.architecture)
         architecture.initialize(self.model)
-        dim = self.architecture["hidden_dim"]
-        self.affinity = Affinity([dim // 8, dim // 4, dim])
+        self.affinity = Affinity.of(self.architecture)
         if args.start:
             self.start_from(args.start)
         self.model.to(self.device).train()

@@ -133,7 +133,7 @@ def test_pointers_get_their_share_of_attention():
     batch = Batches(SMOKE, 3, 0, 8).batch(4)
 
     def follow():
-        return Rollout(model, losses.Affinity([12, 24, 96]), batch, Weights(0.25, 0.0, 0.0), 0.0).run()
+        return Rollout(model, losses.Affinity.of(architecture.DEMO), batch, Weights(0.25, 0.0, 0.0), 0.0).run()
 
     model.memory_encoder.pix_feat_proj.weight.data *= 4  # memories that win by more
     wanted, forward = np.log(1 / pointers.SHARE - 1), RoPEAttention.forward
@@ -154,8 +154,7 @@ def test_silent_frames_have_no_losses_and_no_gradients_but_fill_the_memory():
     encoded = []
     original = model._encode_memory_in_output
     model._encode_memory_in_output = lambda *args: (original(*args), encoded.append(args[-1]["maskmem_features"]))
-    dim = architecture.DEMO["hidden_dim"]
-    outcome = Rollout(model, losses.Affinity([dim // 8, dim // 4, dim]), batch, Weights(0.25, 0.0, 0.1), 0.0, 2).run()
+    outcome = Rollout(model, losses.Affinity.of(architecture.DEMO), batch, Weights(0.25, 0.0, 0.1), 0.0, 2).run()
     assert [t for t, _, _ in outcome.overlaps] == [0, 3]
     assert [memory.requires_grad for memory in encoded] == [True, False, False]
     outcome.loss.backward()
