@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A file that is whole or absent: written beside its place under a temporary name, renamed when finished. Pipes,
+ * A file that is whole or absent: written and renamed as base/temporary.h has it. Pipes,
  * devices and "-" (standard output) are written directly; of a symbolic link the file it leads to is replaced. */
 #ifndef TRK_CLI_OUTPUT_FILE_H
 #define TRK_CLI_OUTPUT_FILE_H
 
 #include <stdio.h>
 
-#include "error.h"
+#include "temporary.h"
 
 typedef struct output_file {
-    FILE *stream;    /* NULL: not open */
-    char *path;      /* owned */
-    char *place;     /* owned: the path after symbolic links */
-    char *temporary; /* owned; NULL where the stream is the place itself */
+    FILE *stream;         /* NULL: not open */
+    trk_temporary target; /* zeroed for standard output */
 } output_file;
 
 trk_status output_file_open(output_file *file, const char *path);

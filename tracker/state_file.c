@@ -8,14 +8,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "heap.h"
-#include "target.h"
+#include "temporary.h"
 
 static const char magic[8] = "TRKSTATE"; /* without a terminator */
 
@@ -94,20 +93,6 @@ static trk_status io_failure(const char *what, const char *path)
     return TRK_FAIL(TRK_E_IO, "%s: %s: %s", path, what, strerror(errno));
 }
 
-static int write_all(int fd, const unsigned char *data, size_t bytes)
-{
-    while (bytes) {
-        ssize_t n = write(fd, data, bytes);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return -1;
-        data += n;
-        bytes -= (size_t)n;
-    }
-    return 0;
-}
-
 /* bytes read; less than asked for at the end of the file; -1 on failure */
 static ssize_t read_all(int fd, unsigned char *data, size_t bytes)
 {
@@ -123,26 +108,6 @@ static ssize_t read_all(int fd, unsigned char *data, size_t bytes)
         done += (size_t)n;
     }
     return (ssize_t)done;
-}
-
-/* TRK_END: there is a file of that name. */
-static trk_status write_file(const char *path, const trk_blob *blob)
-{
-    trk_status rc = TRK_OK;
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0 && errno == EEXIST)
-        return TRK_END; /* of a process that is gone: another name will do */
-    if (fd < 0)
-        return io_failure("cannot be created", path);
-    if (write_all(fd, blob->data, blob->bytes) < 0)
-        rc = io_failure("cannot be written", path);
-    else if (fsync(fd) < 0)
-        rc = io_failure("cannot be brought to the disk", path);
-    if (close(fd) < 0 && rc >= 0)
-        rc = io_failure("cannot be closed", path);
-    if (rc < 0)
-        unlink(path);
-    return rc;
 }
 
 /* Makes the renaming last. Some file systems can not do that for a folder (EINVAL): there it lasts by itself or not at
@@ -163,37 +128,33 @@ static trk_status sync_folder(char *path)
     return rc;
 }
 
-/* Under a name beside `path` that nobody has; *part: that name, the caller's. */
-static trk_status write_beside(const char *path, const trk_blob *blob, char **part)
+/* The bytes on the disk, under the temporary name. */
+static trk_status write_file(int descriptor, const trk_blob *blob, const char *path)
 {
-    static atomic_uint n_written;
-    trk_status rc;
-    do {
-        trk_heap_release(*part);
-        *part = trk_heap_format("path of a state", "%s.part-%ld-%u", path, (long)getpid(), atomic_fetch_add(&n_written, 1));
-        rc = *part ? write_file(*part, blob) : TRK_FAIL(TRK_E_MEMORY, "no memory for the path of a state");
-    } while (rc == TRK_END);
+    trk_status rc = TRK_OK;
+    if (trk_write_all(descriptor, blob->data, blob->bytes))
+        rc = io_failure("cannot be written", path);
+    else if (fsync(descriptor) < 0)
+        rc = io_failure("cannot be brought to the disk", path);
+    if (close(descriptor) < 0 && rc >= 0)
+        rc = io_failure("cannot be closed", path);
     return rc;
 }
 
 static trk_status write_in_place(const char *path, const trk_blob *blob)
 {
-    char *place = NULL, *part = NULL;
-    trk_target_kind kind;
+    trk_temporary file = {0};
+    int descriptor = -1;
     trk_status rc = TRK_OK;
-    TRK_CHECK(trk_target_find(&place, &kind, path));
-    if (kind == TRK_TARGET_STREAM)
-        TRK_CHECK(TRK_FAIL(TRK_E_IO, "%s: cannot be replaced: not a regular file", path));
-    TRK_CHECK(write_beside(place, blob, &part));
-    if (rename(part, place) < 0) {
-        rc = io_failure("cannot be replaced", path);
-        unlink(part);
-        goto done;
-    }
-    rc = sync_folder(part); /* the same folder */
+    TRK_CHECK(trk_temporary_find(&file, path));
+    if (file.kind != TRK_TARGET_FILE)
+        TRK_CHECK(TRK_FAIL(TRK_E_IO, "%s: cannot be written: not a regular file", path));
+    TRK_CHECK(trk_temporary_open(&file, &descriptor));
+    TRK_CHECK(write_file(descriptor, blob, path));
+    TRK_CHECK(trk_temporary_commit(&file));
+    rc = sync_folder(file.place);
 done:
-    trk_heap_release(place);
-    trk_heap_release(part);
+    trk_temporary_discard(&file);
     return rc;
 }
 

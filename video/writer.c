@@ -3,6 +3,7 @@
  * its start to its join; finish and destroy come after the join. */
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "encoder.h"
 #include "heap.h"
@@ -14,7 +15,7 @@
 
 struct trk_video_writer {
     char *path; /* owned */
-    temporary target;
+    trk_temporary target;
     int width, height; /* of the pictures; the encoder's are padded to even */
     encoder encoder;
     picture_queue queue;
@@ -61,12 +62,17 @@ static void *run(void *user)
     return NULL;
 }
 
-/* The index of an MP4 goes in front at the end, and a file of Matroska gets its length there. */
-static trk_status find_target(trk_video_writer *writer)
+/* The index of an MP4 goes in front at the end, and a file of Matroska gets its length there: a stream will not do. */
+static trk_status open_target(trk_video_writer *writer)
 {
+    int descriptor = -1;
     trk_status rc = trk_temporary_find(&writer->target, writer->path);
-    if (rc >= 0 && !writer->target.name)
+    if (rc >= 0 && writer->target.kind != TRK_TARGET_FILE)
         rc = TRK_FAIL(TRK_E_UNSUPPORTED, "%s: cannot be written: a video needs a regular file", writer->path);
+    if (rc >= 0)
+        rc = trk_temporary_open(&writer->target, &descriptor);
+    if (rc >= 0)
+        close(descriptor); /* FFmpeg opens it by its name */
     return rc;
 }
 
@@ -86,7 +92,7 @@ trk_status trk_video_writer_open_on(trk_video_writer **out, const char *path, in
     }
     writer->width = width;
     writer->height = height;
-    TRK_CHECK(find_target(writer));
+    TRK_CHECK(open_target(writer));
     int padded_width = width + (width & 1), padded_height = height + (height & 1);
     TRK_CHECK(trk_encoder_open(&writer->encoder, writer->path, writer->target.name, padded_width, padded_height,
                                (AVRational){rate_num, rate_den}, hardware));

@@ -163,7 +163,7 @@ static void what_cannot_be_written_is_named(void **state)
     trk_video_writer *writer = NULL;
     char *folder = make_folder("taken.mp4");
     assert_fails(trk_video_writer_open(&writer, folder, 64, 64, 25, 1), TRK_E_IO,
-                 "taken.mp4: cannot be written, a folder");
+                 "taken.mp4: cannot be written: is a folder");
     assert_fails(trk_video_writer_open(&writer, in_scratch("x.txt"), 64, 64, 25, 1), TRK_E_ARGUMENT, "ends in .mp4");
     assert_fails(trk_video_writer_open(&writer, in_scratch("mp4"), 64, 64, 25, 1), TRK_E_ARGUMENT, "ends in .mp4");
     assert_fails(trk_video_writer_open(&writer, in_scratch("absent/x.mp4"), 64, 64, 25, 1), TRK_E_IO,
