@@ -68,23 +68,28 @@ class Muon:
         for group in self.adam.param_groups:
             group["lr"] = lr
         self.adam.step()
-        for p, update in zip(self.matrices, self.updates()):
+        used = [p for p in self.matrices if p.grad is not None]
+        for p, update in zip(used, self.updates(), strict=True):
             p.mul_(1 - lr * self.weight_decay).add_(update, alpha=-lr)
 
     def updates(self) -> list[torch.Tensor]:
-        """Of the matrices; all momenta go on in every process, so that the state is whole in each."""
+        """Of the matrices that have a gradient: brought to full size, what is left of the others' momenta would carry
+        those away. The momenta go on in every process, so that the state is whole in each."""
         parts = []
         for p, momentum, owner in zip(self.matrices, self.momenta, self.owners):
+            if p.grad is None:
+                continue
             momentum.mul_(self.MOMENTUM).add_(p.grad)
             if owner == self.rank:
                 g = (p.grad + self.MOMENTUM * momentum).reshape(p.shape[0], -1)
-                parts.append((orthogonalize(g) * (self.SIZE * math.sqrt(max(g.shape)))).flatten())
+                parts.append((orthogonalize(g) * (self.SIZE * math.sqrt(max(g.shape)))).view_as(p))
             else:
-                parts.append(torch.zeros(p.numel(), device=p.device))
-        flat = torch.cat(parts)
-        if self.processes > 1:
-            dist.all_reduce(flat)
-        return [part.view_as(p) for part, p in zip(flat.split([p.numel() for p in self.matrices]), self.matrices)]
+                parts.append(torch.zeros_like(p))
+        if self.processes == 1:
+            return parts
+        flat = torch.cat([part.flatten() for part in parts])
+        dist.all_reduce(flat)
+        return [whole.view_as(part) for whole, part in zip(flat.split([part.numel() for part in parts]), parts)]
 
     def state_dict(self) -> dict:
         return {"momenta": self.momenta, "adam": self.adam.state_dict()}

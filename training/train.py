@@ -118,7 +118,8 @@ class Trainer:
         wake(self.model, Rollout(self.model, self.affinity, batch, Weights(0.25, 0.0, 0.0), 0.0).run)
 
     def share_gradients(self) -> float:
-        """Mean over the processes, clipped. The norm before clipping is the same in all of them."""
+        """Mean over the processes, clipped; none for a parameter that no process used. The norm before clipping is the
+        same in all of them."""
         flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in self.parameters])
         flat = torch.cat([flat, flat.new_tensor([float(self.asked_to_stop)])])
         if self.args.processes > 1:
@@ -130,7 +131,8 @@ class Trainer:
         flat *= min(1.0, self.args.clip / (norm + 1e-6))
         at = 0
         for p in self.parameters:
-            p.grad = flat[at:at + p.numel()].view_as(p)
+            mean = flat[at:at + p.numel()].view_as(p)
+            p.grad = mean if mean.any() else None
             at += p.numel()
         return norm
 

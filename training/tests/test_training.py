@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ import losses
 import make_samples
 import optimizer
 import pointers
+import train
 from curriculum import FROM_NOTHING, ONWARD, SMOKE, Batches, Stage, first_with_memories, in_order, n_steps, stage_at
 from rollout import Rollout, Weights, watch_decoder
 
@@ -92,6 +94,26 @@ def test_processes_share_what_muon_does(monkeypatch):
     assert sorted(optimizer.even_shares([5, 9, 4, 1], 2)) == [0, 0, 1, 1]
     for whole, a, b in zip(updates(0, 1), updates(0, 2), updates(1, 2), strict=True):
         assert torch.equal(whole, a + b) and min(a.abs().max(), b.abs().max()) == 0 < whole.abs().max()
+
+
+def test_what_a_step_does_not_use_stays_as_it_is():
+    """Single images have no memories: a hundred of them moved the memory attention far off by momentum alone."""
+    torch.manual_seed(0)
+    named = [(name, torch.nn.Parameter(torch.randn(shape))) for name, shape in
+             (("a", (16, 24)), ("b", (16, 24)), ("c", (5,)), ("d", (5,)))]
+    muon, (a, b, c, d) = optimizer.Muon(named, 0.05), (p for _, p in named)
+    one = SimpleNamespace(parameters=[a, b, c, d], asked_to_stop=False, args=SimpleNamespace(processes=1, clip=1.0))
+
+    def step(loss):
+        before = [p.detach().clone() for p in one.parameters]
+        muon.zero_grad()
+        loss.backward()
+        train.Trainer.share_gradients(one)
+        muon.step(1e-3)
+        return [not torch.equal(old, p) for old, p in zip(before, one.parameters)]
+
+    assert step((a * b).sum() + (c * d).sum()) == [True] * 4
+    assert step(a.square().sum() + c.square().sum() + 0 * b.sum()) == [True, False, True, False]
 
 
 def test_clips_of_events():
