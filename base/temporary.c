@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "heap.h"
@@ -30,19 +32,39 @@ done:
     return rc;
 }
 
+#define LONGEST_STEM (NAME_MAX - 32) /* what follows is shorter than 32 bytes */
+
+/* NAME.part-PROCESS-NUMBER, with a name that is too long for that cut. */
+static char *next_name(const char *place)
+{
+    static atomic_uint n_created;
+    const char *slash = strrchr(place, '/');
+    const size_t n_folder = slash ? (size_t)(slash - place) + 1 : 0, n_name = strlen(place + n_folder);
+    const size_t n = n_folder + (n_name < LONGEST_STEM ? n_name : LONGEST_STEM);
+    return trk_heap_format("path", "%.*s.part-%ld-%u", (int)n, place, (long)getpid(), atomic_fetch_add(&n_created, 1));
+}
+
+/* Who may do what with the file that will be replaced; where that cannot be had, the new one's own stay. */
+static void keep_permissions(const trk_temporary *self, int descriptor)
+{
+    struct stat info;
+    if (!stat(self->place, &info))
+        (void)fchmod(descriptor, info.st_mode & 0777);
+}
+
 /* Names are taken until there is none of that name: one may be left of a process that is gone. */
 static trk_status create_beside(trk_temporary *self, int *descriptor)
 {
-    static atomic_uint n_created;
     *descriptor = -1;
     while (*descriptor < 0) {
-        self->name =
-            trk_heap_format("path", "%s.part-%ld-%u", self->place, (long)getpid(), atomic_fetch_add(&n_created, 1));
+        self->name = next_name(self->place);
         if (!self->name)
             return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", self->path);
         *descriptor = open(self->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (*descriptor >= 0)
+        if (*descriptor >= 0) {
+            keep_permissions(self, *descriptor);
             break;
+        }
         const int taken = errno == EEXIST;
         trk_status rc = taken ? TRK_OK : not_writable(self);
         trk_heap_release(self->name);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Files that appear under their name only when whole: written beside their place as NAME.part-PROCESS-NUMBER, then
- * renamed. What is no file (base/target.h) is written as it is. */
+ * renamed, with the permissions of the file it replaces. What is no file (base/target.h) is written as it is. */
 #ifndef TRK_BASE_TEMPORARY_H
 #define TRK_BASE_TEMPORARY_H
 

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Files that are whole or absent: names, permissions, what is left of others, and what is no file. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "temporary.h"
+
+static char folder[] = "temporary-XXXXXX";
+
+static int enter_folder(void **state)
+{
+    (void)state;
+    return !mkdtemp(folder) || chdir(folder);
+}
+
+static int leave_folder(void **state)
+{
+    (void)state;
+    return chdir("..") || rmdir(folder); /* fails if a test leaves something */
+}
+
+static void assert_holds(const char *path, const char *text)
+{
+    char found[64] = "";
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    size_t n = fread(found, 1, sizeof found - 1, file);
+    fclose(file);
+    found[n] = 0;
+    assert_string_equal(found, text);
+}
+
+static void assert_written(const char *path, const char *text)
+{
+    assert_int_equal(trk_temporary_write(path, text, strlen(text)), TRK_OK);
+    assert_holds(path, text);
+}
+
+static void the_old_file_is_there_until_the_new_one_is_whole(void **state)
+{
+    (void)state;
+    trk_temporary file;
+    int descriptor;
+    assert_written("a", "old");
+    assert_int_equal(trk_temporary_find(&file, "a"), TRK_OK);
+    assert_int_equal(trk_temporary_open(&file, &descriptor), TRK_OK);
+    assert_int_equal(trk_write_all(descriptor, "new", 3), TRK_OK);
+    close(descriptor);
+    assert_holds("a", "old");
+    trk_temporary_discard(&file);
+    assert_holds("a", "old");
+    assert_written("a", "new");
+    unlink("a");
+}
+
+static void permissions_are_those_of_the_file_replaced(void **state)
+{
+    (void)state;
+    struct stat info;
+    assert_written("secret", "1");
+    assert_int_equal(chmod("secret", 0600), 0);
+    assert_written("secret", "2");
+    assert_int_equal(stat("secret", &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0600);
+    unlink("secret");
+}
+
+static void any_name_a_file_may_have_will_do(void **state)
+{
+    (void)state;
+    char longest[NAME_MAX + 1];
+    memset(longest, 'x', NAME_MAX);
+    longest[NAME_MAX] = 0;
+    assert_written(longest, "long");
+    unlink(longest);
+}
+
+static void names_of_others_are_passed_over(void **state)
+{
+    (void)state;
+    trk_temporary one;
+    int descriptor;
+    unsigned next;
+    char taken[2][64];
+    assert_int_equal(trk_temporary_find(&one, "b"), TRK_OK);
+    assert_int_equal(trk_temporary_open(&one, &descriptor), TRK_OK);
+    close(descriptor);
+    assert_int_equal(sscanf(strrchr(one.name, '-') + 1, "%u", &next), 1);
+    trk_temporary_discard(&one);
+    for (unsigned i = 0; i < 2; i++) { /* as left by a process that had this number */
+        snprintf(taken[i], sizeof taken[i], "b.part-%ld-%u", (long)getpid(), next + 1 + i);
+        close(open(taken[i], O_CREAT | O_EXCL | O_WRONLY, 0600));
+    }
+    assert_written("b", "mine");
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(unlink(taken[i]), 0);
+    unlink("b");
+}
+
+static void streams_are_appended_to_and_folders_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(trk_temporary_write("/dev/null", "x", 1), TRK_OK);
+    assert_int_equal(mkdir("d", 0700), 0);
+    assert_int_equal(trk_temporary_write("d", "x", 1), TRK_E_IO);
+    assert_string_equal(trk_error_text(), "d: cannot be written: is a folder");
+    assert_int_equal(trk_temporary_write("none/x", "x", 1), TRK_E_IO);
+    assert_string_equal(trk_error_text(), "none/x: cannot be written: No such file or directory");
+    rmdir("d");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_old_file_is_there_until_the_new_one_is_whole),
+        cmocka_unit_test(permissions_are_those_of_the_file_replaced),
+        cmocka_unit_test(any_name_a_file_may_have_will_do),
+        cmocka_unit_test(names_of_others_are_passed_over),
+        cmocka_unit_test(streams_are_appended_to_and_folders_refused),
+    };
+    return cmocka_run_group_tests(tests, enter_folder, leave_folder);
+}
