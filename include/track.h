@@ -211,7 +211,7 @@ struct trk_frame { /* zero it first: fields may be added at its end */
     int width, height;       /* pixels; fixed after a tracker's first frame */
     trk_pixel_format format;
     const uint8_t *planes[3];/* borrowed during the call only */
-    ptrdiff_t strides[3];    /* bytes between rows */
+    ptrdiff_t strides[3];    /* bytes between rows; negative: from the bottom up */
     trk_yuv_matrix matrix;   /* of YUV formats */
     int full_range;          /* of YUV formats: 0 = 16..235 */
     int64_t index;           /* frame number prompts refer to: the first push sets where the video starts, each
@@ -317,7 +317,8 @@ typedef struct trk_paint {
  * between rows, in place; or, with on_frame, on the RGB that the model made of the pushed frame, and rgb is written
  * only. The frame itself stays as it is. The same masks give the same bytes on every device. A GPU draws where the masks
  * are: of an object only its region comes over, and the mask where it is wanted. The edge of the picture is no edge of
- * a mask. rgb NULL: only regions, and masks where wanted.
+ * a mask. rgb NULL: only regions, and masks where wanted. TRK_E_MEMORY and TRK_E_BACKEND may come after some objects were
+ * drawn.
  * TRK_E_NOT_FOUND, nothing written: an object has no result on the current frame, or, with on_frame, that frame's RGB
  * is not held. It is as long as the features are (keep_frame, a lock, the sweep policy), but not with frames that were
  * RGB already where the model computes (the caller has those), nor after an eviction or a resume. */

@@ -23,6 +23,13 @@ trk_status trk_check_index(int64_t index)
     return TRK_OK;
 }
 
+static trk_status check_matrix(const trk_frame *f)
+{
+    if (f->matrix == TRK_YUV_BT601 || f->matrix == TRK_YUV_BT709 || f->matrix == TRK_YUV_BT2020)
+        return TRK_OK;
+    return TRK_FAIL(TRK_E_ARGUMENT, "frame matrix %d: expected a trk_yuv_matrix", (int)f->matrix);
+}
+
 trk_status trk_frame_check(const trk_frame *f)
 {
     trk_status rc = trk_check_index(f->index);
@@ -44,10 +51,12 @@ trk_status trk_frame_check(const trk_frame *f)
         TRK_CHECK(check_plane(f, 0, f->width, "Y"));
         TRK_CHECK(check_plane(f, 1, f->format == TRK_PIXEL_I444 ? f->width : half, "U"));
         TRK_CHECK(check_plane(f, 2, f->format == TRK_PIXEL_I444 ? f->width : half, "V"));
+        TRK_CHECK(check_matrix(f));
         break;
     case TRK_PIXEL_NV12:
         TRK_CHECK(check_plane(f, 0, f->width, "Y"));
         TRK_CHECK(check_plane(f, 1, 2 * half, "UV"));
+        TRK_CHECK(check_matrix(f));
         break;
     default:
         return TRK_FAIL(TRK_E_ARGUMENT, "pixel format %d: expected a trk_pixel_format", (int)f->format);

@@ -157,6 +157,9 @@ static void refuses_bad_frames(void **state)
     assert_refused(trk_tracker_push(t, &frame), TRK_E_ARGUMENT, "NULL");
     frame.format = (trk_pixel_format)99;
     assert_refused(trk_tracker_push(t, &frame), TRK_E_ARGUMENT, "pixel format");
+    frame = (trk_frame){.index = 6, .width = WIDTH, .height = HEIGHT, .format = TRK_PIXEL_NV12, .planes = {rgb, rgb},
+                        .strides = {WIDTH, WIDTH}, .matrix = (trk_yuv_matrix)7};
+    assert_refused(trk_tracker_push(t, &frame), TRK_E_ARGUMENT, "frame matrix 7");
     frame.width = 0;
     assert_refused(trk_tracker_push(t, &frame), TRK_E_ARGUMENT, "sides");
     assert_int_equal(push(t, 6), TRK_OK);
