@@ -15,9 +15,10 @@ void cpu_fill_ops(trk_ops *ops)
     REPLACE(maxpool2x2) REPLACE(add_upsampled2x) REPLACE(depth_to_space2x) REPLACE(rope) REPLACE(attention)
     REPLACE(window_attention) REPLACE(resize_bilinear) REPLACE(mask_to_memory) REPLACE(fill_holes) REPLACE(select_mask)
     REPLACE(store) REPLACE(fetch) REPLACE(pack_mask) REPLACE(unpack_mask) REPLACE(mask_boxes) REPLACE(if_absent)
-    REPLACE(frame_to_input) REPLACE(mask_region) REPLACE(paint)
+    REPLACE(frame_to_input) REPLACE(frame_to_rgb) REPLACE(suppress) REPLACE(mask_bytes) REPLACE(mask_region)
+    REPLACE(paint)
 #undef REPLACE
-    /* the rest is the reference's: rare, or as fast as memory already */
+    /* the rest is the reference's: rare, or small */
 }
 
 const cpu_kernels *cpu_kernels_best(void)

@@ -42,6 +42,9 @@ void mask_boxes_cpu(trk_exec *x, float *boxes, trk_mat planes, int side, int sca
 void if_absent_cpu(trk_exec *x, trk_mat io, const float *row, const float *score, float present_above, int replace);
 void frame_to_input_cpu(trk_exec *x, trk_mat out, const uint8_t *rgb, int width, int height, ptrdiff_t stride, int size,
                         const float *mean, const float *std);
+void frame_to_rgb_cpu(trk_exec *x, uint8_t *rgb, const trk_image *image);
+void suppress_cpu(trk_exec *x, trk_mat io, trk_mat original, trk_mat rival, int rival_first);
+void mask_bytes_cpu(trk_exec *x, uint8_t *out, ptrdiff_t stride, trk_mat in);
 void mask_region_cpu(trk_exec *x, trk_mask_region *region, const uint8_t *mask, ptrdiff_t stride, int width,
                      int height);
 void paint_cpu(trk_exec *x, uint8_t *rgb, ptrdiff_t stride, const trk_painting *painting);

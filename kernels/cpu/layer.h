@@ -10,7 +10,7 @@ typedef struct cpu_layer_call {
     trk_mat out; /* f32, or bf16 on a bf16 backend; dense rows */
     trk_mat in;  /* of the backend's activation type; dense rows */
     int in_h, in_w;
-    trk_epilogue epilogue;
+    trk_epilogue epilogue; /* not both ReLU and accumulate */
 } cpu_layer_call;
 
 struct cpu_layer;   /* one layer's packed weights */

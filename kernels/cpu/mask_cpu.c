@@ -319,3 +319,68 @@ void mask_boxes_cpu(trk_exec *x, float *boxes, trk_mat planes, int side, int sca
     const box_args args = {boxes, planes, side, scale};
     cpu_for(x, find_boxes, &args, planes.rows, planes.cols / 4); /* samples are compared, a vector at a time */
 }
+
+/* ---- suppress, mask_bytes ---- */
+
+#define LOSER -10.0f /* most a logit is where another object has the pixel */
+
+typedef struct suppress_args {
+    trk_mat io, original, rival;
+    int rival_first;
+} suppress_args;
+
+static const float *f32_row(trk_mat m, int64_t row)
+{
+    return (const float *)m.data + row * m.stride;
+}
+
+static void suppress_rows(const void *args, int64_t begin, int64_t end, int worker)
+{
+    const suppress_args *a = args;
+    (void)worker;
+    for (int64_t r = begin; r < end; r++) {
+        const float *original = f32_row(a->original, r), *rival = f32_row(a->rival, r);
+        float *out = (float *)a->io.data + r * a->io.stride;
+#pragma omp simd
+        for (int c = 0; c < a->io.cols; c++) {
+            const int loses = (rival[c] > original[c]) | ((rival[c] == original[c]) & a->rival_first);
+            const float lost = original[c] < LOSER ? original[c] : LOSER;
+            out[c] = loses ? lost : out[c];
+        }
+    }
+}
+
+void suppress_cpu(trk_exec *x, trk_mat io, trk_mat original, trk_mat rival, int rival_first)
+{
+    TRK_EXPECT(x, "suppress", io.dtype == TRK_F32 && original.dtype == TRK_F32 && rival.dtype == TRK_F32);
+    TRK_EXPECT(x, "suppress", io.rows == original.rows && io.cols == original.cols);
+    TRK_EXPECT(x, "suppress", io.rows == rival.rows && io.cols == rival.cols);
+    const suppress_args args = {io, original, rival, rival_first != 0};
+    cpu_for(x, suppress_rows, &args, io.rows, io.cols);
+}
+
+typedef struct byte_args {
+    uint8_t *out;
+    ptrdiff_t stride;
+    trk_mat in;
+} byte_args;
+
+static void rows_to_bytes(const void *args, int64_t begin, int64_t end, int worker)
+{
+    const byte_args *a = args;
+    (void)worker;
+    for (int64_t r = begin; r < end; r++) {
+        const float *in = f32_row(a->in, r);
+        uint8_t *out = a->out + r * a->stride;
+#pragma omp simd
+        for (int c = 0; c < a->in.cols; c++)
+            out[c] = in[c] > 0.0f;
+    }
+}
+
+void mask_bytes_cpu(trk_exec *x, uint8_t *out, ptrdiff_t stride, trk_mat in)
+{
+    TRK_EXPECT(x, "mask_bytes", in.dtype == TRK_F32);
+    const byte_args args = {out, stride, in};
+    cpu_for(x, rows_to_bytes, &args, in.rows, in.cols);
+}

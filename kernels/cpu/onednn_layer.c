@@ -52,16 +52,32 @@ static dnnl_data_type_t onednn_type(trk_dtype dtype)
 static dnnl_alg_kind_t onednn_act(trk_act act)
 {
     switch (act) {
-    case TRK_ACT_RELU:
-        return dnnl_eltwise_relu;
     case TRK_ACT_GELU:
         return dnnl_eltwise_gelu_erf;
     case TRK_ACT_SIGMOID:
         return dnnl_eltwise_logistic;
+    case TRK_ACT_RELU: /* theirs makes 0 of NaN: relu_in_place follows the product */
     case TRK_ACT_NONE:
         break;
     }
     return dnnl_alg_kind_undef;
+}
+
+/* Of dense rows; NaN stays. */
+static void relu_in_place(trk_mat m)
+{
+    const int64_t n = (int64_t)m.rows * m.cols;
+    if (m.dtype == TRK_F32) {
+        float *v = m.data;
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            v[i] = v[i] < 0 ? 0 : v[i];
+        return;
+    }
+    uint16_t *v = m.data;
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        v[i] = v[i] >= 0x8000 && v[i] <= 0xff80 ? 0 : v[i]; /* -0 to -infinity */
 }
 
 /* Primitives are made for and run by one thread: the work is divided here, over the backend's own team. oneDNN asks
@@ -265,7 +281,8 @@ typedef struct strip_run {
 
 typedef struct strip {
     onednn_key key;
-    void *in, *out;
+    void *in;
+    trk_mat out;
 } strip;
 
 /* NULL for a matrix without data, which an exec that plans may be given. */
@@ -282,7 +299,10 @@ static strip strip_at(const strip_run *run, int index)
     const cpu_layer_call *call = run->call;
     const int64_t begin = (int64_t)index * run->strip_units;
     const int64_t end = begin + run->strip_units < run->n_units ? begin + run->strip_units : run->n_units;
-    strip out = {.key = base_key(run->layer)};
+    const int64_t unit_rows = call->out.rows / run->n_units;
+    strip out = {.key = base_key(run->layer), .out = call->out};
+    out.out.data = row_of(call->out, begin * unit_rows);
+    out.out.rows = (int)((end - begin) * unit_rows);
     out.key.out_type = onednn_type(call->out.dtype);
     out.key.act = onednn_act(call->epilogue.act);
     out.key.accumulate = call->epilogue.accumulate != 0;
@@ -290,18 +310,15 @@ static strip strip_at(const strip_run *run, int index)
         out.key.in_h = end - begin;
         out.key.in_w = 1;
         out.in = row_of(call->in, begin);
-        out.out = row_of(call->out, begin);
         return out;
     }
     const int64_t top = begin * s->stride - s->padding, bottom = (end - 1) * s->stride - s->padding + s->kernel;
     const int64_t first = top > 0 ? top : 0, last = bottom < call->in_h ? bottom : call->in_h;
-    const int64_t out_w = call->out.rows / run->n_units;
     out.key.pad_top = first - top;
     out.key.pad_bottom = bottom - last;
     out.key.in_h = last - first;
     out.key.in_w = call->in_w;
     out.in = row_of(call->in, first * call->in_w);
-    out.out = row_of(call->out, begin * out_w);
     return out;
 }
 
@@ -348,9 +365,11 @@ static void run_strips(void *context, int worker, int n_workers)
             const packed_weights *weights = find_packed(run->layer, seat->layout);
             status = !weights || seat->scratch_bytes > run->scratch_bytes
                          ? (int)dnnl_runtime_error
-                         : (int)execute(seat, weights, run->layer->bias, s.in, s.out,
+                         : (int)execute(seat, weights, run->layer->bias, s.in, s.out.data,
                                         run->scratch + run->scratch_bytes * (size_t)worker);
             onednn_cache_give_back(run->layer->cache, seat);
+            if (status == 0 && run->call->epilogue.act == TRK_ACT_RELU)
+                relu_in_place(s.out);
         }
         if (status != 0)
             atomic_store(&run->failed, status);

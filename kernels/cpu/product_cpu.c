@@ -38,7 +38,7 @@ static void run_layer(trk_exec *x, struct cpu_layer *layer, cpu_layer_call call)
         convert_cpu(x, call.in, in);
     }
     const trk_dtype out_dtype = x->activation == TRK_BF16 ? out.dtype : TRK_F32; /* bf16 products write either */
-    const int staged = !is_ready(out, out_dtype);
+    const int staged = !is_ready(out, out_dtype) || (accumulate && call.epilogue.act == TRK_ACT_RELU);
     if (staged) {
         call.out = workspace_mat(x, WORKSPACE_OUTPUT, out_dtype, out.rows, out.cols);
         if (!call.out.data)

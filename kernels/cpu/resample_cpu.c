@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Separable resizing: bilinear planes and the frame's 8-bit bicubic. Tables are small beside the image and built per
+ * Frames: their colours, and separable resizing, of bilinear planes and the frame's 8-bit bicubic. Tables are small beside the image and built per
  * call (a few hundred taps per side), so that an exec holds no state between calls. */
 #include <string.h>
 
 #include "backend_private.h"
 #include "cpu.h"
 #include "expect.h"
+#include "ref.h"
 #include "workspace.h"
 
 void resize_bilinear_cpu(trk_exec *x, trk_mat out, trk_mat in, int antialias)
@@ -58,4 +59,26 @@ void frame_to_input_cpu(trk_exec *x, trk_mat out, const uint8_t *rgb, int width,
     cpu_for(x, x->backend->kernels->frame_columns, &args, (height + CPU_FRAME_STRIP - 1) / CPU_FRAME_STRIP,
             (int64_t)size * CPU_FRAME_STRIP * args.x.max_taps);
     cpu_for(x, x->backend->kernels->frame_rows, &args, size, (int64_t)size * args.y.max_taps);
+}
+
+#define PIXEL_WORK 8 /* a pixel of frame_to_rgb in elements moved */
+
+typedef struct rgb_args {
+    uint8_t *rgb;
+    const trk_image *image;
+} rgb_args;
+
+static void rows_to_rgb(const void *args, int64_t begin, int64_t end, int worker)
+{
+    const rgb_args *a = args;
+    (void)worker;
+    for (int64_t y = begin; y < end; y++)
+        frame_row_to_rgb(a->rgb + (size_t)y * (size_t)a->image->width * 3, a->image, (int)y);
+}
+
+void frame_to_rgb_cpu(trk_exec *x, uint8_t *rgb, const trk_image *image)
+{
+    TRK_EXPECT(x, "frame_to_rgb", image->width > 0 && image->height > 0 && image->planes[0]);
+    const rgb_args args = {rgb, image};
+    cpu_for(x, rows_to_rgb, &args, image->height, PIXEL_WORK * (int64_t)image->width);
 }

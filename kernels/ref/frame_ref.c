@@ -89,14 +89,17 @@ static void gray_row(const trk_image *m, int y, uint8_t *out)
         out[3 * x] = out[3 * x + 1] = out[3 * x + 2] = luma[x];
 }
 
+void frame_row_to_rgb(uint8_t *row, const trk_image *image, int y)
+{
+    if (image->format == TRK_IMAGE_GRAY)
+        gray_row(image, y, row);
+    else
+        yuv_row(image, y, row);
+}
+
 void frame_to_rgb_ref(trk_exec *x, uint8_t *rgb, const trk_image *image)
 {
     TRK_EXPECT(x, "frame_to_rgb", image->width > 0 && image->height > 0 && image->planes[0]);
-    for (int y = 0; y < image->height; y++) {
-        uint8_t *row = rgb + (size_t)y * (size_t)image->width * 3;
-        if (image->format == TRK_IMAGE_GRAY)
-            gray_row(image, y, row);
-        else
-            yuv_row(image, y, row);
-    }
+    for (int y = 0; y < image->height; y++)
+        frame_row_to_rgb(rgb + (size_t)y * (size_t)image->width * 3, image, y);
 }

@@ -95,7 +95,7 @@ void select_mask_ref(trk_exec *x, trk_mat mask, trk_mat token, float *info, cons
     info[2] = (float)index;
 }
 
-/* ---- whole maps of f32 logits; also what the CPU backend runs, so rows are read as they lie ---- */
+/* ---- whole maps of f32 logits ---- */
 
 static const float *row_of(trk_mat m, int r)
 {

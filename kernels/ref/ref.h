@@ -16,6 +16,9 @@ TRK_OP_LIST(TRK_REF_PROTOTYPE)
 
 extern const trk_ops trk_ref_ops; /* every slot filled */
 
+/* A row of frame_to_rgb, [width, 3]. */
+void frame_row_to_rgb(uint8_t *row, const trk_image *image, int y);
+
 #ifdef __cplusplus
 }
 #endif

@@ -125,7 +125,7 @@ static void select_cases(kcheck *k, const int size[2], float score, float presen
 void check_select_mask(kcheck *k)
 {
     static const float scores[][2] = {{2, 0},   {0, 0},      {-1, 0},    {-2, -1},
-                                      {-1, -1}, {-0.5f, -1}, {0.5f, -1}}; /* and what present is above */
+                                      {-1, -1}, {-0.5f, -1}, {0.5f, -1}, {NAN, 0}}; /* and what present is above */
     if (kcheck_is_bench(k)) {
         select_case(k, select_sizes[3], (select_flags){.stability = 1, .spread = 1000, .score = 2});
         select_case(k, select_sizes[3], (select_flags){.multimask = 1, .spread = 1000, .score = -2});

@@ -113,10 +113,19 @@ void check_linear(kcheck *k)
                 linear_case(k, (kcheck_fill)((i + e) % FILLS), type_pairs[t], shapes[i], epilogues[e], 0);
                 linear_case(k, FILL_UNIFORM, type_pairs[t], shapes[i], epilogues[e], 1 + (i + e) % 9);
             }
-    static const int wide[3] = {1025, 256, 128};
-    for (int fill = 0; fill < FILLS; fill++)
+    static const int wide[3] = {1025, 256, 128}; /* the CPU backend cuts it into strips */
+    for (int fill = 0; fill <= FILL_NAN; fill++)
         for (int t = 0; t < 2; t++)
-            linear_case(k, (kcheck_fill)fill, type_pairs[t], wide, (trk_epilogue){TRK_ACT_NONE, 0}, 0);
+            linear_case(k, (kcheck_fill)fill, type_pairs[t], wide,
+                        (trk_epilogue){(trk_act)((fill + t) % 4), (fill + t) % 4 == TRK_ACT_NONE && t == 0}, 0);
+    static const int long_rows[3] = {1500, 64, 96};
+    linear_case(k, FILL_UNIFORM, type_pairs[0], long_rows, (trk_epilogue){TRK_ACT_GELU, 0}, 0);
+    linear_case(k, FILL_UNIFORM, type_pairs[0], long_rows, (trk_epilogue){TRK_ACT_NONE, 1}, 0);
+    static const int narrow[3] = {20, 32, 48};
+    for (int t = 0; t < KCHECK_OF(type_pairs); t++)
+        for (int act = 0; act < 4; act++)
+            linear_case(k, FILL_NAN, type_pairs[t], narrow, (trk_epilogue){(trk_act)act, 0}, t);
+    linear_case(k, FILL_NAN, type_pairs[0], narrow, (trk_epilogue){TRK_ACT_RELU, 1}, 0);
 }
 
 /* ---- conv2d ---- */
@@ -169,6 +178,9 @@ void check_conv2d(kcheck *k)
         {16, 16, 1, 1, 4, 4, 0, 1},  {9, 9, 256, 256, 7, 1, 3, 256}, {5, 8, 33, 33, 7, 1, 3, 33},
         {4, 4, 96, 96, 7, 1, 3, 96}, {7, 5, 16, 24, 1, 1, 0, 1},     {1, 1, 1, 1, 1, 1, 0, 1},
         {1, 1, 2, 3, 3, 1, 1, 1},    {6, 5, 8, 40, 5, 1, 2, 1},      {4, 4, 7, 7, 1, 2, 0, 1}};
+    /* cut into bands of several map rows by the CPU backend */
+    static const conv_shape large[] = {{64, 60, 3, 96, 7, 4, 3, 1}, {25, 31, 64, 64, 7, 1, 3, 64},
+                                       {41, 36, 16, 64, 3, 2, 1, 1}, {38, 30, 24, 40, 3, 1, 1, 1}};
     static const conv_shape models[] = {{1024, 1024, 3, 96, 7, 4, 3, 1}, {1024, 1024, 1, 4, 3, 2, 1, 1},
                                         {512, 512, 4, 16, 3, 2, 1, 1},   {256, 256, 16, 64, 3, 2, 1, 1},
                                         {128, 128, 64, 256, 3, 2, 1, 1}, {64, 64, 256, 256, 7, 1, 3, 256},
@@ -182,8 +194,11 @@ void check_conv2d(kcheck *k)
     }
     for (int i = 0; i < KCHECK_OF(shapes); i++)
         for (int t = 0; t < KCHECK_OF(type_pairs); t++)
-            for (int fill = 0; fill < FILLS; fill++)
+            for (int fill = 0; fill <= FILL_NAN; fill++)
                 conv_case(k, (kcheck_fill)fill, type_pairs[t], &shapes[i], (trk_act)((i + fill + t) % 4), fill % 3 * 3);
+    for (int i = 0; i < KCHECK_OF(large); i++)
+        for (int t = 0; t < 2; t++)
+            conv_case(k, FILL_UNIFORM, type_pairs[t], &large[i], (trk_act)((i + t) % 4), 0);
 }
 
 /* ---- matmul_nt ---- */
