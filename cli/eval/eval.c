@@ -216,6 +216,14 @@ static int are_files_there(const evaluation *self, const dataset_clip *clip, int
            (!masks || mask_files_are_there(masks, clip, n_frames));
 }
 
+static int has_objects_of(const clip_result *part, const dataset_clip *clip)
+{
+    int same = !strcmp(part->name, clip->name) && part->n_objects == clip->n_objects;
+    for (size_t i = 0; same && i < clip->n_objects; i++)
+        same = part->objects[i].id == clip->objects[i].id;
+    return same;
+}
+
 static trk_status take_part(evaluation *self, size_t i)
 {
     const dataset_clip *clip = self->chosen[i];
@@ -223,8 +231,8 @@ static trk_status take_part(evaluation *self, size_t i)
     char *path = part_path(self, clip);
     trk_status rc = path ? clip_result_read(part, &self->results, path) : no_memory();
     if (!rc) {
-        const int same = part->source == eval_identity_of_clip(clip);
-        self->done[i] = same && !strcmp(part->name, clip->name) && are_files_there(self, clip, part->n_frames);
+        const int same = part->source == eval_identity_of_clip(clip) && has_objects_of(part, clip);
+        self->done[i] = same && are_files_there(self, clip, part->n_frames);
         if (!same)
             report_line("%s: results of the clip as it was before a change: it begins anew", path);
         if (!self->done[i])

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Reader -> tracker -> map of indices -> scores; where the truth has a mask per object, which may overlap (SA-V), such
- * masks in place of the map. Each clip has a pool of its own: what is accounted to it then does not depend on the clips
- * that are tracked at the same time. */
+ * masks in place of the map. Each clip has a pool of its own: what is accounted to it then hardly depends on the
+ * clips that are tracked at the same time. */
 #include "eval_clip.h"
 
 #include <inttypes.h>
@@ -71,9 +71,9 @@ static trk_status check_clip(const dataset_clip *clip)
         return TRK_FAIL(TRK_E_ARGUMENT, "%s: has masks but no frames to track: expected --pred", clip->truth);
     if (!clip->n_objects)
         return TRK_FAIL(TRK_E_FORMAT, "%s: no object to follow", clip->truth);
-    const int highest = clip->objects[clip->n_objects - 1].id;
+    const int highest = dataset_clip_index(clip, clip->n_objects - 1);
     if (highest >= PALETTE_SIZE)
-        return TRK_FAIL(TRK_E_UNSUPPORTED, "%s: object ids up to %d fit in a map of indices, got %d", clip->truth,
+        return TRK_FAIL(TRK_E_UNSUPPORTED, "%s: objects up to %d fit in a map of indices, got %d", clip->truth,
                         PALETTE_SIZE - 1, highest);
     return TRK_OK;
 }
@@ -143,7 +143,7 @@ static trk_status open_tracker(clip_run *self)
     return rc ? failure_of_library(rc) : TRK_OK;
 }
 
-/* Ids are below PALETTE_SIZE, and so is their number. */
+/* Indices are below PALETTE_SIZE, and so is their number. */
 static trk_status open_planes(clip_run *self)
 {
     const size_t n_pixels = (size_t)self->info->width * (size_t)self->info->height;
@@ -256,7 +256,7 @@ static trk_status draw_masks(clip_run *self)
         const int id = self->clip->objects[i].id;
         rc = trk_tracker_mask(self->tracker, id, self->by_object ? self->masks[i] : room, width);
         if (!rc && !self->by_object)
-            index_map_draw(self->planes, room, n_pixels, id);
+            index_map_draw(self->planes, room, n_pixels, dataset_clip_index(self->clip, i));
         else if (rc == TRK_E_NOT_FOUND)
             rc = TRK_OK; /* it starts later, or never */
     }
@@ -376,6 +376,10 @@ static trk_status finish(clip_run *self)
     if (self->result.n_frames < n_needed)
         return TRK_FAIL(TRK_E_FORMAT, "%s: %" PRId64 " frames, expected %" PRId64 " as in %s", clip->frames,
                         self->result.n_frames, n_needed, clip->truth);
+    for (size_t i = 0; i < clip->n_objects; i++)
+        if (clip->objects[i].first_frame >= self->result.n_frames)
+            return TRK_FAIL(TRK_E_FORMAT, "%s: prompt of object %d on frame %" PRId64 ", %s has %" PRId64, clip->truth,
+                            clip->objects[i].id, clip->objects[i].first_frame, clip->frames, self->result.n_frames);
     if (n_damaged) /* numbers of frames could be off: no result is better than a wrong one */
         return TRK_FAIL(TRK_E_FORMAT, "%s: %" PRId64 " damaged packet%s", clip->frames, n_damaged,
                         n_damaged == 1 ? "" : "s");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "identity.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <glob.h>
 #include <inttypes.h>
@@ -213,6 +214,8 @@ trk_status eval_identity_make(eval_identity *self, eval_results *out, const opti
 {
     *self = (eval_identity){0};
     trk_status rc = list_options(self, wanted);
+    if (!rc)
+        rc = hash_file(&out->program, "/proc/self/exe");
     if (!rc && shared)
         rc = add_config(self, wanted->model_config);
     if (!rc && shared)
@@ -236,16 +239,46 @@ static void add_bytes(XXH3_state_t *hash, const void *data, size_t n)
         XXH3_64bits_update(hash, data, n);
 }
 
-/* A file or folder; NULL, or not there: that too. */
+static void add_state(XXH3_state_t *hash, const struct stat *state)
+{
+    add_whole(hash, S_ISREG(state->st_mode) ? (int64_t)state->st_size : -1);
+    add_whole(hash, (int64_t)state->st_mtim.tv_sec);
+    add_whole(hash, (int64_t)state->st_mtim.tv_nsec);
+}
+
+/* What is in a folder, in whatever order it is listed. */
+static void add_entries(XXH3_state_t *hash, const char *path)
+{
+    uint64_t sum = 0;
+    DIR *folder = opendir(path);
+    for (const struct dirent *entry; folder && (entry = readdir(folder));) {
+        struct stat state;
+        XXH3_state_t one;
+        if (fstatat(dirfd(folder), entry->d_name, &state, 0) || !S_ISREG(state.st_mode))
+            continue;
+        XXH3_INITSTATE(&one);
+        XXH3_64bits_reset(&one);
+        add_bytes(&one, entry->d_name, strlen(entry->d_name));
+        add_state(&one, &state);
+        sum += XXH3_64bits_digest(&one);
+    }
+    if (folder)
+        closedir(folder);
+    add_whole(hash, (int64_t)sum);
+}
+
+/* A file, or a folder and the files in it; NULL, or not there: that too. By its last name: the same folder may be told
+ * another way. */
 static void add_file(XXH3_state_t *hash, const char *path)
 {
     struct stat state;
-    add_bytes(hash, path, path ? strlen(path) : 0);
+    const char *slash = path ? strrchr(path, '/') : NULL, *name = slash ? slash + 1 : path;
+    add_bytes(hash, name, name ? strlen(name) : 0);
     if (!path || stat(path, &state))
         return;
-    add_whole(hash, S_ISREG(state.st_mode) ? (int64_t)state.st_size : -1);
-    add_whole(hash, (int64_t)state.st_mtim.tv_sec);
-    add_whole(hash, (int64_t)state.st_mtim.tv_nsec);
+    add_state(hash, &state);
+    if (S_ISDIR(state.st_mode))
+        add_entries(hash, path);
 }
 
 static void add_object(XXH3_state_t *hash, const dataset_clip *clip, const dataset_object *object)

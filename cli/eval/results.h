@@ -56,7 +56,7 @@ typedef struct eval_results {
     const char *const *options;             /* [n_options] that can change the results */
     size_t n_options;
     dataset_layout layout;
-    uint64_t weights;
+    uint64_t weights, program; /* XXH3 of the files */
     clip_result *clips; /* [n_clips] owned, in the order of the dataset */
     size_t n_clips;
     size_t n_left_out; /* clips that are not among them: stopped, or failed */

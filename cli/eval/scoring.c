@@ -302,10 +302,10 @@ void scoring_boxes_of(trk_box *out, const dataset_clip *clip, const found_masks 
     if (found->indices)
         bounds_of_map(of_ids, found);
     for (size_t i = 0; i < clip->n_objects; i++) {
-        const int id = clip->objects[i].id;
+        const int index = dataset_clip_index(clip, i);
         const bounds none = {0},
                      one = found->indices ? none : bounds_of_mask(found->masks[i], found->width, found->height);
-        out[i] = box_of(!found->indices ? &one : id > 0 && id < 256 ? &of_ids[id] : &none);
+        out[i] = box_of(!found->indices ? &one : index < 256 ? &of_ids[index] : &none);
     }
 }
 

@@ -82,10 +82,10 @@ is "mask hashes of --pred" "$(grep -o '"mask_hash": "[^"]*"' pred.json)" "$(grep
 "$track" eval davis --out three.json -q "${small[@]}" >/dev/null 2>stderr.txt &
 process=$!
 for ((i = 0; i < 1200; i++)); do
-    [ -e three.json.d/short.json ] && break
+    [ -e three.json.d/short.json ] || ! kill -0 $process 2>/dev/null && break
     sleep 0.1
 done
-kill -INT $process
+kill -INT $process 2>/dev/null
 wait $process
 status=$?
 if [ -e three.json ]; then
@@ -94,7 +94,6 @@ else
     is "stopped: exit status" $status 130
     grep -q "^track: stopped: [12] of 3 clips done; what is done is kept in three.json.d$" stderr.txt ||
         complain "stopped: $(cat stderr.txt)"
-    kept=$(stat -c %i three.json.d/short.json)
     # another model or option: from the beginning
     cp -r three.json.d kept
     "$track" eval davis --out three.json --clip short --no-boundary "${small[@]}" >/dev/null 2>stderr.txt
@@ -104,12 +103,11 @@ else
     is "--no-boundary: F" "$(grep -c '"F"' three.json)" 0
     rm -rf three.json three.json.d
     mv kept three.json.d
-    "$track" eval davis --out three.json "${small[@]}" >/dev/null 2>stderr.txt
+    "$track" eval ./davis/ --out three.json "${small[@]}" >/dev/null 2>stderr.txt # another spelling of the same folder
     is "gone on: exit status" $? 0
     grep -q "^track: [12] of 3 clips are done, in three.json.d$" stderr.txt || complain "gone on: $(cat stderr.txt)"
-    [ -n "$kept" ] || complain "gone on: nothing was kept"
 fi
-cmp -s <(stripped one.json) <(stripped three.json) || complain "broken off and gone on with: other results"
+cmp -s <(stripped one.json) <(stripped three.json | sed 's/"\.\/davis"/"davis"/') || complain "broken off and gone on with: other results"
 is "gone on: files left" "$(ls -d three.json*)" three.json
 
 # a clip that fails leaves the others, and their parts
@@ -129,7 +127,14 @@ is "kept with masks: clips taken" "$(taken)" 1
 rm four/short/00003.png
 is "kept, one mask gone: clips taken" "$(taken)" 0
 is "kept, one mask gone: files" "$(ls four/short)" "$(ls masks/short)"
-# nor once the clip has changed
+# nor once the clip has changed: a frame in its place, or the truth
+cat davis/JPEGImages/480p/short/00002.png >frame.png
+cat davis/JPEGImages/480p/short/00003.png >davis/JPEGImages/480p/short/00002.png
+"$track" eval davis --clip short,tail --out four.json "${small[@]}" >/dev/null 2>stderr.txt
+grep -q "^track: four.json.d/short.json: results of the clip as it was before a change: it begins anew$" stderr.txt ||
+    complain "a frame that has changed: $(cat stderr.txt)"
+cat frame.png >davis/JPEGImages/480p/short/00002.png
+"$track" eval davis --clip short,tail --out four.json "${small[@]}" >/dev/null 2>&1
 touch davis/Annotations/480p/short/00003.png
 "$track" eval davis --clip short,tail --out four.json "${small[@]}" >/dev/null 2>stderr.txt
 is "a clip that has changed: exit status" $? 1
@@ -198,6 +203,13 @@ is "late object: frames" "$(grep -c '"frames": {"index": \[40, 41, 42, 43, 44, 4
 is "late object: line" "$(awk '$1 == "object" && $2 == 2 { print $3 }' table.txt)" 8
 at_least "late object: J" "$(awk '$1 == "object" && $2 == 2 { print $4 }' table.txt)" 0.8
 
+# a prompt behind the end of the video, whose length only the video tells
+sed -e 's/, "frames": 48//' -e 's/"frame": 40, "prompt": "mask"/"frame": 900, "box": [1, 2, 30, 40]/' manifest/manifest.json \
+    >manifest/beyond.json
+"$track" eval manifest/beyond.json --out beyond.json "${small[@]}" >/dev/null 2>stderr.txt
+is "a prompt behind the end: exit status" $? 1
+grep -q "prompt of object 2 on frame 900, $clip has 48$" stderr.txt || complain "a prompt behind the end: $(cat stderr.txt)"
+
 # --- boxes: what the command itself finds is taken as the truth
 
 mkdir -p lasot/disc/disc-1/img
@@ -225,6 +237,18 @@ sed -i '$d' boxes/disc-1.txt
 is "too few boxes: exit status" $? 1
 grep -q "boxes/disc-1.txt: expected a box for each of 8 frames, got 7" stderr.txt ||
     complain "too few boxes: $(cat stderr.txt)"
+
+# ids that do not fit in a map of indices
+mkdir -p mot/train/M/gt mot/train/M/img1
+printf '[Sequence]\nname=M\nimDir=img1\nframeRate=25\nseqLength=4\nimWidth=480\nimHeight=480\nimExt=.png\n' \
+    >mot/train/M/seqinfo.ini
+for i in 0 1 2 3; do
+    cp "frames/plain-motion/0000$i.png" "mot/train/M/img1/00000$((i + 1)).png"
+    echo "$((i + 1)),300,$(sed -n "$((i + 1))p" lasot/disc/disc-1/groundtruth.txt),1,1,1" >>mot/train/M/gt/gt.txt
+done
+"$track" eval mot --layout mot --out mot.json -q >/dev/null
+is "an id of 300: exit status" $? 0
+at_least "an id of 300: AUC" "$(value mot.json AUC)" 0.85
 
 # --- SA-V: a folder of masks per object; what the command itself finds is taken as the truth
 
