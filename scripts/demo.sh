@@ -6,15 +6,15 @@ set -eu
 cd "$(dirname "$0")/.."
 . scripts/packages.sh
 
-cmake -S . -B build -G Ninja -DTRK_TESTS=OFF >build.log 2>&1 || { cat build.log; exit 1; }
-cmake --build build >>build.log 2>&1 || { tail -n 40 build.log; exit 1; }
-mv build.log build/build.log
+mkdir -p build
+cmake -S . -B build -G Ninja -DTRK_TESTS=OFF >build/build.log 2>&1 || { cat build/build.log; exit 1; }
+cmake --build build >>build/build.log 2>&1 || { tail -n 40 build/build.log; exit 1; }
 
-rm -rf out
-mkdir -p out
+rm -rf out/demo
+mkdir -p out/demo
 ./build/track samples/clips/plain-motion.mp4 --box 223,144,173,162 --box 45,115,196,223 \
-    -o out/overlay.mp4 --masks out/masks --sheet out/sheet.png --jsonl out/objects.jsonl
-./build/track eval samples/clips/plain-motion --pred out/masks --by-object
-echo "overlay: out/overlay.mp4"
-echo "masks:   out/masks/"
-echo "sheet:   out/sheet.png"
+    -o out/demo/overlay.mp4 --masks out/demo/masks --sheet out/demo/sheet.png --jsonl out/demo/objects.jsonl
+./build/track eval samples/clips/plain-motion --pred out/demo/masks --by-object
+echo "overlay: out/demo/overlay.mp4"
+echo "masks:   out/demo/masks/"
+echo "sheet:   out/demo/sheet.png"

@@ -11,6 +11,7 @@ for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
 done
 if [ -n "$missing" ]; then
+    command -v apt-get >/dev/null || { echo "expected Debian or Ubuntu, or a system with:$missing" >&2; exit 1; }
     echo "installing:$missing"
     sudo=""
     [ "$(id -u)" = 0 ] || sudo=sudo

@@ -7,7 +7,7 @@ set -u
 what=${1:-QUICK}
 here=$(cd "$(dirname "$0")" && pwd)
 out=${OUT:-$PWD/gpu-test-results}
-mkdir -p "$out"
+mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
 
 if [ -d "$here/bin" ]; then # the bundle
     root=$here
@@ -17,7 +17,7 @@ if [ -d "$here/bin" ]; then # the bundle
     bench=$here/bin/frame_bench weights=$here/bin/make_weights track=$here/bin/track
 else
     root=$(dirname "$here")
-    build=${TRK_BUILD:-$root/build}
+    build=$(cd "${TRK_BUILD:-$root/build}" && pwd) || exit 2
     kcheck=$build/tests/kcheck/kcheck
     stages=$build/tests/golden/test_stages tracking=$build/tests/golden/test_tracking
     samurai=$build/tests/golden/test_samurai

@@ -176,5 +176,6 @@ def as_it_is(batch: Batch) -> Batch:
 
 
 def leave_signals(_):
-    """Ctrl-C reaches every process: the one that trains ends its step, and its workers with it."""
+    """They may reach every process: the one that trains ends its step, and its workers with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -43,7 +43,7 @@ class Trainer:
         self.model = architecture.build(self.architecture)
         architecture.initialize(self.model)
         self.affinity = Affinity.of(self.architecture)
-        if args.start:
+        if args.start and not args.state.exists():
             self.start_from(args.start)
         self.model.to(self.device).train()
         self.affinity.to(self.device)
@@ -237,6 +237,8 @@ def parse() -> argparse.Namespace:
     args.processes = args.processes or (2 if args.device == "cpu" else 1)
     args.out.mkdir(parents=True, exist_ok=True)
     args.state = args.out / "state.pt"
+    if args.start and not args.state.exists() and not args.start.exists():
+        p.error(f"--start {args.start}: not there")
     args.meeting = (args.out / "meeting").absolute()
     args.meeting.unlink(missing_ok=True)
     return args

@@ -35,7 +35,15 @@ def read(path: Path) -> list[dict]:
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
         raise BaselineError(f"{path}: expected format {FORMAT}, found {found}")
-    return content["entries"]
+    entries = content.get("entries")
+    if not isinstance(entries, list) or not all(is_entry(entry) for entry in entries):
+        raise BaselineError(f"{path}: expected entries with {', '.join(ENTRY_FIELDS)} and clips with all of their fields")
+    return entries
+
+
+def is_entry(entry: object) -> bool:
+    return isinstance(entry, dict) and {*ENTRY_FIELDS, "clips"} <= entry.keys() and \
+        all({*CLIP_FIELDS, "objects"} <= clip.keys() for clip in entry["clips"].values())
 
 
 def entry_for(entries: list[dict], backend: str, machine: str) -> dict | None:

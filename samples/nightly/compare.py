@@ -92,8 +92,12 @@ class Sameness:
 
 
 def quality_rule(before: dict, after: dict) -> str | None:
-    if before["J&F"] is None or after["J&F"] is None:
+    if before["frames"] != after["frames"]:
+        return f"{before['frames']} -> {after['frames']} frames"
+    if before["J&F"] is None:
         return None
+    if after["J&F"] is None:
+        return f"J&F {100 * before['J&F']:.2f} -> none"
     lost = round(100 * (before["J&F"] - after["J&F"]), 6)
     if lost < QUALITY_POINTS:
         return None

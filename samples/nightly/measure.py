@@ -80,9 +80,15 @@ class Clips:
         return self.manifest.parent / self.clips[name]["video"]
 
     def prompts(self, name: str) -> list[str]:
-        out = []
-        for o in self.clips[name]["objects"]:
-            out += ["--box", f"{o['id']}@{o['frame']}:" + ",".join(f"{v:g}" for v in o["box"])]
+        """A mask prompt is the true mask of its frame, which the command line takes where the truth is PNGs."""
+        clip, out = self.clips[name], []
+        for o in clip["objects"]:
+            where = f"{o['id']}@{o.get('frame', 0)}:"
+            if "box" in o:
+                out += ["--box", where + ",".join(f"{v:g}" for v in o["box"])]
+            else:
+                mask = self.manifest.parent / str(clip["truth"]) / f"{o.get('frame', 0):05d}.png"
+                out += ["--mask", f"{where}{mask}"]
         return out
 
 
@@ -94,7 +100,16 @@ def read_manifest(path: Path) -> Clips:
     found = content.get("format") if isinstance(content, dict) else None
     if found != MANIFEST_FORMAT:
         raise NightlyError(f"{path}: expected format {MANIFEST_FORMAT}, found {found}")
-    return Clips(path, {clip["name"]: clip for clip in content["clips"]})
+    clips = content.get("clips")
+    if not isinstance(clips, list) or not clips or not all(is_clip(clip) for clip in clips):
+        raise NightlyError(f"{path}: expected clips, each with name, video, truth and objects")
+    return Clips(path, {clip["name"]: clip for clip in clips})
+
+
+def is_clip(clip: object) -> bool:
+    """What is in it `track eval` checks."""
+    return isinstance(clip, dict) and {"name", "video", "truth", "objects"} <= clip.keys() and \
+        isinstance(clip["objects"], list)
 
 
 # --- the build ---
@@ -103,7 +118,8 @@ def read_manifest(path: Path) -> Clips:
 def run_step(words: list[str | Path], what: str) -> None:
     done = subprocess.run([str(w) for w in words], capture_output=True, text=True)
     if done.returncode:
-        raise NightlyError(f"{what} failed:\n{(done.stdout + done.stderr)[-4000:]}")
+        print((done.stdout + done.stderr)[-4000:], flush=True)
+        raise NightlyError(f"{what} failed, see above")
 
 
 def build(folder: Path, cmake_options: list[str], jobs: int) -> Path:
@@ -145,7 +161,8 @@ class Calibration:
         except OSError:
             return Calibration()
         if done.returncode:
-            raise NightlyError(f"calibrate.c does not compile:\n{done.stderr[-2000:]}")
+            print(done.stderr[-2000:], flush=True)
+            raise NightlyError("calibrate.c does not compile, see above")
         return Calibration(program, hashlib.sha256(source.read_bytes()).hexdigest()[:12], threads)
 
     def unit(self) -> Unit | None:

@@ -10,6 +10,7 @@ import datetime
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import baseline
@@ -195,6 +196,10 @@ def main(words: list[str]) -> int:
             raise NightlyError(f"{measure.shown(wanted.baseline)}: no baseline; --update-baseline makes one")
     except (NightlyError, baseline.BaselineError, OSError) as error:
         print(f"nightly: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:  # a fault of these scripts is no regression: 1 would say so
+        traceback.print_exc()
+        print(f"nightly: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     return 1 if compare.regressions(night.findings) else 0
 

@@ -56,8 +56,19 @@ class Rules(unittest.TestCase):
         self.assertEqual(found.kind, "quality")
 
     def test_clip_without_masks_is_compared_by_the_rest(self):
+        before = with_clip(**{"J&F": None})
         after = with_clip(peak_bytes=200_000_000, **{"J&F": None})
-        self.assertEqual(only(findings(after)).kind, "memory")
+        self.assertEqual(only(findings(after, before)).kind, "memory")
+
+    def test_quality_that_is_no_more(self):
+        found = only(findings(with_clip(**{"J&F": None})))
+        self.assertEqual((found.kind, found.severity), ("quality", "regression"))
+        self.assertIn("J&F 90.00 -> none", found.text)
+
+    def test_other_frames(self):
+        found = only(findings(with_clip(frames=FRAMES - 1)))
+        self.assertEqual((found.kind, found.severity), ("quality", "regression"))
+        self.assertIn(f"{FRAMES} -> {FRAMES - 1} frames", found.text)
 
 
 class Frames(unittest.TestCase):

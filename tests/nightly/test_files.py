@@ -60,6 +60,10 @@ class Baseline(InFolder):
         self.path.write_text("[]")
         with self.assertRaisesRegex(baseline.BaselineError, "expected format track-baseline-1"):
             baseline.read(self.path)
+        for rest in ("", ', "entries": [{}]', ', "entries": {"a": 1}'):
+            self.path.write_text('{"format": "track-baseline-1"' + rest + "}")
+            with self.assertRaisesRegex(baseline.BaselineError, "expected entries with backend"):
+                baseline.read(self.path)
 
     def test_entry_of_this_machine_first(self):
         entries = [measured(machine="a"), measured(machine="b")]

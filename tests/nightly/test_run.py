@@ -200,6 +200,24 @@ class Nights(unittest.TestCase):
         self.assertEqual(self.night({}), 2)
         self.assertIn("no baseline; --update-baseline makes one", self.said)
 
+    def test_faults_are_no_regressions(self):
+        self.make_baseline()
+        with mock.patch.object(run, "compare_all", side_effect=KeyError("x")), contextlib.redirect_stderr(io.StringIO()):
+            self.assertEqual(self.night({}), 2)
+
+    def test_a_manifest_of_ones_own(self):
+        """Prompts by the true mask, on the first frame where none is said; and what is no manifest."""
+        manifest = self.folder / "own.json"
+        clip = {"name": "own", "video": "own.mp4", "truth": "own", "objects": [{"id": 1, "prompt": "mask"}, {
+            "id": 2, "frame": 3, "box": [1, 2, 3, 4.5]}]}
+        manifest.write_text(json.dumps({"format": "track-samples-1", "clips": [clip]}))
+        self.assertEqual(measure.read_manifest(manifest).prompts("own"),
+                         ["--mask", f"1@0:{self.folder}/own/00000.png", "--box", "2@3:1,2,3,4.5"])
+        for rest in ("", ', "clips": []', ', "clips": [{"name": "a"}]'):
+            manifest.write_text('{"format": "track-samples-1"' + rest + "}")
+            with self.assertRaisesRegex(measure.NightlyError, "expected clips, each with name"):
+                measure.read_manifest(manifest)
+
     def test_several_backends(self):
         self.make_baseline({"backends": ["cpu f32", "cuda bf16"]})
         self.assertEqual(self.night({"backends": ["cpu f32", "cuda bf16"]}), 0)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything of training/ but the generator: `python -m pytest training/tests`."""
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -242,14 +244,18 @@ def test_a_run_that_starts_from_a_model_keeps_its_architecture(tmp_path):
     assert state["architecture"] == narrow and state["model"]["maskmem_tpos_enc"].shape[-1] == 32
 
 
-def test_a_signal_ends_all_processes_after_the_same_step(tmp_path):
+@pytest.mark.parametrize("to_all", (False, True))
+def test_a_signal_ends_all_processes_after_the_same_step(tmp_path, to_all):
+    """To the first of two, or to one and its worker as a service manager does."""
     log, started = tmp_path / "log.jsonl", time.time()
-    words = [sys.executable, "train.py", "--processes", "2", "--log-every", "1", "--out", str(tmp_path)]
-    with subprocess.Popen(words, cwd=HERE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as training:
+    counts = ["--processes", "1", "--workers", "1"] if to_all else ["--processes", "2"]
+    words = [sys.executable, "train.py", *counts, "--log-every", "1", "--out", str(tmp_path)]
+    with subprocess.Popen(words, cwd=HERE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                          start_new_session=True) as training:
         while time.time() < started + 300 and not (log.exists() and log.read_text().count("\n") >= 2):
             assert training.poll() is None, training.stderr.read()
             time.sleep(0.2)
-        training.terminate()
+        os.killpg(training.pid, signal.SIGTERM) if to_all else training.terminate()
         said = training.communicate(timeout=60)[1]
     assert training.returncode == 1 and "has all that is needed to go on" in said
     assert "Traceback" not in said
