@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Where that goes which is written under a path. A file is replaced as a whole, by one written beside it and renamed; a
- * device, a pipe or an open descriptor must not be: it is opened and written as it is. */
+ * What lies under a path, and where that goes which is written under it. A file is replaced as a whole, by one written
+ * beside it and renamed (temporary.h); a device, a pipe or an open descriptor must not be: it is opened and written as
+ * it is. */
 #ifndef TRK_BASE_TARGET_H
 #define TRK_BASE_TARGET_H
 
@@ -16,5 +17,10 @@ typedef enum trk_target_kind {
  * A link of /proc (/dev/stdout leads to one) stands for an open descriptor and is a stream. TRK_E_MEMORY, or TRK_E_IO
  * for links that go in a circle; the line names the path. */
 trk_status trk_target_find(char **out, trk_target_kind *kind, const char *path);
+
+/* What is there, after symbolic links. 0 for NULL. */
+int trk_is_file(const char *path);
+int trk_is_folder(const char *path);
+int trk_is_same_file(const char *a, const char *b); /* or folder */
 
 #endif

@@ -6,6 +6,7 @@
 #include "heap.h"
 #include "outputs.h"
 #include "places.h"
+#include "target.h"
 
 typedef struct everything {
     places inputs, files, masks, logits; /* the last two: folders that are written to */
@@ -222,18 +223,12 @@ done:
     return rc;
 }
 
-static int is_same_place(const char *a, const char *b)
-{
-    struct stat state_a, state_b;
-    return a && b && !stat(a, &state_a) && !stat(b, &state_b) && place_is_inode(&state_a, &state_b);
-}
-
 /* The masks of a clip go to DIR/CLIP: with the dataset's own folder as DIR that could be its truth. */
 static trk_status check_masks_of_clip(const char *folder, const dataset_clip *clip)
 {
     char *path = trk_heap_format("path", "%s/%s", folder, clip->name);
     trk_status rc = path ? TRK_OK : TRK_FAIL(TRK_E_MEMORY, "--masks: out of memory");
-    if (!rc && (is_same_place(path, clip->truth) || is_same_place(path, clip->frames)))
+    if (!rc && (trk_is_same_file(path, clip->truth) || trk_is_same_file(path, clip->frames)))
         rc = TRK_FAIL(TRK_E_ARGUMENT, "--masks: %s belongs to the dataset, and would be overwritten", path);
     trk_heap_release(path);
     return rc;
@@ -243,11 +238,11 @@ trk_status conflicts_refuse_eval(const options *wanted, const dataset_clip *cons
 {
     const char *out = wanted->results;
     trk_status rc = TRK_OK;
-    if (out && (is_same_place(out, wanted->operands[0]) || is_same_place(out, wanted->model) ||
-                is_same_place(out, wanted->model_config)))
+    if (out && (trk_is_same_file(out, wanted->operands[0]) || trk_is_same_file(out, wanted->model) ||
+                trk_is_same_file(out, wanted->model_config)))
         return TRK_FAIL(TRK_E_ARGUMENT, "--out: %s is read too, and would be overwritten", out);
     for (size_t i = 0; i < n_clips && !rc; i++) {
-        if (out && (is_same_place(out, clips[i]->frames) || is_same_place(out, clips[i]->truth)))
+        if (out && (trk_is_same_file(out, clips[i]->frames) || trk_is_same_file(out, clips[i]->truth)))
             rc = TRK_FAIL(TRK_E_ARGUMENT, "--out: %s belongs to the dataset, and would be overwritten", out);
         else if (wanted->masks)
             rc = check_masks_of_clip(wanted->masks, clips[i]);

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "heap.h"
+#include "target.h"
 
 #ifndef TRK_SOURCE_MODELS
 #error "TRK_SOURCE_MODELS: the folder of shipped models in the source tree"
@@ -20,19 +20,13 @@ static int is_plain_name(const char *model)
     return !strchr(model, '/') && !(dot && (!strcmp(dot, ".pt") || !strcmp(dot, ".safetensors")));
 }
 
-static int is_file(const char *path)
-{
-    struct stat state;
-    return !stat(path, &state) && S_ISREG(state.st_mode);
-}
-
 /* "FOLDER/NAME.safetensors" into *path if there is such a file; else TRK_E_NOT_FOUND, with no text recorded. */
 static trk_status try_folder(const char *folder, const char *name, char **path)
 {
     char *candidate = trk_heap_format("path", "%s/%s.safetensors", folder, name);
     if (!candidate)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", name);
-    if (is_file(candidate)) {
+    if (trk_is_file(candidate)) {
         *path = candidate;
         return TRK_OK;
     }
@@ -58,7 +52,7 @@ trk_status model_path_find(const char *model, char **path)
 {
     char installed[PATH_MAX];
     const char *folders[] = {getenv("TRK_MODEL_DIR"), installed_models(installed), TRK_SOURCE_MODELS};
-    if (!is_plain_name(model) || is_file(model)) {
+    if (!is_plain_name(model) || trk_is_file(model)) {
         char *copy = trk_heap_text("path", model);
         if (!copy)
             return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", model);

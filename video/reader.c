@@ -7,13 +7,13 @@
  * everything. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "frame_source.h"
 #include "heap.h"
 #include "libav.h"
 #include "log.h"
 #include "picture_queue.h"
+#include "target.h"
 
 #include <libavutil/pixdesc.h>
 
@@ -210,15 +210,9 @@ static trk_status check_params(const trk_video_params *params)
     return TRK_OK;
 }
 
-static int is_folder(const char *path)
-{
-    struct stat info;
-    return !stat(path, &info) && S_ISDIR(info.st_mode);
-}
-
 static trk_status open_source(trk_video_reader *reader, const trk_video_params *params, video_device *device)
 {
-    if (is_folder(reader->path))
+    if (trk_is_folder(reader->path))
         return trk_source_open_folder(&reader->source, reader->path, params);
     if (params->reverse)
         return trk_source_open_reverse(&reader->source, reader->path, params, &reader->stop);
@@ -257,7 +251,7 @@ static void take_apart(trk_video_reader *reader)
 static void find_device(trk_video_reader *reader, const trk_video_params *params)
 {
     const char *reason = params->reverse ? "reading in reverse is done by the CPU" : "images are decoded by the CPU";
-    if (params->reverse || is_folder(reader->path))
+    if (params->reverse || trk_is_folder(reader->path))
         snprintf(reader->device.why_not, sizeof reader->device.why_not, "%s", reason);
     else
         (void)trk_hardware_open(&reader->device, AV_HWDEVICE_TYPE_CUDA, params->hardware.device);

@@ -4,10 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "heap.h"
 #include "output_file.h"
+#include "target.h"
 
 static trk_status no_memory(const char *name)
 {
@@ -156,29 +156,17 @@ trk_status box_files_write(const box_files *self, const char *folder, box_layout
 
 /* --- what is there already -------------------------------------------------------------------------------------- */
 
-static int is_file(const char *path)
-{
-    struct stat state;
-    return path && !stat(path, &state) && S_ISREG(state.st_mode);
-}
-
 int box_files_are_there(const char *folder, box_layout layout, const dataset_clip *clip)
 {
     int there = 1;
     for (size_t i = 0; i < clip->n_objects && there; i++) {
         char *path = box_files_path(folder, layout, clip, i);
         char *times = layout == BOX_LAYOUT_GOT10K ? times_path(folder, clip, i) : NULL;
-        there = is_file(path) && (layout != BOX_LAYOUT_GOT10K || is_file(times));
+        there = trk_is_file(path) && (layout != BOX_LAYOUT_GOT10K || trk_is_file(times));
         trk_heap_release(path);
         trk_heap_release(times);
     }
     return there;
-}
-
-static int is_same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    return a && b && !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 static int by_name(const void *key, const void *item)
@@ -193,7 +181,7 @@ static trk_status refuse_one(char *path, const dataset_clip *clip, size_t object
     trk_status rc = TRK_OK;
     if (!path || !name)
         TRK_CHECK(no_memory(clip->name));
-    if (is_same_file(path, clip->truth))
+    if (trk_is_same_file(path, clip->truth))
         TRK_CHECK(TRK_FAIL(TRK_E_ARGUMENT, "--boxes: %s belongs to the dataset, and would be overwritten", path));
     const dataset_clip *const *other =
         clip->n_objects > 1 ? bsearch(name, clips, n_clips, sizeof *clips, by_name) : NULL;

@@ -199,6 +199,11 @@ static int by_number(const void *a, const void *b)
     return x->number != y->number ? (x->number > y->number) - (x->number < y->number) : strcmp(x->name, y->name);
 }
 
+void dataset_frames_sort(dataset_frames *frames)
+{
+    qsort(frames->items, frames->n, sizeof *frames->items, by_number);
+}
+
 trk_status dataset_frames_read(dataset_frames *out, const char *folder, int only_png)
 {
     DIR *entries = opendir(folder);
@@ -215,7 +220,7 @@ trk_status dataset_frames_read(dataset_frames *out, const char *folder, int only
     if (!out->n)
         return TRK_FAIL(TRK_E_FORMAT, "%s: no %s, expected some named by number, such as 00000.%s", folder, expected,
                         only_png ? "png" : "jpg");
-    qsort(out->items, out->n, sizeof *out->items, by_number);
+    dataset_frames_sort(out);
     for (size_t i = 1; i < out->n; i++)
         if (out->items[i].number == out->items[i - 1].number)
             return TRK_FAIL(TRK_E_FORMAT, "%s: %s and %s have the same number", folder, out->items[i - 1].name,
@@ -281,6 +286,19 @@ trk_status dataset_text_read(char **out, const char *path)
         *out = NULL;
     }
     return rc;
+}
+
+trk_status dataset_json_read(json_t **out, const char *path)
+{
+    json_error_t error;
+    char *text;
+    trk_status rc = dataset_text_read(&text, path);
+    if (rc)
+        return rc;
+    *out = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    trk_heap_release(text);
+    return *out ? TRK_OK
+                : TRK_FAIL(TRK_E_FORMAT, "%s: line %d, column %d: %s", path, error.line, error.column, error.text);
 }
 
 char *dataset_text_line(char **rest)

@@ -4,6 +4,8 @@
 #ifndef TRK_CLI_EVAL_DATASET_INTERNAL_H
 #define TRK_CLI_EVAL_DATASET_INTERNAL_H
 
+#include <jansson.h>
+
 #include "dataset.h"
 
 enum {
@@ -51,10 +53,13 @@ typedef struct dataset_frames {
 void dataset_frames_free(dataset_frames *frames);
 /* The images of a folder that are named by number, at least one: as a video of images counts them, or PNGs alone. */
 trk_status dataset_frames_read(dataset_frames *out, const char *folder, int only_png);
+void dataset_frames_sort(dataset_frames *frames); /* by number, then name */
 int64_t dataset_frames_find(const dataset_frames *frames, int64_t number); /* position; -1: none */
 
 /* A text of at most 256 MiB without blanks and line ends behind its last line; owned by the caller. */
 trk_status dataset_text_read(char **out, const char *path);
+/* owned by the caller (json_decref); the line of a failure says where in the file */
+trk_status dataset_json_read(json_t **out, const char *path);
 /* Cuts the next line off, blanks around it left out; NULL after the last. */
 char *dataset_text_line(char **rest);
 /* Numbers between commas, blanks around them allowed, none beyond 1e9 either way. How many; 0: not such a line, or more

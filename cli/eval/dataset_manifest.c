@@ -37,19 +37,6 @@ static trk_status bad_object(const source *at, size_t object, const char *key, c
                     *key ? "." : "", key, expected);
 }
 
-static trk_status load_json(json_t **out, const char *path)
-{
-    json_error_t error;
-    char *text;
-    trk_status rc = dataset_text_read(&text, path);
-    if (rc)
-        return rc;
-    *out = json_loads(text, JSON_REJECT_DUPLICATES, &error);
-    trk_heap_release(text);
-    return *out ? TRK_OK
-                : TRK_FAIL(TRK_E_FORMAT, "%s: line %d, column %d: %s", path, error.line, error.column, error.text);
-}
-
 /* A whole number from low to high; `missing` where the key is not there. 0: something else is there. */
 static int whole(const json_t *object, const char *key, int64_t low, int64_t high, int64_t missing, int64_t *out)
 {
@@ -148,7 +135,7 @@ static trk_status read_rle(dataset_clip *clip, char *path)
     trk_status rc = TRK_OK;
     clip->truth = path;
     clip->kind = TRUTH_RLE;
-    TRK_CHECK(load_json(&root, path));
+    TRK_CHECK(dataset_json_read(&root, path));
     const json_t *frames = json_object_get(root, "frames");
     const size_t n = json_array_size(frames);
     if (!n || n > DATASET_MOST_FRAMES || (clip->n_frames >= 0 && (int64_t)n != clip->n_frames))
@@ -327,7 +314,7 @@ trk_status dataset_open_manifest(dataset *self, const char *split)
     if (split)
         return TRK_FAIL(TRK_E_ARGUMENT, "split \"%s\": a manifest has none", split);
     TRK_CHECK(find_manifest(&at, self->path));
-    TRK_CHECK(load_json(&root, at.file));
+    TRK_CHECK(dataset_json_read(&root, at.file));
     const char *format = json_string_value(json_object_get(root, "format"));
     const json_t *clips = json_object_get(root, "clips");
     if (!format || strcmp(format, FORMAT))

@@ -9,12 +9,6 @@
 #include "dataset_internal.h"
 #include "heap.h"
 
-static int by_number(const void *a, const void *b)
-{
-    const dataset_frame *x = a, *y = b;
-    return x->number != y->number ? (x->number > y->number) - (x->number < y->number) : strcmp(x->name, y->name);
-}
-
 /* The PNGs of an object: its frames, and their names into `all`, which takes them over. */
 static trk_status read_object(dataset_clip *clip, dataset_frames *all, const char *name, const dataset_frames *images)
 {
@@ -53,7 +47,7 @@ done:
 static trk_status merge(dataset_clip *clip, dataset_frames *all)
 {
     if (all->n)
-        qsort(all->items, all->n, sizeof *all->items, by_number);
+        dataset_frames_sort(all);
     for (size_t i = 0; i < all->n; i++) {
         dataset_frame *frame = &all->items[i];
         if (i && frame->number == frame[-1].number) {

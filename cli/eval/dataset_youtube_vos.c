@@ -45,15 +45,9 @@ static trk_status find_meta(source *from)
 
 static trk_status read_meta(source *from)
 {
-    json_error_t error;
-    char *text;
-    trk_status rc = dataset_text_read(&text, from->meta);
+    trk_status rc = dataset_json_read(&from->root, from->meta);
     if (rc)
         return rc;
-    from->root = json_loads(text, JSON_REJECT_DUPLICATES, &error);
-    trk_heap_release(text);
-    if (!from->root)
-        return TRK_FAIL(TRK_E_FORMAT, "%s: line %d, column %d: %s", from->meta, error.line, error.column, error.text);
     if (!json_is_object(json_object_get(from->root, "videos")))
         return TRK_FAIL(TRK_E_FORMAT, "%s: no \"videos\", expected {\"videos\": {CLIP: {\"objects\": ...}}}",
                         from->meta);

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -15,6 +14,7 @@
 #include "mask_files.h"
 #include "outputs.h"
 #include "scoring.h"
+#include "target.h"
 #include "text_file.h"
 
 typedef struct clip_reading {
@@ -35,18 +35,6 @@ static trk_status no_memory(const dataset_clip *clip)
     return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", clip->name);
 }
 
-static int is_folder(const char *path)
-{
-    struct stat state;
-    return path && !stat(path, &state) && S_ISDIR(state.st_mode);
-}
-
-static int is_file(const char *path)
-{
-    struct stat state;
-    return path && !stat(path, &state) && S_ISREG(state.st_mode);
-}
-
 /* --- masks ------------------------------------------------------------------------------------------------------ */
 
 /* 1: a folder per object, as SA-V has it. */
@@ -55,7 +43,7 @@ static int has_object_folders(const clip_reading *self)
     int found = 0;
     for (size_t i = 0; i < self->clip->n_objects && !found && self->clip->kind == TRUTH_BINARY; i++) {
         char *path = mask_files_object_folder(self->folder, &self->clip->objects[i]);
-        found = is_folder(path);
+        found = trk_is_folder(path);
         trk_heap_release(path);
     }
     return found;
@@ -79,7 +67,7 @@ static trk_status take_size(clip_reading *self, const trk_image *image, const ch
 static trk_status read_image(clip_reading *self, size_t i, const char *folder, const char *name, int needed)
 {
     char *path = trk_heap_format("path", "%s/%s.png", folder, name);
-    const int there = is_file(path), only_indexed = folder == self->folder;
+    const int there = trk_is_file(path), only_indexed = folder == self->folder;
     trk_status rc = TRK_OK;
     trk_image_free(&self->images[i]);
     self->masks[i] = NULL;
@@ -223,13 +211,13 @@ static char *flat_path(const clip_reading *self, size_t object)
         char *one = trk_heap_format("path", "%s/%s.txt", folder, names[i]);
         char *path = one ? outputs_boxes_path(one, self->clip->objects[object].id, self->clip->n_objects > 1) : NULL;
         trk_heap_release(one);
-        if (i && !is_file(path)) {
+        if (i && !trk_is_file(path)) {
             trk_heap_release(path);
             break;
         }
         trk_heap_release(first);
         first = path;
-        if (is_file(path))
+        if (trk_is_file(path))
             break;
     }
     return first;
@@ -239,10 +227,10 @@ static char *flat_path(const clip_reading *self, size_t object)
 static char *boxes_path(const clip_reading *self, size_t object)
 {
     char *path = flat_path(self, object);
-    if (!path || is_file(path))
+    if (!path || trk_is_file(path))
         return path;
     char *nested = box_files_path(self->shared->wanted->pred, BOX_LAYOUT_GOT10K, self->clip, object);
-    char *unused = is_file(nested) ? path : nested;
+    char *unused = trk_is_file(nested) ? path : nested;
     trk_heap_release(unused);
     return unused == path ? nested : path;
 }
@@ -321,7 +309,7 @@ done:
 static int has_masks(const clip_reading *self)
 {
     char *boxes = box_files_path(self->shared->wanted->pred, BOX_LAYOUT_GOT10K, self->clip, 0);
-    const int found = is_folder(self->folder) && !is_file(boxes);
+    const int found = trk_is_folder(self->folder) && !trk_is_file(boxes);
     trk_heap_release(boxes);
     return found;
 }
