@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "heap.h"
+#include "option_values.h"
 #include "outputs.h"
 #include "places.h"
 #include "target.h"
@@ -237,7 +238,10 @@ static trk_status check_masks_of_clip(const char *folder, const dataset_clip *cl
 trk_status conflicts_refuse_eval(const options *wanted, const dataset_clip *const *clips, size_t n_clips)
 {
     const char *out = wanted->results;
-    trk_status rc = TRK_OK;
+    const char *unused;
+    trk_status rc = wanted->boxes ? option_place("boxes", wanted->boxes, &unused) : TRK_OK; /* a folder here */
+    if (rc)
+        return rc;
     if (out && (trk_is_same_file(out, wanted->operands[0]) || trk_is_same_file(out, wanted->model) ||
                 trk_is_same_file(out, wanted->model_config)))
         return TRK_FAIL(TRK_E_ARGUMENT, "--out: %s is read too, and would be overwritten", out);

@@ -306,6 +306,7 @@ refused 2 "belongs to the dataset" eval davis --masks davis/Annotations/480p
 refused 2 "belongs to the dataset" eval davis --masks davis/JPEGImages/480p
 refused 2 "is read too" eval manifest/manifest.json --out manifest/manifest.json
 refused 1 "cannot be written" eval davis --out nowhere/r.json
+refused 2 "expected a file or folder, got \"-\"" eval davis --boxes -
 refused 2 "not with track eval" eval davis --box 1,2,3,4
 refused 2 "only with track eval" "$clip" --box $box --split val
 finish
