@@ -34,45 +34,73 @@ done:
 
 #define LONGEST_STEM (NAME_MAX - 32) /* what follows is shorter than 32 bytes */
 
-/* NAME.part-PROCESS-NUMBER, with a name that is too long for that cut. */
+static const char *last_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* The length of what a temporary keeps of a name. */
+static size_t stem_length(const char *name)
+{
+    const size_t n = strlen(name);
+    return n < LONGEST_STEM ? n : LONGEST_STEM;
+}
+
+int trk_is_temporary_of(const char *name, const char *file)
+{
+    const size_t n = stem_length(file);
+    return !strncmp(name, file, n) && !strncmp(name + n, ".part-", 6);
+}
+
 static char *next_name(const char *place)
 {
     static atomic_uint n_created;
-    const char *slash = strrchr(place, '/');
-    const size_t n_folder = slash ? (size_t)(slash - place) + 1 : 0, n_name = strlen(place + n_folder);
-    const size_t n = n_folder + (n_name < LONGEST_STEM ? n_name : LONGEST_STEM);
-    return trk_heap_format("path", "%.*s.part-%ld-%u", (int)n, place, (long)getpid(), atomic_fetch_add(&n_created, 1));
+    const char *name = last_name(place);
+    return trk_heap_format("path", "%.*s.part-%ld-%u", (int)((size_t)(name - place) + stem_length(name)), place,
+                           (long)getpid(), atomic_fetch_add(&n_created, 1));
 }
 
-/* Who may do what with the file that will be replaced; where that cannot be had, the new one's own stay. */
-static void keep_permissions(const trk_temporary *self, int descriptor)
+/* What is to be replaced; until then only its owner may read and write what is to come. */
+static mode_t note_permissions(trk_temporary *self)
 {
-    struct stat info;
-    if (!stat(self->place, &info))
-        (void)fchmod(descriptor, info.st_mode & 0777);
+    struct stat old;
+    self->replaces = !stat(self->place, &old);
+    if (!self->replaces)
+        return 0666;
+    self->mode = old.st_mode & 0777;
+    self->group = old.st_gid;
+    return 0600;
+}
+
+/* Where the group cannot be had, another one gets nothing; a file system may have no permissions to keep. */
+static void give_permissions(const trk_temporary *self)
+{
+    const int failed = chown(self->name, (uid_t)-1, self->group);
+    (void)chmod(self->name, failed ? self->mode & ~(mode_t)070 : self->mode);
 }
 
 /* Names are taken until there is none of that name: one may be left of a process that is gone. */
 static trk_status create_beside(trk_temporary *self, int *descriptor)
 {
-    *descriptor = -1;
-    while (*descriptor < 0) {
+    const mode_t mode = note_permissions(self);
+    if (strlen(last_name(self->place)) > NAME_MAX) { /* not only when it is renamed */
+        errno = ENAMETOOLONG;
+        return not_writable(self);
+    }
+    for (;;) {
         self->name = next_name(self->place);
         if (!self->name)
             return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", self->path);
-        *descriptor = open(self->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (*descriptor >= 0) {
-            keep_permissions(self, *descriptor);
-            break;
-        }
-        const int taken = errno == EEXIST;
-        trk_status rc = taken ? TRK_OK : not_writable(self);
+        *descriptor = open(self->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (*descriptor >= 0)
+            return TRK_OK;
+        trk_status rc = errno == EEXIST ? TRK_OK : not_writable(self);
         trk_heap_release(self->name);
         self->name = NULL;
         if (rc)
             return rc;
     }
-    return TRK_OK;
 }
 
 trk_status trk_temporary_open(trk_temporary *self, int *descriptor)
@@ -85,6 +113,8 @@ trk_status trk_temporary_open(trk_temporary *self, int *descriptor)
 
 trk_status trk_temporary_commit(trk_temporary *self)
 {
+    if (self->name && self->replaces)
+        give_permissions(self);
     if (self->name && rename(self->name, self->place))
         return not_writable(self);
     trk_heap_release(self->name);

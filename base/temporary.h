@@ -5,6 +5,7 @@
 #define TRK_BASE_TEMPORARY_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "target.h"
 
@@ -13,6 +14,9 @@ typedef struct trk_temporary {
     char *path;           /* owned: as it was given, for messages */
     char *place;          /* owned: where the file belongs, after symbolic links */
     char *name;           /* owned: the file that is written; NULL: none yet, or a stream, or renamed or removed */
+    int replaces;         /* 1: there is a file, with */
+    mode_t mode;          /* these permissions, */
+    gid_t group;          /* of this group */
 } trk_temporary;
 
 /* Finds the place of a path; nothing is created. TRK_E_IO where a folder has that name. */
@@ -23,7 +27,11 @@ trk_status trk_temporary_open(trk_temporary *self, int *descriptor);
 trk_status trk_temporary_commit(trk_temporary *self); /* renames what was written, which the caller has closed */
 void trk_temporary_discard(trk_temporary *self);      /* removes what was not committed; accepts a zeroed one */
 
-trk_status trk_write_all(int descriptor, const void *data, size_t bytes); /* TRK_E_IO: errno says why, no line is left */
+/* Whether a name in a folder is that of what is, or was, written for a file of that folder. */
+int trk_is_temporary_of(const char *name, const char *file);
+
+/* TRK_E_IO: errno says why, no line is left. */
+trk_status trk_write_all(int descriptor, const void *data, size_t bytes);
 /* All of it in one go; into a device or pipe as it is. */
 trk_status trk_temporary_write(const char *path, const void *data, size_t bytes);
 

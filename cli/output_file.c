@@ -114,8 +114,7 @@ trk_status output_folder_create(const char *path, int *created)
             break;
         *end = '/';
     }
-    struct stat state;
-    if (!rc && (stat(path, &state) || !S_ISDIR(state.st_mode)))
+    if (!rc && !trk_is_folder(path))
         rc = TRK_FAIL(TRK_E_IO, "%s: cannot be written: is not a folder", path);
     if (!rc && access(path, W_OK | X_OK))
         rc = not_writable(path);

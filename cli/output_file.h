@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A file that is whole or absent: written and renamed as base/temporary.h has it. Pipes,
- * devices and "-" (standard output) are written directly; of a symbolic link the file it leads to is replaced. */
+ * A file that is whole or absent: written and renamed as base/temporary.h has it. Pipes, devices and "-" (standard
+ * output) are written directly; of a symbolic link the file it leads to is replaced. */
 #ifndef TRK_CLI_OUTPUT_FILE_H
 #define TRK_CLI_OUTPUT_FILE_H
 

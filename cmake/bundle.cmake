@@ -12,6 +12,7 @@ install(DIRECTORY tests/golden/data DESTINATION tests/golden COMPONENT bundle EX
 install(PROGRAMS scripts/run-gpu-tests.sh scripts/sanitize_gpu.sh DESTINATION . COMPONENT bundle EXCLUDE_FROM_ALL)
 
 add_custom_target(bundle
-  COMMAND sh ${PROJECT_SOURCE_DIR}/scripts/bundle.sh ${CMAKE_COMMAND} ${PROJECT_BINARY_DIR} $<IF:$<BOOL:${BUNDLE_CUBLASLT}>,ON,OFF>
+  COMMAND sh ${PROJECT_SOURCE_DIR}/scripts/bundle.sh ${CMAKE_COMMAND} ${PROJECT_BINARY_DIR}
+          $<IF:$<BOOL:${BUNDLE_CUBLASLT}>,ON,OFF>
   USES_TERMINAL VERBATIM)
 add_dependencies(bundle ${bundle_programs})

@@ -317,8 +317,8 @@ typedef struct trk_paint {
  * between rows, in place; or, with on_frame, on the RGB that the model made of the pushed frame, and rgb is written
  * only. The frame itself stays as it is. The same masks give the same bytes on every device. A GPU draws where the masks
  * are: of an object only its region comes over, and the mask where it is wanted. The edge of the picture is no edge of
- * a mask. rgb NULL: only regions, and masks where wanted. TRK_E_MEMORY and TRK_E_BACKEND may come after some objects were
- * drawn.
+ * a mask. rgb NULL: only regions, and masks where wanted. TRK_E_MEMORY and TRK_E_BACKEND may come after some objects
+ * were drawn.
  * TRK_E_NOT_FOUND, nothing written: an object has no result on the current frame, or, with on_frame, that frame's RGB
  * is not held. It is as long as the features are (keep_frame, a lock, the sweep policy), but not with frames that were
  * RGB already where the model computes (the caller has those), nor after an eviction or a resume. */

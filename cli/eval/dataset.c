@@ -290,8 +290,8 @@ trk_status dataset_objects_sort(dataset_clip *clip)
 
 int dataset_clip_index(const dataset_clip *clip, size_t i)
 {
-    const int lowest = clip->objects[0].id, highest = clip->objects[clip->n_objects - 1].id;
-    return clip->kind == TRUTH_BOXES && (lowest < 1 || highest > 255) ? (int)i + 1 : clip->objects[i].id;
+    const int highest = clip->objects[clip->n_objects - 1].id;
+    return clip->kind == TRUTH_BOXES && highest > 255 ? (int)i + 1 : clip->objects[i].id;
 }
 
 size_t dataset_clip_annotation(const dataset_clip *clip, int64_t frame)

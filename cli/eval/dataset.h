@@ -78,7 +78,8 @@ void dataset_close(dataset *self);
 trk_status dataset_layout_parse(dataset_layout *out, const char *name);
 const char *dataset_layout_name(dataset_layout layout);
 
-/* What stands for object i in a map of indices: its id, or, where boxes have ids that do not fit, its place from 1 on. */
+/* What stands for object i in a map of indices: its id, or, where boxes have ids that do not fit, its place from 1
+ * on. */
 int dataset_clip_index(const dataset_clip *clip, size_t i);
 
 /* True masks of a frame, as one index map or one mask per object. */

@@ -3,7 +3,6 @@
  * masks of 0 and not 0 that may overlap, every fourth frame), sav_SPLIT.txt with the clips' names. An object is
  * prompted with its first PNG. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "dataset_internal.h"

@@ -162,11 +162,9 @@ static char *part_path(const evaluation *self, const dataset_clip *clip)
 static int is_left_over(const evaluation *self, const char *name)
 {
     int is_ours = 0;
-    for (size_t i = 0; i < self->n && !is_ours && strstr(name, ".json.part-"); i++) {
+    for (size_t i = 0; i < self->n && !is_ours && strstr(name, ".part-"); i++) {
         char *path = part_path(self, self->chosen[i]);
-        const char *part = path ? strrchr(path, '/') + 1 : "";
-        const size_t n = strlen(part);
-        is_ours = n && !strncmp(name, part, n) && !strncmp(name + n, ".part-", 6);
+        is_ours = path && trk_is_temporary_of(name, strrchr(path, '/') + 1);
         trk_heap_release(path);
     }
     return is_ours;

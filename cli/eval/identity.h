@@ -16,8 +16,8 @@ typedef struct eval_identity {
 
 /* Fills *self and the texts of *out, which borrow from it and from the session. shared: NULL where masks are read. */
 trk_status eval_identity_make(eval_identity *self, eval_results *out, const options *wanted, const session *shared);
-/* Of all that was read of a clip, and of the names, sizes and times of its files: another one where the clip has changed
- * since. */
+/* Of all that was read of a clip, and of the names, sizes and times of its files: another one where the clip has
+ * changed since. */
 uint64_t eval_identity_of_clip(const dataset_clip *clip);
 void eval_identity_free(eval_identity *self);
 

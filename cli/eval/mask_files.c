@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mask_files.h"
 
-#include <sys/stat.h>
-
 #include "frame_names.h"
 #include "heap.h"
+#include "target.h"
 
 char *mask_files_folder(const char *folder, const dataset_clip *clip)
 {
@@ -23,10 +22,9 @@ static int are_in(const char *folder, const frame_names *names, int64_t n_frames
     int there = folder != NULL;
     for (int64_t t = 0; t < n_frames && there; t++) {
         char name[256];
-        struct stat state;
         frame_name(name, sizeof name, names, t);
         char *path = trk_heap_format("path", "%s/%s.png", folder, name);
-        there = path && !stat(path, &state) && S_ISREG(state.st_mode);
+        there = trk_is_file(path);
         trk_heap_release(path);
     }
     return there;

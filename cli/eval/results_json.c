@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Writes the result file, and the files of single clips by which an evaluation goes on (read in results_part.c). Numbers
- * have as many digits as bring the same double back, so that a clip read again is the same text. */
+ * Writes the result file, and the files of single clips by which an evaluation goes on (read in results_part.c).
+ * Numbers have as many digits as bring the same double back, so that a clip read again is the same text. */
 #include "results.h"
 
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "heap.h"
 #include "output_file.h"
 
 static void put_real(FILE *out, double value)

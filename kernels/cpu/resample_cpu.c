@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Frames: their colours, and separable resizing, of bilinear planes and the frame's 8-bit bicubic. Tables are small beside the image and built per
- * call (a few hundred taps per side), so that an exec holds no state between calls. */
+ * Frames: their colours, and separable resizing, of bilinear planes and the frame's 8-bit bicubic. Its tables are small
+ * beside the image and built per call (a few hundred taps per side), so that an exec holds no state between calls. */
 #include <string.h>
 
 #include "backend_private.h"

@@ -37,13 +37,17 @@ def read(path: Path) -> list[dict]:
         raise BaselineError(f"{path}: expected format {FORMAT}, found {found}")
     entries = content.get("entries")
     if not isinstance(entries, list) or not all(is_entry(entry) for entry in entries):
-        raise BaselineError(f"{path}: expected entries with {', '.join(ENTRY_FIELDS)} and clips with all of their fields")
+        raise BaselineError(f"{path}: expected entries with {', '.join(ENTRY_FIELDS)} and whole clips")
     return entries
 
 
 def is_entry(entry: object) -> bool:
     return isinstance(entry, dict) and {*ENTRY_FIELDS, "clips"} <= entry.keys() and \
-        all({*CLIP_FIELDS, "objects"} <= clip.keys() for clip in entry["clips"].values())
+        isinstance(entry["clips"], dict) and all(is_clip(clip) for clip in entry["clips"].values())
+
+
+def is_clip(clip: object) -> bool:
+    return isinstance(clip, dict) and {*CLIP_FIELDS, "objects"} <= clip.keys()
 
 
 def entry_for(entries: list[dict], backend: str, machine: str) -> dict | None:

@@ -84,11 +84,13 @@ class Clips:
         clip, out = self.clips[name], []
         for o in clip["objects"]:
             where = f"{o['id']}@{o.get('frame', 0)}:"
-            if "box" in o:
+            if o.get("prompt", "box") == "box":
                 out += ["--box", where + ",".join(f"{v:g}" for v in o["box"])]
-            else:
-                mask = self.manifest.parent / str(clip["truth"]) / f"{o.get('frame', 0):05d}.png"
+            elif isinstance(clip["truth"], str):
+                mask = self.manifest.parent / clip["truth"] / f"{o.get('frame', 0):05d}.png"
                 out += ["--mask", f"{where}{mask}"]
+            else:
+                raise NightlyError(f"{self.manifest}: {name}: expected PNGs for the mask prompt of object {o['id']}")
         return out
 
 

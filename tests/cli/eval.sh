@@ -103,11 +103,13 @@ else
     is "--no-boundary: F" "$(grep -c '"F"' three.json)" 0
     rm -rf three.json three.json.d
     mv kept three.json.d
-    "$track" eval ./davis/ --out three.json "${small[@]}" >/dev/null 2>stderr.txt # another spelling of the same folder
+    # by another spelling of the same folder
+    "$track" eval ./davis/ --out three.json "${small[@]}" >/dev/null 2>stderr.txt
     is "gone on: exit status" $? 0
     grep -q "^track: [12] of 3 clips are done, in three.json.d$" stderr.txt || complain "gone on: $(cat stderr.txt)"
 fi
-cmp -s <(stripped one.json) <(stripped three.json | sed 's/"\.\/davis"/"davis"/') || complain "broken off and gone on with: other results"
+cmp -s <(stripped one.json) <(stripped three.json | sed 's/"\.\/davis"/"davis"/') ||
+    complain "broken off and gone on with: other results"
 is "gone on: files left" "$(ls -d three.json*)" three.json
 
 # a clip that fails leaves the others, and their parts
@@ -204,11 +206,12 @@ is "late object: line" "$(awk '$1 == "object" && $2 == 2 { print $3 }' table.txt
 at_least "late object: J" "$(awk '$1 == "object" && $2 == 2 { print $4 }' table.txt)" 0.8
 
 # a prompt behind the end of the video, whose length only the video tells
-sed -e 's/, "frames": 48//' -e 's/"frame": 40, "prompt": "mask"/"frame": 900, "box": [1, 2, 30, 40]/' manifest/manifest.json \
-    >manifest/beyond.json
+sed -e 's/, "frames": 48//' -e 's/"frame": 40, "prompt": "mask"/"frame": 900, "box": [1, 2, 30, 40]/' \
+    manifest/manifest.json >manifest/beyond.json
 "$track" eval manifest/beyond.json --out beyond.json "${small[@]}" >/dev/null 2>stderr.txt
 is "a prompt behind the end: exit status" $? 1
-grep -q "prompt of object 2 on frame 900, $clip has 48$" stderr.txt || complain "a prompt behind the end: $(cat stderr.txt)"
+grep -q "prompt of object 2 on frame 900, $clip has 48$" stderr.txt ||
+    complain "a prompt behind the end: $(cat stderr.txt)"
 
 # --- boxes: what the command itself finds is taken as the truth
 

@@ -244,7 +244,8 @@ static void absent_case(kcheck *k, trk_dtype dtype, const int shape[2], float sc
 void check_if_absent(kcheck *k)
 {
     static const float scores[][2] = {{-3, 0}, {0, 0},   {-0.0f, 0}, {1e-30f, 0}, {5, 0},
-                                      {-2, -1}, {-1, -1}, {-0.5f, -1}, {0.5f, -1}, {NAN, 0}}; /* and what present is above */
+                                      {-2, -1}, {-1, -1}, {-0.5f, -1}, {0.5f, -1},
+                                      {NAN, 0}}; /* and what present is above */
     for (int i = 0; i < KCHECK_OF(row_shapes) && !kcheck_is_bench(k); i++)
         for (int dtype = 0; dtype < 2; dtype++)
             for (int s = 0; s < KCHECK_OF(scores); s++)

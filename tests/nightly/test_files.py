@@ -60,7 +60,9 @@ class Baseline(InFolder):
         self.path.write_text("[]")
         with self.assertRaisesRegex(baseline.BaselineError, "expected format track-baseline-1"):
             baseline.read(self.path)
-        for rest in ("", ', "entries": [{}]', ', "entries": {"a": 1}'):
+        whole = json.dumps({field: "x" for field in baseline.ENTRY_FIELDS})[:-1]
+        for rest in ("", ', "entries": [{}]', ', "entries": {"a": 1}', f', "entries": [{whole}, "clips": []}}]',
+                     f', "entries": [{whole}, "clips": {{"a": 1}}}}]'):
             self.path.write_text('{"format": "track-baseline-1"' + rest + "}")
             with self.assertRaisesRegex(baseline.BaselineError, "expected entries with backend"):
                 baseline.read(self.path)

@@ -202,8 +202,9 @@ class Nights(unittest.TestCase):
 
     def test_faults_are_no_regressions(self):
         self.make_baseline()
-        with mock.patch.object(run, "compare_all", side_effect=KeyError("x")), contextlib.redirect_stderr(io.StringIO()):
+        with mock.patch.object(run, "compare_all", side_effect=KeyError("x")):
             self.assertEqual(self.night({}), 2)
+        self.assertIn("nightly: KeyError", self.said)
 
     def test_a_manifest_of_ones_own(self):
         """Prompts by the true mask, on the first frame where none is said; and what is no manifest."""

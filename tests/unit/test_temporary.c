@@ -70,10 +70,21 @@ static void permissions_are_those_of_the_file_replaced(void **state)
     (void)state;
     struct stat info;
     assert_written("secret", "1");
-    assert_int_equal(chmod("secret", 0600), 0);
-    assert_written("secret", "2");
-    assert_int_equal(stat("secret", &info), 0);
-    assert_int_equal(info.st_mode & 0777, 0600);
+    static const mode_t modes[] = {0600, 0444};
+    for (int i = 0; i < 2; i++) {
+        trk_temporary file;
+        int descriptor;
+        assert_int_equal(chmod("secret", modes[i]), 0);
+        assert_int_equal(trk_temporary_find(&file, "secret"), TRK_OK);
+        assert_int_equal(trk_temporary_open(&file, &descriptor), TRK_OK);
+        assert_int_equal(fstat(descriptor, &info), 0);
+        assert_int_equal(info.st_mode & 0777, 0600); /* FFmpeg opens it once more to write */
+        close(descriptor);
+        assert_int_equal(trk_temporary_commit(&file), TRK_OK);
+        trk_temporary_discard(&file);
+        assert_int_equal(stat("secret", &info), 0);
+        assert_int_equal(info.st_mode & 0777, modes[i]);
+    }
     unlink("secret");
 }
 
@@ -85,6 +96,24 @@ static void any_name_a_file_may_have_will_do(void **state)
     longest[NAME_MAX] = 0;
     assert_written(longest, "long");
     unlink(longest);
+    char too_long[NAME_MAX + 2];
+    memset(too_long, 'x', NAME_MAX + 1);
+    too_long[NAME_MAX + 1] = 0;
+    trk_temporary file;
+    int descriptor;
+    assert_int_equal(trk_temporary_find(&file, too_long), TRK_OK);
+    assert_int_equal(trk_temporary_open(&file, &descriptor), TRK_E_IO); /* before hours of work */
+    assert_non_null(strstr(trk_error_text(), "File name too long"));
+    trk_temporary_discard(&file);
+}
+
+static void temporaries_are_known_by_their_names(void **state)
+{
+    (void)state;
+    assert_true(trk_is_temporary_of("a.json.part-7", "a.json"));
+    assert_false(trk_is_temporary_of("a.json", "a.json"));
+    assert_false(trk_is_temporary_of("b.a.json.part-7", "a.json"));
+    assert_false(trk_is_temporary_of("a.json.part-7", "a"));
 }
 
 static void names_of_others_are_passed_over(void **state)
@@ -112,7 +141,14 @@ static void names_of_others_are_passed_over(void **state)
 static void streams_are_appended_to_and_folders_refused(void **state)
 {
     (void)state;
-    assert_int_equal(trk_temporary_write("/dev/null", "x", 1), TRK_OK);
+    char open_file[32];
+    int descriptor = open("log", O_CREAT | O_RDWR, 0600);
+    assert_int_equal(trk_write_all(descriptor, "a", 1), TRK_OK);
+    snprintf(open_file, sizeof open_file, "/proc/self/fd/%d", descriptor);
+    assert_int_equal(trk_temporary_write(open_file, "b", 1), TRK_OK);
+    close(descriptor);
+    assert_holds("log", "ab");
+    unlink("log");
     assert_int_equal(mkdir("d", 0700), 0);
     assert_int_equal(trk_temporary_write("d", "x", 1), TRK_E_IO);
     assert_string_equal(trk_error_text(), "d: cannot be written: is a folder");
@@ -127,6 +163,7 @@ int main(void)
         cmocka_unit_test(the_old_file_is_there_until_the_new_one_is_whole),
         cmocka_unit_test(permissions_are_those_of_the_file_replaced),
         cmocka_unit_test(any_name_a_file_may_have_will_do),
+        cmocka_unit_test(temporaries_are_known_by_their_names),
         cmocka_unit_test(names_of_others_are_passed_over),
         cmocka_unit_test(streams_are_appended_to_and_folders_refused),
     };
