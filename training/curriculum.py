@@ -46,12 +46,24 @@ FROM_NOTHING = [
     Stage("far", 500, 128, 24, 3, 3, (0.4, 1.0), (0.8, 0.7), silent=16, events=0.4),
     Stage("late", 400, 192, 20, 2, 3, (0.5, 1.0), (0.7, 0.0), silent=12, events=0.25),
 ]
-# On from a trained state, as often as wanted.
-ONWARD = [
-    Stage("apart", 300, 128, 3, 8, 3, (0.1, 1.0), (0.9, 0.85), strides=(1.0, 30.0)),
-    Stage("leaps", 400, 128, 8, 4, 3, (0.3, 1.0), (0.85, 0.8), strides=(1.0, 8.0)),
-    Stage("far", 400, 128, 24, 3, 3, (0.4, 1.0), (0.8, 0.7), silent=16, events=0.4),
-    Stage("late", 500, 192, 20, 2, 3, (0.5, 1.0), (0.7, 0.0), silent=12, events=0.25),
+
+
+def onward_round(number: int) -> list[Stage]:
+    """Some of everything: what a stage does not train is not forgotten until its turn comes. Far frames are reached
+    over 16 or 32 others."""
+    rate, frames, clips = (0.85, 0.85), *((24, 3), (40, 2))[number % 2]
+    return [
+        Stage("images", 60, 128, 1, 20, 3, (0.2, 1.0), rate),
+        Stage("apart", 30, 128, 3, 8, 3, (0.1, 1.0), rate, strides=(1.0, 30.0)),
+        Stage("leaps", 40, 128, 8, 4, 3, (0.3, 1.0), rate, strides=(1.0, 8.0)),
+        Stage("far", 20, 128, frames, clips, 3, (0.4, 1.0), rate, silent=frames - 8, events=0.4),
+    ]
+
+
+# On from a trained state, as often as wanted. The end is at the size of tracking.
+ONWARD = [stage for number in range(9) for stage in onward_round(number)] + [
+    Stage("fine", 90, 256, 1, 8, 3, (0.3, 1.0), (0.7, 0.6)),
+    Stage("late", 200, 256, 20, 2, 3, (0.5, 1.0), (0.6, 0.0), silent=12, events=0.25),
 ]
 # Seconds, not minutes: for the tests.
 SMOKE = [
@@ -96,6 +108,7 @@ class Batch:
     coordinates: np.ndarray | None  # [B * O, P, 2] pixels: corners of the box, or clicks
     labels: np.ndarray | None       # [B * O, P]: 2 and 3 = corners, 1 and 0 = on and beside the object
     draws: np.ndarray   # [T, B * O] 0..1, to choose memories made of true masks
+    spoils: np.ndarray | None = None  # [T, B * O, 5] 0..1, see Rollout.spoiled
     gap: int = 0        # frames between the first and the others that nobody has seen: its memory is so much older
 
 
@@ -126,7 +139,8 @@ class Batches:
         coordinates, labels = self.prompts(rng, masks[:, :, 0].reshape(-1, stage.size, stage.size), prompt)
         draws = rng.random((stage.frames, masks.shape[0] * masks.shape[1]))
         gap = int(rng.integers(LONGEST_GAP)) if rng.random() < 0.5 else 0
-        return Batch(images, masks, ids, prompt, coordinates, labels, draws, gap)
+        spoils = rng.random((stage.frames, masks.shape[0] * masks.shape[1], 5))
+        return Batch(images, masks, ids, prompt, coordinates, labels, draws, spoils, gap)
 
     @staticmethod
     def clips(rng, bank, stage: Stage) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -2,12 +2,15 @@
 """Draws a training log: `python plot_log.py runs/demo/log.jsonl training.svg`."""
 import argparse
 import json
+import math
 from pathlib import Path
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+
+CLOSE = 0.08  # of the steps
 
 
 def read(path: Path) -> list[dict]:
@@ -17,12 +20,17 @@ def read(path: Path) -> list[dict]:
 
 
 def stage_starts(lines: list[dict]) -> list[tuple[int, str]]:
-    starts, before = [], None
+    """Where each stage is met first: they may come in turns. Names that would overlap stand together."""
+    starts = {}
     for line in lines:
-        if line["stage"] != before:
-            starts.append((line["step"], line["stage"]))
-            before = line["stage"]
-    return starts
+        starts.setdefault(line["stage"], line["step"])
+    out = []
+    for name, step in starts.items():
+        if out and step - out[-1][0] < CLOSE * lines[-1]["step"]:
+            out[-1] = (out[-1][0], f"{out[-1][1]}, {name}")
+        else:
+            out.append((step, name))
+    return out
 
 
 def draw(lines: list[dict], out: Path):
@@ -34,7 +42,7 @@ def draw(lines: list[dict], out: Path):
             above.plot(*zip(*points), label=f"frame {t} of those with losses")
     above.set_ylabel("J of boxed objects, in training")
     for name in ("focal", "dice", "iou", "presence", "affinity"):
-        middle.plot(steps, [line[name] for line in lines], label=name)
+        middle.plot(steps, [line[name] or math.nan for line in lines], label=name)  # 0: not a loss of that stage
     middle.set_yscale("log")
     middle.set_ylabel("losses")
     absent = [(line["step"], line["absent_right"]) for line in lines if line["absent_right"] is not None]

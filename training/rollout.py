@@ -15,6 +15,7 @@ CERTAIN = 10.0       # logit of a true mask that goes into the memory
 CHOSEN = 0.9         # of the loss of three hypotheses goes to the best, the rest to the others: none dies
 SINGLE = 0.8         # of the loss after a box or clicks goes to the single mask
 ABSENT_WEIGHT = 2.0  # of the presence loss where the object is absent: one frame in ten is
+SPOILED = 0.2        # of the memories
 FEW_PIXELS = 20      # of the full-size mask: fewer say neither present nor absent
 
 
@@ -116,6 +117,7 @@ class Rollout:
             self.judge(t, low)
         if t < self.n_times - 1:
             high, presence = self.some_truth(t, high, presence)
+            high = self.spoiled(t, high)
             self.model._encode_memory_in_output(here, sizes, points, True, high, presence, current)
         memory["cond_frame_outputs" if t == 0 else "non_cond_frame_outputs"][index] = current
 
@@ -168,3 +170,24 @@ class Rollout:
         truth = (self.truth[:, t:t + 1] * 2 - 1) * CERTAIN
         present = ((self.area[:, t:t + 1] > 0).float() * 2 - 1) * CERTAIN
         return (torch.where(chosen.view(-1, 1, 1, 1), truth, high), torch.where(chosen.view(-1, 1), present, presence))
+
+    def spoiled(self, t: int, high: torch.Tensor) -> torch.Tensor:
+        """Masks [N, 1, S, S] for the memory, a disc cut out of some or put on, as where tracking drifts: what the prompt
+        showed is to be found again. Those of the prompted frame stay."""
+        if t == 0 or self.batch.spoils is None:
+            return high
+        which, across, down, radius, kind = torch.from_numpy(self.batch.spoils[t]).to(high).unbind(1)
+        found = high[:, 0] > 0
+        area = found.flatten(1).sum(1).float()
+        chosen = (which < SPOILED) & (area > 4 * FEW_PIXELS)
+        if not chosen.any():
+            return high
+        high, line = high.clone(), torch.arange(high.shape[-1], device=high.device).float()
+        for i in chosen.nonzero()[:, 0].tolist():
+            ys, xs = found[i].nonzero(as_tuple=True)
+            x = xs.min() + across[i] * (xs.max() - xs.min())
+            y = ys.min() + down[i] * (ys.max() - ys.min())
+            reach = area[i].sqrt() * (0.2 + 0.5 * radius[i])
+            disc = ((line - x) ** 2)[None] + ((line - y) ** 2)[:, None] < reach ** 2
+            high[i, 0][disc] = CERTAIN if kind[i] < 0.5 else -CERTAIN
+        return high

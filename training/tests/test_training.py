@@ -185,6 +185,23 @@ def test_silent_frames_have_no_losses_and_no_gradients_but_fill_the_memory():
     assert float(model.memory_attention.layers[0].cross_attn_image.k_proj.weight.grad.abs().sum()) > 0
 
 
+def test_some_memories_are_of_spoiled_masks():
+    """The first gets a disc more, the second one less, the third is not drawn. The prompted frame's stay."""
+    stage = Stage("clip", 9, 64, 2, 1, 3, (0.0, 0.0), (1.0, 1.0))
+    batch = Batches([stage], 3, 0, n_textures=8).batch(0)
+    batch.spoils[:] = [[0.0, 1.0, 1.0, 0.5, 0.0], [0.0, 0.5, 0.5, 0.5, 1.0], [0.9, 0.5, 0.5, 0.5, 0.0]]
+    model = architecture.build()
+    roll = Rollout(model, losses.Affinity.of(architecture.DEMO), batch, Weights(0.25, 0.0, 0.0), 0.0)
+    high = torch.full((3, 1, 64, 64), -4.0)
+    high[:, :, 20:40, 20:40] = 4.0
+    assert roll.spoiled(0, high) is high
+    spoiled = roll.spoiled(1, high) > 0
+    before = high > 0
+    assert (spoiled & before)[0].sum() == 400 < spoiled[0].sum() < 600
+    assert not (spoiled & ~before)[1].any() and 100 < spoiled[1].sum() < 200
+    assert torch.equal(spoiled[2], before[2]) and torch.equal(high > 0, before)
+
+
 def test_diagnosis_of_a_state(tmp_path):
     torch.manual_seed(5)
     model = architecture.build()
