@@ -9,7 +9,6 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include <zip.h>
 
 #include "error.h"
+#include "scratch_folder.h"
 
 /* The call fails with this status, and the line it leaves has this text in it. */
 #define assert_fails(call, status, text)                                                                               \
@@ -148,16 +148,10 @@ static inline int make_temporary_directory(void **state)
     return mkdtemp(temporary_directory) ? 0 : -1;
 }
 
-static inline int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
-{
-    (void)status, (void)kind, (void)where;
-    return remove(path);
-}
-
 static inline int remove_temporary_directory(void **state)
 {
     (void)state;
-    return nftw(temporary_directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return scratch_remove(temporary_directory);
 }
 
 /* Static storage, overwritten by the second next call. */

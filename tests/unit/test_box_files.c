@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Box files of an evaluation: names and contents in each layout, and what is refused. */
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,36 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "eval/box_files.h"
 #include "heap.h"
+#include "scratch_folder.h"
 
-static char folder[] = "box-files-XXXXXX";
 static dataset_object one[] = {{.id = 1}}, two[] = {{.id = 1}, {.id = 7}};
 static char single_name[] = "G_1", nested_name[] = "a/b";
 static const dataset_clip single = {.name = single_name, .objects = one, .n_objects = 1};
 static const dataset_clip nested = {.name = nested_name, .objects = two, .n_objects = 2};
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) && !chdir(folder) ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
-{
-    (void)info, (void)kind, (void)where;
-    return remove(path);
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return chdir("..") || nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 static void check_text(const char *path, const char *expected)
 {
@@ -173,5 +153,5 @@ int main(void)
         cmocka_unit_test(test_several_objects),  cmocka_unit_test(test_no_place),
         cmocka_unit_test(test_refused),          cmocka_unit_test(test_no_memory),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Readers of datasets: a tiny one of each layout, what is read from it, and what is said of one that is broken. Images
  * of videos are empty files here: only true masks are decoded. */
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,10 +16,10 @@
 #include "eval/frame_names.h"
 #include "heap.h"
 #include "index_map.h"
+#include "scratch_folder.h"
 #include "video.h"
 
 enum { WIDTH = 6, HEIGHT = 4 };
-static char folder[] = "dataset-XXXXXX";
 
 /* --- files ------------------------------------------------------------------------------------------------------ */
 
@@ -176,8 +175,7 @@ static void make_manifest(void)
 
 static int make_all(void **state)
 {
-    (void)state;
-    if (!mkdtemp(folder) || chdir(folder))
+    if (scratch_enter(state))
         return -1;
     make_davis();
     make_sav();
@@ -186,18 +184,6 @@ static int make_all(void **state)
     make_manifest();
     put("nothing/readme.txt", "");
     return 0;
-}
-
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
-{
-    (void)info, (void)kind, (void)where;
-    return remove(path);
-}
-
-static int remove_all(void **state)
-{
-    (void)state;
-    return chdir("..") || nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 /* --- what is read ----------------------------------------------------------------------------------------------- */
@@ -805,5 +791,5 @@ int main(void)
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_memory_for_truth),
     };
-    return cmocka_run_group_tests(tests, make_all, remove_all);
+    return cmocka_run_group_tests(tests, make_all, scratch_leave);
 }

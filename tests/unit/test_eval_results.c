@@ -13,14 +13,13 @@
 
 #include "eval/scoring.h"
 #include "heap.h"
+#include "scratch_folder.h"
 #include "text_file.h"
 #include "video.h"
 
 #define EXACT 1e-12 /* a few roundings of numbers up to 1 */
 
 enum { WIDTH = 8, HEIGHT = 4, N_PIXELS = WIDTH * HEIGHT, N_FRAMES = 5 };
-
-static char folder[] = "eval-XXXXXX";
 
 /* --- scores of masks -------------------------------------------------------------------------------------------- */
 
@@ -516,8 +515,7 @@ static void test_means_of_boxes(void **state)
 
 static int set_up(void **state)
 {
-    (void)state;
-    if (!mkdtemp(folder) || chdir(folder))
+    if (scratch_enter(state))
         return -1;
     write_truth();
     return 0;
@@ -525,11 +523,10 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    (void)state;
     for (int i = 0; i < 4; i++)
         unlink(paths[i]);
     unlink("a.json");
-    return chdir("..") || rmdir(folder); /* nothing else was left in it */
+    return scratch_leave_empty(state);
 }
 
 int main(void)

@@ -13,20 +13,7 @@
 
 #include "conflicts.h"
 #include "job_list.h"
-
-static char folder[] = "job-list-XXXXXX";
-
-static int enter_folder(void **state)
-{
-    (void)state;
-    return !mkdtemp(folder) || chdir(folder);
-}
-
-static int leave_folder(void **state)
-{
-    (void)state;
-    return chdir("..") || rmdir(folder);
-}
+#include "scratch_folder.h"
 
 static void test_words(void **state)
 {
@@ -197,5 +184,5 @@ int main(void)
         cmocka_unit_test(test_bad_lists),
         cmocka_unit_test(test_shared_outputs),
     };
-    return cmocka_run_group_tests(tests, enter_folder, leave_folder);
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave_empty);
 }

@@ -14,10 +14,10 @@
 
 #include "heap.h"
 #include "outputs.h"
+#include "scratch_folder.h"
 
 enum { WIDTH = 64, HEIGHT = 48, N_FRAMES = 3 };
 
-static char folder[] = "outputs-XXXXXX";
 static uint8_t pixels[HEIGHT][WIDTH * 3];
 static const int ids[] = {1, 7};
 static const options everything = {
@@ -89,7 +89,7 @@ static void test_every_allocation(void **state)
 {
     (void)state;
     trk_account before, after;
-    assert_true(mkdtemp(folder) && !chdir(folder));
+    assert_int_equal(scratch_enter(state), 0);
     trk_heap_fail(0, 0);
     assert_int_equal(write_all(), TRK_OK);
     const uint64_t n_allocations = trk_heap_fail(0, 0);
@@ -109,7 +109,7 @@ static void test_every_allocation(void **state)
     }
     trk_heap_measure(&after);
     assert_int_equal(after.total_now, before.total_now);
-    assert_int_equal(chdir("..") | rmdir(folder), 0);
+    assert_int_equal(scratch_leave_empty(state), 0);
 }
 
 int main(void)

@@ -13,11 +13,11 @@
 
 #include "heap.h"
 #include "run.h"
+#include "scratch_folder.h"
 
 /* The last N_OF_FRAMES allocations are those of the frames and of the end; of the many before it a sample will do. */
 enum { N_FRAMES = 4, N_OF_FRAMES = 30, STEP_BEFORE = 8 };
 
-static char folder[] = "run-XXXXXX";
 static char clip[] = TRK_SAMPLES_DIR "/clips/plain-motion.mp4";
 static session shared;
 static options wanted;
@@ -32,21 +32,19 @@ static void parse(options *out)
 
 static int open_session(void **state)
 {
-    (void)state;
     if (access(clip, R_OK)) {
         printf("skipped: no %s\n", clip);
         exit(77);
     }
     parse(&wanted);
-    return !mkdtemp(folder) || chdir(folder) || session_open(&shared, &wanted);
+    return scratch_enter(state) || session_open(&shared, &wanted);
 }
 
 static int close_session(void **state)
 {
-    (void)state;
     session_close(&shared);
     options_free(&wanted);
-    return chdir("..") || rmdir(folder);
+    return scratch_leave_empty(state);
 }
 
 static trk_status run_once(uint64_t failing)

@@ -15,21 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "scratch_folder.h"
 #include "temporary.h"
-
-static char folder[] = "temporary-XXXXXX";
-
-static int enter_folder(void **state)
-{
-    (void)state;
-    return !mkdtemp(folder) || chdir(folder);
-}
-
-static int leave_folder(void **state)
-{
-    (void)state;
-    return chdir("..") || rmdir(folder); /* fails if a test leaves something */
-}
 
 static void assert_holds(const char *path, const char *text)
 {
@@ -167,5 +154,5 @@ int main(void)
         cmocka_unit_test(names_of_others_are_passed_over),
         cmocka_unit_test(streams_are_appended_to_and_folders_refused),
     };
-    return cmocka_run_group_tests(tests, enter_folder, leave_folder);
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave_empty);
 }

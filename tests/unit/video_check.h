@@ -12,7 +12,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "scratch_folder.h"
 #include "video.h"
 #include "video_fixtures.h"
 
@@ -59,14 +59,9 @@ static inline int make_scratch(void **state)
     return mkdtemp(scratch) ? 0 : -1;
 }
 
-static inline int remove_one(const char *path, const struct stat *info, int flag, struct FTW *ftw)
-{
-    return remove(path);
-}
-
 static inline int remove_scratch(void **state)
 {
-    return nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return scratch_remove(scratch);
 }
 
 static inline int count_files(const char *folder)
