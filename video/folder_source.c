@@ -3,104 +3,29 @@
  * that order. An image that cannot be decoded ends the video: skipping it would shift every later name. */
 #include "frame_source.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
-
 #include "heap.h"
 #include "image_decode.h"
 #include "libav.h"
+#include "numbered_images.h"
 
 #define FOLDER_RATE 25 /* frames per second, where nothing tells */
 
-typedef struct folder_entry {
-    uint64_t number;
-    char *name; /* owned */
-} folder_entry;
-
 typedef struct folder_source {
     frame_source base;
-    char *path;            /* owned */
-    folder_entry *entries; /* [n] ascending by number, owned */
-    int64_t n, at, left;   /* entries; the next one; how many are still to come */
+    char *path;                 /* owned */
+    trk_numbered_images images; /* owned */
+    int64_t at, left;           /* the next image; how many are still to come */
     int reverse;
     int width, height; /* of the first image; 0 before it */
-    char *first_name;  /* borrowed from entries */
+    char *first_name;  /* borrowed from images */
 } folder_source;
-
-static int is_image_name(const char *name)
-{
-    static const char *const suffixes[] = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif"};
-    const char *dot = strrchr(name, '.');
-    if (!dot || dot == name || name[0] == '.')
-        return 0;
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
-        if (!strcasecmp(dot, suffixes[i]))
-            return 1;
-    return 0;
-}
-
-static trk_status add_entry(folder_source *s, const char *name, int64_t *capacity)
-{
-    uint64_t number = 0;
-    const char *p = name;
-    for (; *p >= '0' && *p <= '9' && number < UINT64_MAX / 20; p++)
-        number = number * 10 + (uint64_t)(*p - '0');
-    if (p == name || *p != '.' || strchr(p + 1, '.'))
-        return TRK_FAIL(TRK_E_FORMAT, "%s/%s: expected images named by number, such as 00000.jpg", s->path, name);
-    if (s->n == *capacity) {
-        int64_t larger = *capacity ? 2 * *capacity : 256;
-        folder_entry *grown =
-            trk_heap_resize(s->entries, TRK_MEM_SCRATCH, "video index", (size_t)larger * sizeof *grown);
-        if (!grown)
-            return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory for %lld names", s->path, (long long)larger);
-        s->entries = grown;
-        *capacity = larger;
-    }
-    s->entries[s->n] = (folder_entry){number, trk_heap_text("video index", name)};
-    if (!s->entries[s->n++].name)
-        return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory for its file names", s->path);
-    return TRK_OK;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    const folder_entry *x = a, *y = b;
-    return x->number != y->number ? (x->number > y->number) - (x->number < y->number) : strcmp(x->name, y->name);
-}
-
-static trk_status list_images(folder_source *s)
-{
-    DIR *folder = opendir(s->path);
-    if (!folder)
-        return TRK_FAIL(TRK_E_IO, "%s: %s", s->path, strerror(errno));
-    trk_status rc = TRK_OK;
-    int64_t capacity = 0;
-    for (const struct dirent *entry; rc >= 0 && (entry = readdir(folder));)
-        if (is_image_name(entry->d_name))
-            rc = add_entry(s, entry->d_name, &capacity);
-    closedir(folder);
-    if (rc < 0)
-        return rc;
-    if (!s->n)
-        return TRK_FAIL(TRK_E_FORMAT, "%s: no images in this folder (expected 00000.jpg, 00001.jpg, ...)", s->path);
-    qsort(s->entries, (size_t)s->n, sizeof *s->entries, by_number);
-    for (int64_t i = 1; i < s->n; i++)
-        if (s->entries[i].number == s->entries[i - 1].number)
-            return TRK_FAIL(TRK_E_FORMAT, "%s: %s and %s have the same number", s->path, s->entries[i - 1].name,
-                            s->entries[i].name);
-    return TRK_OK;
-}
 
 static trk_status next(frame_source *base, AVFrame *frame, int64_t *index, double *pts)
 {
     folder_source *s = (folder_source *)base;
     if (!s->left)
         return TRK_END;
-    char *name = s->entries[s->at].name, *path = trk_heap_format("path", "%s/%s", s->path, name);
+    char *name = s->images.items[s->at].name, *path = trk_heap_format("path", "%s/%s", s->path, name);
     if (!path)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", s->path);
     trk_status rc = trk_image_decode(frame, path, &base->codec_name);
@@ -127,9 +52,7 @@ static trk_status next(frame_source *base, AVFrame *frame, int64_t *index, doubl
 static void close_source(frame_source *base)
 {
     folder_source *s = (folder_source *)base;
-    for (int64_t i = 0; i < s->n; i++)
-        trk_heap_release(s->entries[i].name);
-    trk_heap_release(s->entries);
+    trk_numbered_images_free(&s->images);
     trk_heap_release(s->path);
     trk_heap_release(s);
 }
@@ -142,14 +65,15 @@ trk_status trk_source_open_folder(frame_source **out, const char *path, const tr
         rc = TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
         goto done;
     }
-    TRK_CHECK(list_images(s));
-    if (params->start >= s->n) {
-        rc = trk_source_fail_start(path, params->start, s->n);
+    TRK_CHECK(trk_numbered_images_read(&s->images, path, 0));
+    const int64_t n = (int64_t)s->images.n;
+    if (params->start >= n) {
+        rc = trk_source_fail_start(path, params->start, n);
         goto done;
     }
     s->reverse = params->reverse;
-    s->at = params->start >= 0 ? params->start : s->reverse ? s->n - 1 : 0;
-    s->left = trk_source_clip(params, s->n);
+    s->at = params->start >= 0 ? params->start : s->reverse ? n - 1 : 0;
+    s->left = trk_source_clip(params, n);
     s->base.next = next;
     s->base.close = close_source;
     s->base.codec_name = "";

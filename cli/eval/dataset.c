@@ -142,9 +142,9 @@ static trk_status find_layout(dataset_layout *out, const char *path, const char 
         trk_status rc = find_clip(out, path, 1);
         if (rc || *out)
             return rc;
-        dataset_frames frames = {0};
-        rc = dataset_frames_read(&frames, path, 1);
-        dataset_frames_free(&frames);
+        trk_numbered_images frames = {0};
+        rc = dataset_images_read(&frames, path, 1);
+        trk_numbered_images_free(&frames);
         *out = DATASET_MASKS;
         return rc == TRK_E_FORMAT ? fail_layout(path) : rc;
     }
@@ -208,28 +208,28 @@ trk_status dataset_annotated_add(dataset_clip *clip, int64_t frame, char *file)
     return TRK_OK;
 }
 
-trk_status dataset_clip_images(dataset_clip *clip, dataset_frames *images, const char *folder)
+trk_status dataset_clip_images(dataset_clip *clip, trk_numbered_images *images, const char *folder)
 {
     clip->frames = trk_heap_text("dataset", folder);
     if (!clip->frames)
         return dataset_no_memory(folder);
-    trk_status rc = dataset_frames_read(images, folder, 0);
+    trk_status rc = dataset_images_read(images, folder, 0);
     clip->n_frames = (int64_t)images->n;
     return rc;
 }
 
-trk_status dataset_clip_indexed(dataset_clip *clip, const char *folder, const dataset_frames *images)
+trk_status dataset_clip_indexed(dataset_clip *clip, const char *folder, const trk_numbered_images *images)
 {
-    dataset_frames masks = {0};
+    trk_numbered_images masks = {0};
     trk_status rc = TRK_OK;
     clip->kind = TRUTH_INDEXED;
     clip->truth = trk_heap_text("dataset", folder);
     if (!clip->truth)
         TRK_CHECK(dataset_no_memory(folder));
-    TRK_CHECK(dataset_frames_read(&masks, folder, 1));
+    TRK_CHECK(dataset_images_read(&masks, folder, 1));
     for (size_t i = 0; i < masks.n; i++) {
-        const dataset_frame *mask = &masks.items[i];
-        const int64_t frame = images ? dataset_frames_find(images, mask->number) : mask->number;
+        const trk_numbered_image *mask = &masks.items[i];
+        const int64_t frame = images ? trk_numbered_images_find(images, mask->number) : mask->number;
         if (frame < 0 || frame >= DATASET_MOST_FRAMES)
             TRK_CHECK(TRK_FAIL(TRK_E_FORMAT, "%s/%s: expected an image of the same number in %s", folder, mask->name,
                                clip->frames ? clip->frames : "the video"));
@@ -239,7 +239,7 @@ trk_status dataset_clip_indexed(dataset_clip *clip, const char *folder, const da
         TRK_CHECK(dataset_annotated_add(clip, frame, file));
     }
 done:
-    dataset_frames_free(&masks);
+    trk_numbered_images_free(&masks);
     return rc;
 }
 

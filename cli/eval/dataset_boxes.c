@@ -83,7 +83,7 @@ static trk_status add_clip(dataset_clip **out, int *prompt_alone, dataset *self,
 {
     dataset_clip *clip;
     dataset_object *object;
-    dataset_frames images = {0};
+    trk_numbered_images images = {0};
     int64_t n_boxes = 0;
     trk_status rc = truth ? dataset_clip_add(&clip, self, name) : dataset_no_memory(images_folder);
     if (rc) {
@@ -103,7 +103,7 @@ static trk_status add_clip(dataset_clip **out, int *prompt_alone, dataset *self,
                            (long long)n_boxes, (long long)clip->n_frames, images_folder));
     *out = clip;
 done:
-    dataset_frames_free(&images);
+    trk_numbered_images_free(&images);
     return rc;
 }
 

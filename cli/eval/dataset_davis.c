@@ -24,7 +24,7 @@ static trk_status add_objects(dataset_clip *clip)
 static trk_status add_clip(dataset *self, const char *images_folder, const char *masks_folder, const char *name)
 {
     dataset_clip *clip;
-    dataset_frames images = {0};
+    trk_numbered_images images = {0};
     trk_status rc = TRK_OK;
     char *frames = dataset_path(images_folder, name), *masks = dataset_path(masks_folder, name);
     if (!frames || !masks)
@@ -38,7 +38,7 @@ static trk_status add_clip(dataset *self, const char *images_folder, const char 
             TRK_FAIL(TRK_E_FORMAT, "%s: no mask of %s, expected one of the first frame", masks, images.items[0].name));
     rc = add_objects(clip);
 done:
-    dataset_frames_free(&images);
+    trk_numbered_images_free(&images);
     trk_heap_release(frames);
     trk_heap_release(masks);
     return rc;

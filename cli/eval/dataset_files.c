@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #include "dataset_internal.h"
@@ -155,90 +154,12 @@ done:
 
 /* --- numbered images -------------------------------------------------------------------------------------------- */
 
-void dataset_frames_free(dataset_frames *frames)
+trk_status dataset_images_read(trk_numbered_images *out, const char *folder, int only_png)
 {
-    for (size_t i = 0; i < frames->n; i++)
-        trk_heap_release(frames->items[i].name);
-    trk_heap_release(frames->items);
-    *frames = (dataset_frames){0};
-}
-
-/* The same names as the reader of a folder as a video takes. */
-static int is_image(const char *name, int only_png)
-{
-    static const char *const suffixes[] = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif"};
-    const char *dot = strrchr(name, '.');
-    const size_t n = only_png ? 1 : sizeof suffixes / sizeof *suffixes;
-    for (size_t i = 0; dot && dot != name && name[0] != '.' && i < n; i++)
-        if (!strcasecmp(dot, suffixes[i]))
-            return 1;
-    return 0;
-}
-
-static trk_status frames_add(dataset_frames *frames, const char *name, const char *folder)
-{
-    char digits[24];
-    const size_t n_digits = strspn(name, "0123456789");
-    int64_t number;
-    snprintf(digits, sizeof digits, "%.*s", n_digits < sizeof digits ? (int)n_digits : 0, name);
-    if (name[n_digits] != '.' || strchr(name + n_digits + 1, '.') || !number_whole(digits, 0, INT64_MAX / 4, &number))
-        return TRK_FAIL(TRK_E_FORMAT, "%s/%s: expected images named by number, such as 00000.jpg", folder, name);
-    if (frames->n == DATASET_MOST_FRAMES)
+    const trk_status rc = trk_numbered_images_read(out, folder, only_png);
+    if (!rc && out->n > DATASET_MOST_FRAMES)
         return TRK_FAIL(TRK_E_FORMAT, "%s: expected at most %d images", folder, DATASET_MOST_FRAMES);
-    dataset_frame *items = dataset_grown(frames->items, frames->n, sizeof *items);
-    if (!items)
-        return dataset_no_memory(folder);
-    frames->items = items;
-    items[frames->n] = (dataset_frame){number, trk_heap_text("dataset", name)};
-    return items[frames->n++].name ? TRK_OK : dataset_no_memory(folder);
-}
-
-static int by_number(const void *a, const void *b)
-{
-    const dataset_frame *x = a, *y = b;
-    return x->number != y->number ? (x->number > y->number) - (x->number < y->number) : strcmp(x->name, y->name);
-}
-
-void dataset_frames_sort(dataset_frames *frames)
-{
-    qsort(frames->items, frames->n, sizeof *frames->items, by_number);
-}
-
-trk_status dataset_frames_read(dataset_frames *out, const char *folder, int only_png)
-{
-    DIR *entries = opendir(folder);
-    const char *expected = only_png ? "PNGs" : "images";
-    if (!entries)
-        return TRK_FAIL(TRK_E_IO, "%s: %s, expected a folder of %s", folder, strerror(errno), expected);
-    trk_status rc = TRK_OK;
-    for (const struct dirent *entry; !rc && (entry = readdir(entries));)
-        if (is_image(entry->d_name, only_png))
-            rc = frames_add(out, entry->d_name, folder);
-    closedir(entries);
-    if (rc)
-        return rc;
-    if (!out->n)
-        return TRK_FAIL(TRK_E_FORMAT, "%s: no %s, expected some named by number, such as 00000.%s", folder, expected,
-                        only_png ? "png" : "jpg");
-    dataset_frames_sort(out);
-    for (size_t i = 1; i < out->n; i++)
-        if (out->items[i].number == out->items[i - 1].number)
-            return TRK_FAIL(TRK_E_FORMAT, "%s: %s and %s have the same number", folder, out->items[i - 1].name,
-                            out->items[i].name);
-    return TRK_OK;
-}
-
-int64_t dataset_frames_find(const dataset_frames *frames, int64_t number)
-{
-    size_t low = 0, high = frames->n;
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (frames->items[middle].number < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < frames->n && frames->items[low].number == number ? (int64_t)low : -1;
+    return rc;
 }
 
 /* --- text ------------------------------------------------------------------------------------------------------- */

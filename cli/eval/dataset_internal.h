@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "dataset.h"
+#include "numbered_images.h"
 
 enum {
     DATASET_MOST_CLIPS = 1 << 20,
@@ -42,19 +43,8 @@ trk_status dataset_names_of_folders(dataset_names *out, const char *path);
 /* Lines of a text file, each a safe name, in their order; empty lines are left out. At least one. */
 trk_status dataset_names_of_list(dataset_names *out, const char *path);
 
-typedef struct dataset_frame {
-    int64_t number; /* its name's */
-    char *name;     /* owned */
-} dataset_frame;
-typedef struct dataset_frames {
-    dataset_frame *items; /* [n] owned, ascending numbers, no two alike */
-    size_t n;
-} dataset_frames;
-void dataset_frames_free(dataset_frames *frames);
-/* The images of a folder that are named by number, at least one: as a video of images counts them, or PNGs alone. */
-trk_status dataset_frames_read(dataset_frames *out, const char *folder, int only_png);
-void dataset_frames_sort(dataset_frames *frames); /* by number, then name */
-int64_t dataset_frames_find(const dataset_frames *frames, int64_t number); /* position; -1: none */
+/* As trk_numbered_images_read, at most DATASET_MOST_FRAMES. */
+trk_status dataset_images_read(trk_numbered_images *out, const char *folder, int only_png);
 
 /* A text of at most 256 MiB without blanks and line ends behind its last line; owned by the caller. */
 trk_status dataset_text_read(char **out, const char *path);
@@ -73,11 +63,11 @@ trk_status dataset_clip_add(dataset_clip **out, dataset *self, const char *name)
 /* last_frame -1: dataset_open fills it in. */
 trk_status dataset_object_add(dataset_object **out, dataset_clip *clip, int id);
 trk_status dataset_annotated_add(dataset_clip *clip, int64_t frame, char *file); /* takes file over, also on failure */
-/* frames folder, its images counted into n_frames; *images is for dataset_frames_free. */
-trk_status dataset_clip_images(dataset_clip *clip, dataset_frames *images, const char *folder);
+/* frames folder, its images counted into n_frames; *images is for trk_numbered_images_free. */
+trk_status dataset_clip_images(dataset_clip *clip, trk_numbered_images *images, const char *folder);
 /* TRUTH_INDEXED of a folder of PNGs; a frame is the position of the image with the same number; images NULL: the
  * number itself. */
-trk_status dataset_clip_indexed(dataset_clip *clip, const char *folder, const dataset_frames *images);
+trk_status dataset_clip_indexed(dataset_clip *clip, const char *folder, const trk_numbered_images *images);
 /* Adds the objects 1..254 found in the first n_files files that clip does not have yet, each with the frame that shows
  * it first. Reads pixels. */
 trk_status dataset_clip_scan(dataset_clip *clip, size_t n_files);

@@ -223,7 +223,7 @@ static trk_status add_objects(dataset_clip *clip, const source *at, const json_t
 static trk_status read_video(dataset_clip *clip, const source *at, const json_t *value)
 {
     char *path = NULL;
-    dataset_frames images = {0};
+    trk_numbered_images images = {0};
     trk_status rc = TRK_OK;
     const int64_t told = clip->n_frames;
     TRK_CHECK(resolve(&path, at, value, "video"));
@@ -238,7 +238,7 @@ static trk_status read_video(dataset_clip *clip, const source *at, const json_t 
         rc = TRK_FAIL(TRK_E_FORMAT, "%s: clips[%zu].frames: %" PRId64 ", expected the %" PRId64 " images of %s",
                       at->file, at->clip, told, clip->n_frames, path);
 done:
-    dataset_frames_free(&images);
+    trk_numbered_images_free(&images);
     trk_heap_release(path);
     return rc;
 }

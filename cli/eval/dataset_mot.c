@@ -199,7 +199,7 @@ static trk_status add_objects(dataset_clip *clip, const rows *all, const sequenc
 static trk_status add_clip(dataset *self, const char *parent, const char *name)
 {
     dataset_clip *clip;
-    dataset_frames images = {0};
+    trk_numbered_images images = {0};
     rows all = {0};
     sequence of;
     trk_status rc = TRK_OK;
@@ -224,7 +224,7 @@ static trk_status add_clip(dataset *self, const char *parent, const char *name)
         qsort(all.items, all.n, sizeof *all.items, by_id_and_frame);
     rc = add_objects(clip, &all, &of);
 done:
-    dataset_frames_free(&images);
+    trk_numbered_images_free(&images);
     trk_heap_release(all.items);
     trk_heap_release(frames);
     trk_heap_release(folder);

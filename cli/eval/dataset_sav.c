@@ -8,11 +8,12 @@
 #include "dataset_internal.h"
 #include "heap.h"
 
-/* The PNGs of an object: its frames, and their names into `all`, which takes them over. */
-static trk_status read_object(dataset_clip *clip, dataset_frames *all, const char *name, const dataset_frames *images)
+/* The PNGs of an object: its frames, and their names into `all`. */
+static trk_status read_object(dataset_clip *clip, trk_numbered_images *all, const char *name,
+                              const trk_numbered_images *images)
 {
     dataset_object *object;
-    dataset_frames masks = {0};
+    trk_numbered_images masks = {0};
     trk_status rc = TRK_OK;
     char *folder = dataset_path(clip->truth, name);
     if (!folder)
@@ -21,34 +22,28 @@ static trk_status read_object(dataset_clip *clip, dataset_frames *all, const cha
     object->name = trk_heap_text("dataset", name);
     if (!object->name)
         TRK_CHECK(dataset_no_memory(folder));
-    TRK_CHECK(dataset_frames_read(&masks, folder, 1));
+    TRK_CHECK(dataset_images_read(&masks, folder, 1));
     for (size_t i = 0; i < masks.n; i++) {
-        const int64_t frame = dataset_frames_find(images, masks.items[i].number);
+        const int64_t frame = trk_numbered_images_find(images, masks.items[i].number);
         if (frame < 0)
             TRK_CHECK(TRK_FAIL(TRK_E_FORMAT, "%s/%s: expected an image of the same number in %s", folder,
                                masks.items[i].name, clip->frames));
-        dataset_frame *items = dataset_grown(all->items, all->n, sizeof *items);
-        if (!items)
-            TRK_CHECK(dataset_no_memory(folder));
-        all->items = items;
-        items[all->n++] = (dataset_frame){frame, masks.items[i].name};
-        masks.items[i].name = NULL;
+        TRK_CHECK(trk_numbered_images_add(all, frame, masks.items[i].name));
         object->first_frame = i ? object->first_frame : frame;
         object->last_frame = frame;
     }
 done:
-    dataset_frames_free(&masks);
+    trk_numbered_images_free(&masks);
     trk_heap_release(folder);
     return rc;
 }
 
 /* The frames of any object, each once. */
-static trk_status merge(dataset_clip *clip, dataset_frames *all)
+static trk_status merge(dataset_clip *clip, trk_numbered_images *all)
 {
-    if (all->n)
-        dataset_frames_sort(all);
+    trk_numbered_images_sort(all);
     for (size_t i = 0; i < all->n; i++) {
-        dataset_frame *frame = &all->items[i];
+        trk_numbered_image *frame = &all->items[i];
         if (i && frame->number == frame[-1].number) {
             if (strcmp(frame->name, clip->files[clip->n_annotated - 1]))
                 return TRK_FAIL(TRK_E_FORMAT, "%s: %s and %s, expected the same name for the same frame", clip->truth,
@@ -67,7 +62,7 @@ static trk_status add_clip(dataset *self, const char *name)
 {
     dataset_clip *clip;
     dataset_names objects = {0};
-    dataset_frames images = {0}, all = {0};
+    trk_numbered_images images = {0}, all = {0};
     trk_status rc = TRK_OK;
     char *frames = trk_heap_format("dataset", "%s/JPEGImages_24fps/%s", self->path, name);
     if (!frames)
@@ -89,8 +84,8 @@ static trk_status add_clip(dataset *self, const char *name)
     rc = merge(clip, &all);
 done:
     dataset_names_free(&objects);
-    dataset_frames_free(&images);
-    dataset_frames_free(&all);
+    trk_numbered_images_free(&images);
+    trk_numbered_images_free(&all);
     trk_heap_release(frames);
     return rc;
 }

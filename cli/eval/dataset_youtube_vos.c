@@ -64,7 +64,7 @@ static int64_t number_of(const json_t *value)
 }
 
 /* The position of the last image at or before a number: the end of a range need not be an image; -1: none. */
-static int64_t last_until(const dataset_frames *images, int64_t number)
+static int64_t last_until(const trk_numbered_images *images, int64_t number)
 {
     int64_t i = (int64_t)images->n - 1;
     while (i >= 0 && images->items[i].number > number)
@@ -73,7 +73,7 @@ static int64_t last_until(const dataset_frames *images, int64_t number)
 }
 
 static trk_status add_object(int *told, dataset_clip *clip, const source *from, const char *key, const json_t *value,
-                             const dataset_frames *images)
+                             const trk_numbered_images *images)
 {
     const json_t *shown = json_object_get(value, "frames"), *range = json_object_get(value, "frame_range");
     const json_t *first = range ? json_object_get(range, "start") : json_array_get(shown, 0);
@@ -88,7 +88,7 @@ static trk_status add_object(int *told, dataset_clip *clip, const source *from, 
     trk_status rc = dataset_object_add(&object, clip, (int)id);
     if (rc)
         return rc;
-    object->first_frame = dataset_frames_find(images, number_of(first));
+    object->first_frame = trk_numbered_images_find(images, number_of(first));
     object->last_frame = range ? last_until(images, number_of(json_object_get(range, "end"))) : -1;
     clip->skips_ends |= range != NULL;
     if (object->first_frame < 0 || (range && object->last_frame < object->first_frame))
@@ -101,7 +101,7 @@ static trk_status add_object(int *told, dataset_clip *clip, const source *from, 
 }
 
 /* *told: 1 if meta.json says where the clip's objects start. */
-static trk_status add_objects(int *told, dataset_clip *clip, const source *from, const dataset_frames *images)
+static trk_status add_objects(int *told, dataset_clip *clip, const source *from, const trk_numbered_images *images)
 {
     json_t *video = json_object_get(json_object_get(from->root, "videos"), clip->name), *value;
     json_t *objects = json_object_get(video, "objects");
@@ -127,7 +127,7 @@ static trk_status add_objects(int *told, dataset_clip *clip, const source *from,
 static trk_status add_clip(dataset *self, const source *from, const char *name)
 {
     dataset_clip *clip;
-    dataset_frames images = {0};
+    trk_numbered_images images = {0};
     int told;
     trk_status rc = TRK_OK;
     char *frames = dataset_path(from->images, name), *masks = dataset_path(from->masks, name);
@@ -142,7 +142,7 @@ static trk_status add_clip(dataset *self, const source *from, const char *name)
     clip->skips_ends = 1;
     rc = dataset_clip_scan(clip, clip->n_annotated);
 done:
-    dataset_frames_free(&images);
+    trk_numbered_images_free(&images);
     trk_heap_release(frames);
     trk_heap_release(masks);
     return rc;

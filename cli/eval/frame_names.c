@@ -10,12 +10,12 @@ trk_status frame_names_open(frame_names *out, const dataset_clip *clip)
     *out = (frame_names){.clip = clip};
     if (!clip->frames || !dataset_has_folder(clip->frames, NULL))
         return TRK_OK;
-    return dataset_frames_read(&out->images, clip->frames, 0);
+    return dataset_images_read(&out->images, clip->frames, 0);
 }
 
 void frame_names_free(frame_names *self)
 {
-    dataset_frames_free(&self->images);
+    trk_numbered_images_free(&self->images);
     *self = (frame_names){0};
 }
 

@@ -7,8 +7,8 @@
 #include "dataset_internal.h"
 
 typedef struct frame_names {
-    const dataset_clip *clip; /* borrowed */
-    dataset_frames images;    /* of a folder of frames, else none; owned */
+    const dataset_clip *clip;   /* borrowed */
+    trk_numbered_images images; /* of a folder of frames, else none; owned */
 } frame_names;
 
 /* Fills *out with what needs frame_names_free also on failure. */

@@ -57,7 +57,7 @@ typedef struct eval_results {
     size_t n_options;
     dataset_layout layout;
     uint64_t weights, program; /* XXH3 of the files */
-    clip_result *clips; /* [n_clips] owned, in the order of the dataset */
+    clip_result *clips;        /* [n_clips] owned, in the order of the dataset */
     size_t n_clips;
     size_t n_left_out; /* clips that are not among them: stopped, or failed */
 } eval_results;
