@@ -71,13 +71,18 @@ static trk_status run_command(options *wanted, int argc, char **argv)
     return TRK_E_ARGUMENT;
 }
 
+static const char *help_of(const options *wanted)
+{
+    return wanted->command == COMMAND_EVAL ? " (see track eval --help)" : " (see track --help)";
+}
+
 int main(int argc, char **argv)
 {
     options wanted;
     set_signals();
     trk_status rc = options_parse(&wanted, argc, argv);
     if (rc)
-        report_line("%s%s", trk_error_text(), rc == TRK_E_ARGUMENT ? " (see track --help)" : "");
+        report_line("%s%s", trk_error_text(), rc == TRK_E_ARGUMENT ? help_of(&wanted) : "");
     else {
         trk_video_set_verbose(wanted.verbose);
         trk_set_log(log_line, NULL, wanted.verbose ? LOG_DEBUG : LOG_WARNING);

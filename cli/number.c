@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "number.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+int number_is_whole(const char *text)
+{
+    const char *digits = text + (*text == '-');
+    return *digits && !digits[strspn(digits, "0123456789")];
+}
+
 int number_whole(const char *text, int64_t low, int64_t high, int64_t *out)
 {
-    const char *digits = *text == '-' ? text + 1 : text;
-    if (!isdigit((unsigned char)*digits))
+    if (!number_is_whole(text))
         return 0;
     char *end;
     errno = 0;

@@ -87,7 +87,7 @@ static const option_entry option_table[] = {
     {"mask", 0, MASK, VALUE_NEEDED, ONE_VIDEO, store_input},
     {"prompts", 0, PROMPTS, VALUE_NEEDED, ONE_VIDEO, store_input},
     {"model", 'm', MODEL, VALUE_NEEDED, WHOLE_COMMAND | ALSO_EVAL, store_model},
-    {"model-config", 0, MODEL_CONFIG, VALUE_NEEDED, WHOLE_COMMAND | ALSO_EVAL, store_model},
+    {"model-config", 0, MODEL_CONFIG, VALUE_NEEDED, WHOLE_COMMAND | ALSO_EVAL | ALSO_INFO, store_model},
     {"device", 0, DEVICE, VALUE_NEEDED, WHOLE_COMMAND | ALSO_EVAL, store_model},
     {"dtype", 0, DTYPE, VALUE_NEEDED, WHOLE_COMMAND | ALSO_EVAL, store_model},
     {"threads", 0, THREADS, VALUE_NEEDED, WHOLE_COMMAND | ALSO_EVAL, store_model},
@@ -117,30 +117,30 @@ static const option_entry option_table[] = {
     {"history", 0, HISTORY, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL | OF_STATE, store_memory},
     {"memory-dtype", 0, MEMORY_DTYPE, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL | OF_STATE, store_memory},
     {"older-memory-dtype", 0, OLDER_MEMORY_DTYPE, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL | OF_STATE, store_memory},
-    {"overlay", 'o', OVERLAY, VALUE_NEEDED, ONE_VIDEO, store_file},
+    {"overlay", 'o', OVERLAY, VALUE_NEEDED, AN_OUTPUT, store_file},
     {"encoder", 0, ENCODER, VALUE_NEEDED, ONE_VIDEO, store_file},
-    {"masks", 0, MASKS, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL, store_file},
-    {"jsonl", 0, JSONL, VALUE_NEEDED, ONE_VIDEO, store_file},
-    {"boxes", 0, BOXES, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL, store_file},
-    {"logits", 0, LOGITS, VALUE_NEEDED, ONE_VIDEO, store_file},
-    {"sheet", 0, SHEET, VALUE_NEEDED, ONE_VIDEO, store_file},
-    {"save-state", 0, SAVE_STATE, VALUE_NEEDED, ONE_VIDEO, store_file},
+    {"masks", 0, MASKS, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL | AN_OUTPUT, store_file},
+    {"jsonl", 0, JSONL, VALUE_NEEDED, AN_OUTPUT, store_file},
+    {"boxes", 0, BOXES, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL | AN_OUTPUT, store_file},
+    {"logits", 0, LOGITS, VALUE_NEEDED, AN_OUTPUT, store_file},
+    {"sheet", 0, SHEET, VALUE_NEEDED, AN_OUTPUT, store_file},
+    {"save-state", 0, SAVE_STATE, VALUE_NEEDED, AN_OUTPUT, store_file},
     {"resume", 0, RESUME, VALUE_NEEDED, ONE_VIDEO, store_file},
     {"list", 0, LIST, VALUE_NEEDED, WHOLE_COMMAND, store_file},
-    {"jobs", 0, JOBS, VALUE_NEEDED, WHOLE_COMMAND | ALSO_EVAL, store_input},
+    {"jobs", 0, JOBS, VALUE_NEEDED, WHOLE_COMMAND | ALSO_EVAL | ALSO_PRED, store_input},
     {"layout", 0, LAYOUT, VALUE_NEEDED, WHOLE_COMMAND | ONLY_EVAL, store_eval},
     {"split", 0, SPLIT, VALUE_NEEDED, WHOLE_COMMAND | ONLY_EVAL, store_eval},
     {"clip", 0, CLIP, VALUE_NEEDED, WHOLE_COMMAND | ONLY_EVAL, store_eval},
     {"pred", 0, PRED, VALUE_NEEDED, WHOLE_COMMAND | ONLY_EVAL, store_eval},
-    {"out", 0, OUT, VALUE_NEEDED, WHOLE_COMMAND | ONLY_EVAL, store_eval},
+    {"out", 0, OUT, VALUE_NEEDED, WHOLE_COMMAND | ONLY_EVAL | AN_OUTPUT, store_eval},
     {"box-layout", 0, BOX_LAYOUT, VALUE_NEEDED, WHOLE_COMMAND | ONLY_EVAL, store_eval},
     {"by-object", 0, BY_OBJECT, VALUE_NONE, WHOLE_COMMAND | ONLY_EVAL, store_switch},
     {"no-boundary", 0, NO_BOUNDARY, VALUE_NONE, WHOLE_COMMAND | ONLY_EVAL, store_switch},
-    {"quiet", 'q', QUIET, VALUE_NONE, WHOLE_COMMAND | ALSO_EVAL, store_switch},
-    {"verbose", 'v', VERBOSE, VALUE_NONE, WHOLE_COMMAND | ALSO_EVAL, store_switch},
-    {"memory-report", 0, MEMORY_REPORT, VALUE_OPTIONAL, WHOLE_COMMAND, store_memory},
-    {"help", 'h', HELP, VALUE_NONE, WHOLE_COMMAND | ALSO_EVAL, store_switch},
-    {"version", 0, VERSION, VALUE_NONE, WHOLE_COMMAND | ALSO_EVAL, store_switch},
+    {"quiet", 'q', QUIET, VALUE_NONE, WHOLE_COMMAND | ALSO_EVAL | ALSO_PRED | ALSO_INFO, store_switch},
+    {"verbose", 'v', VERBOSE, VALUE_NONE, WHOLE_COMMAND | ALSO_EVAL | ALSO_PRED | ALSO_INFO, store_switch},
+    {"memory-report", 0, MEMORY_REPORT, VALUE_OPTIONAL, WHOLE_COMMAND | AN_OUTPUT, store_memory},
+    {"help", 'h', HELP, VALUE_NONE, WHOLE_COMMAND | ALSO_EVAL | ALSO_INFO, store_switch},
+    {"version", 0, VERSION, VALUE_NONE, WHOLE_COMMAND | ALSO_EVAL | ALSO_INFO, store_switch},
 };
 
 /* --- values ----------------------------------------------------------------------------------------------------- */
@@ -229,7 +229,7 @@ static trk_status store_file(options *out, const option_entry *entry, const char
     case LOGITS:
         return option_place(entry->name, value, &out->logits);
     case SHEET:
-        return option_place(entry->name, value, &out->sheet);
+        return option_sheet(entry->name, value, &out->sheet);
     case SAVE_STATE:
         return option_place(entry->name, value, &out->save_state);
     case RESUME:
@@ -239,6 +239,12 @@ static trk_status store_file(options *out, const option_entry *entry, const char
     default:
         return option_overlay(entry->name, value, &out->overlay);
     }
+}
+
+static trk_status store_prompts(options *out, const option_entry *entry, const char *value)
+{
+    trk_status rc = option_path(entry->name, value, &value);
+    return rc ? rc : prompts_parse_file(&out->prompts, value);
 }
 
 static trk_status store_input(options *out, const option_entry *entry, const char *value)
@@ -259,7 +265,7 @@ static trk_status store_input(options *out, const option_entry *entry, const cha
     case MASK:
         return prompts_parse(&out->prompts, PROMPT_MASK, value);
     default:
-        return prompts_parse_file(&out->prompts, value);
+        return store_prompts(out, entry, value);
     }
 }
 

@@ -9,8 +9,18 @@
 
 typedef enum option_value { VALUE_NONE, VALUE_NEEDED, VALUE_OPTIONAL } option_value;
 /* Where an option may stand: WHOLE_COMMAND not in a line of --list; with `track eval` those marked so; OF_STATE not
- * with --resume: the state has in itself what it sets. */
-enum { ONE_VIDEO = 0, WHOLE_COMMAND = 1, ALSO_EVAL = 2, ONLY_EVAL = 4, OF_STATE = 8 };
+ * with --resume: the state has in itself what it sets; AN_OUTPUT once in a command line or line: a second one would be
+ * instead of the first; ALSO_PRED also where nothing is tracked; with `track info` those marked so. */
+enum {
+    ONE_VIDEO = 0,
+    WHOLE_COMMAND = 1,
+    ALSO_EVAL = 2,
+    ONLY_EVAL = 4,
+    OF_STATE = 8,
+    AN_OUTPUT = 16,
+    ALSO_PRED = 32,
+    ALSO_INFO = 64
+};
 
 struct option_entry;
 /* value: NULL where there is none. */

@@ -13,9 +13,9 @@ trk_status option_whole(const char *name, const char *value, int64_t low, int64_
     int64_t any;
     if (number_whole(value, low, high, out))
         return TRK_OK;
-    if (!number_whole(value, INT64_MIN, INT64_MAX, &any))
+    if (!number_is_whole(value))
         return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected a whole number, got \"%s\"", name, value);
-    if (any > high)
+    if (number_whole(value, INT64_MIN, INT64_MAX, &any) ? any > high : *value != '-')
         return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected at most %lld, got %s", name, (long long)high, value);
     return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected %lld or more, got %s", name, (long long)low, value);
 }
@@ -31,12 +31,11 @@ trk_status option_int(const char *name, const char *value, int low, int high, in
 
 trk_status option_whole_or_all(const char *name, const char *value, int64_t low, int64_t high, int64_t *out)
 {
-    int64_t any;
     if (!strcmp(value, "all")) {
         *out = -1;
         return TRK_OK;
     }
-    if (!number_whole(value, INT64_MIN, INT64_MAX, &any))
+    if (!number_is_whole(value))
         return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected a whole number or all, got \"%s\"", name, value);
     return option_whole(name, value, low, high, out);
 }
@@ -57,14 +56,24 @@ trk_status option_place(const char *name, const char *value, const char **out)
     return option_path(name, value, out);
 }
 
+static int ends_in(const char *value, const char *suffix)
+{
+    const char *dot = strrchr(value, '.');
+    return dot && !strcasecmp(dot, suffix);
+}
+
 trk_status option_overlay(const char *name, const char *value, const char **out)
 {
-    static const char *const suffixes[] = {".mp4", ".mkv", ".mov"};
-    const char *dot = strrchr(value, '.');
-    for (int i = 0; dot && i < 3; i++)
-        if (!strcasecmp(dot, suffixes[i]))
-            return option_path(name, value, out);
+    if (ends_in(value, ".mp4") || ends_in(value, ".mkv") || ends_in(value, ".mov"))
+        return option_path(name, value, out);
     return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected a file name ending in .mp4, .mkv or .mov, got \"%s\"", name, value);
+}
+
+trk_status option_sheet(const char *name, const char *value, const char **out)
+{
+    if (ends_in(value, ".png") || !strcmp(value, "-"))
+        return option_place(name, value, out);
+    return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected a file name ending in .png, got \"%s\"", name, value);
 }
 
 trk_status option_hardware(const char *name, const char *value, const char *gpu, trk_hardware_use *out)

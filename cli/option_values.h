@@ -13,7 +13,9 @@ trk_status option_whole_or_all(const char *name, const char *value, int64_t low,
 trk_status option_path(const char *name, const char *value, const char **out);
 /* A path that is not "-": what cannot go to standard output. */
 trk_status option_place(const char *name, const char *value, const char **out);
+/* Files whose suffix says what is written. */
 trk_status option_overlay(const char *name, const char *value, const char **out);
+trk_status option_sheet(const char *name, const char *value, const char **out);
 /* gpu: the word for it: "cuda", "nvenc". */
 trk_status option_hardware(const char *name, const char *value, const char *gpu, trk_hardware_use *out);
 trk_status option_device(options *out, const char *value);

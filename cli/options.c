@@ -7,39 +7,80 @@
 #include "heap.h"
 #include "option_table.h"
 
+enum { MOST_OUTPUTS = 16 };
+
 /* The words of a line, of which argv[at] is the one being read. */
 typedef struct word_list {
     int argc, at;
     char **argv;
     int in_list; /* 1: a line of --list */
     int is_eval; /* 1: of track eval */
+    int is_info; /* 1: of track info */
     int n_operands, only_operands;
-    const char *extra; /* the first operand too many */
+    const char *extra;                         /* the first operand too many */
+    const option_entry *outputs[MOST_OUTPUTS]; /* [n_outputs] given already */
+    int n_outputs;
 } word_list;
+
+/* value: what stands behind "=", or NULL. */
+static const option_entry *find(const char *word, const char **value)
+{
+    const int is_long = word[0] == '-' && word[1] == '-';
+    const char *name = word + 1 + is_long;
+    const size_t n_name = is_long ? strcspn(name, "=") : strlen(name);
+    *value = is_long && name[n_name] ? name + n_name + 1 : NULL;
+    return word[0] == '-' && word[1] ? option_find(name, n_name, is_long) : NULL;
+}
+
+static trk_status check_place(const option_entry *entry, const word_list *words)
+{
+    if (words->is_info && !(entry->scope & ALSO_INFO))
+        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: not with track info", entry->name);
+    if (words->is_eval && !(entry->scope & (ALSO_EVAL | ONLY_EVAL)))
+        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: not with track eval", entry->name);
+    if (!words->is_eval && (entry->scope & ONLY_EVAL))
+        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: only with track eval", entry->name);
+    if (words->in_list && (entry->scope & WHOLE_COMMAND))
+        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: is for all videos: expected on the command line", entry->name);
+    for (int i = 0; i < words->n_outputs; i++)
+        if (words->outputs[i] == entry)
+            return TRK_FAIL(TRK_E_ARGUMENT, "--%s: given twice, expected one", entry->name);
+    return TRK_OK;
+}
+
+/* The word after an option, which is not another option that somebody forgot the value before. */
+static trk_status next_value(const option_entry *entry, word_list *words, const char **value)
+{
+    const char *behind;
+    if (words->at + 1 >= words->argc)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected a value after it", entry->name);
+    *value = words->argv[++words->at];
+    if (find(*value, &behind))
+        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected a value after it, got the option %s (as a value: --%s=%s)",
+                        entry->name, *value, entry->name, *value);
+    return TRK_OK;
+}
 
 static trk_status parse_option(options *out, word_list *words)
 {
-    const char *word = words->argv[words->at];
-    const int is_long = word[1] == '-';
-    const char *name = word + 1 + is_long;
-    const size_t n_name = is_long ? strcspn(name, "=") : strlen(name);
-    const option_entry *entry = option_find(name, n_name, is_long);
-    const char *value = is_long && name[n_name] ? name + n_name + 1 : NULL;
+    const char *word = words->argv[words->at], *value;
+    const option_entry *entry = find(word, &value);
     if (!entry)
-        return TRK_FAIL(TRK_E_ARGUMENT, "%.*s: no such option", (int)(n_name + 1 + (size_t)is_long), word);
-    if (words->is_eval ? !(entry->scope & (ALSO_EVAL | ONLY_EVAL)) : (entry->scope & ONLY_EVAL) != 0)
-        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: %s track eval", entry->name, words->is_eval ? "not with" : "only with");
-    if (words->in_list && (entry->scope & WHOLE_COMMAND))
-        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: is for all videos: expected on the command line", entry->name);
-    if (entry->value == VALUE_NONE && value)
-        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: takes no value, got \"%s\"", entry->name, value);
-    if (entry->value == VALUE_NEEDED && !value) {
-        if (words->at + 1 >= words->argc)
-            return TRK_FAIL(TRK_E_ARGUMENT, "--%s: expected a value after it", entry->name);
-        value = words->argv[++words->at];
-    }
+        return TRK_FAIL(TRK_E_ARGUMENT, "%.*s: no such option",
+                        (int)(word[1] == '-' ? strcspn(word, "=") : strlen(word)), word);
+    trk_status rc = check_place(entry, words);
+    if (!rc && entry->value == VALUE_NONE && value)
+        rc = TRK_FAIL(TRK_E_ARGUMENT, "--%s: takes no value, got \"%s\"", entry->name, value);
+    if (!rc && entry->value == VALUE_NEEDED && !value)
+        rc = next_value(entry, words, &value);
+    if (rc)
+        return rc;
+    if ((entry->scope & AN_OUTPUT) && words->n_outputs < MOST_OUTPUTS)
+        words->outputs[words->n_outputs++] = entry;
     if ((entry->scope & OF_STATE) && !out->state_option)
         out->state_option = entry->name;
+    if ((entry->scope & ALSO_EVAL) && !(entry->scope & ALSO_PRED) && !out->tracking_option)
+        out->tracking_option = entry->name;
     return entry->store(out, entry, value);
 }
 
@@ -73,6 +114,8 @@ static trk_status check_operands(const options *self, const word_list *words)
         [COMMAND_INFO] = {1, "a model: track info MODEL"},
         [COMMAND_EVAL] = {1, "a dataset: track eval DATASET [--pred DIR] [OPTION...]"},
     };
+    if (words->n_operands && !*self->operands[0])
+        return TRK_FAIL(TRK_E_ARGUMENT, "expected %s, got \"\"", commands[self->command].usage);
     if (words->extra)
         return TRK_FAIL(TRK_E_ARGUMENT, "unexpected \"%s\": expected %s", words->extra, commands[self->command].usage);
     if (words->n_operands < commands[self->command].needed)
@@ -109,8 +152,8 @@ static trk_status check(const options *self, const word_list *words)
         return check_list(self);
     if (self->jobs && self->command != COMMAND_EVAL)
         return TRK_FAIL(TRK_E_ARGUMENT, "--jobs: expected --list too");
-    if (self->pred && (self->masks || self->boxes))
-        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: nothing is tracked with --pred", self->masks ? "masks" : "boxes");
+    if (self->pred && self->tracking_option)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: nothing is tracked with --pred", self->tracking_option);
     if (self->box_layout && !self->boxes)
         return TRK_FAIL(TRK_E_ARGUMENT, "--box-layout: expected --boxes too");
     trk_status rc = self->resume ? check_resume(self) : motion_options_check(&self->motion);
@@ -128,8 +171,10 @@ static trk_status parse_command_line(options *out, word_list *words)
                      .binarize = 1,
                      .stability = 1,
                      .max_prompts = OPTIONS_DEFAULT_MAX_PROMPTS};
-    if (words->argc > 1 && !strcmp(words->argv[1], "info"))
+    if (words->argc > 1 && !strcmp(words->argv[1], "info")) {
         out->command = COMMAND_INFO;
+        words->is_info = 1;
+    }
     if (words->argc > 1 && !strcmp(words->argv[1], "eval")) {
         out->command = COMMAND_EVAL;
         words->is_eval = 1;

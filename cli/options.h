@@ -61,6 +61,7 @@ typedef struct options {
     trk_hardware_use encoder;        /* of the overlay, as decoder */
     const char *save_state, *resume; /* the second is an input */
     const char *state_option;        /* the first given that a saved state has in itself, without dashes; NULL: none */
+    const char *tracking_option;     /* of track eval: the first given that says how to track; NULL: none */
     /* many videos */
     const char *list; /* NULL: one video */
     int jobs;         /* at once; 0: not given */

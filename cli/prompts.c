@@ -253,19 +253,22 @@ static trk_status check_bounds(const prompt *item, int width, int height)
                         item->where, (double)box->width, (double)box->height, width, height);
     if (item->kind == PROMPT_BOX &&
         (box->x >= (float)width || box->y >= (float)height || box->x + box->width <= 0 || box->y + box->height <= 0))
-        return TRK_FAIL(TRK_E_ARGUMENT, "%s: the box lies outside the frames of %d x %d", item->where, width, height);
+        return TRK_FAIL(TRK_E_ARGUMENT, "%s: the box %g,%g,%g,%g lies outside the frames of %d x %d", item->where,
+                        (double)box->x, (double)box->y, (double)box->width, (double)box->height, width, height);
     if (item->kind == PROMPT_POINT &&
         !(point->x >= 0 && point->y >= 0 && point->x < (float)width && point->y < (float)height))
-        return TRK_FAIL(TRK_E_ARGUMENT, "%s: the point lies outside the frames of %d x %d", item->where, width, height);
+        return TRK_FAIL(TRK_E_ARGUMENT, "%s: the point %g,%g lies outside the frames of %d x %d", item->where,
+                        (double)point->x, (double)point->y, width, height);
     return TRK_OK;
 }
 
-/* A mask would take the place of what is given before it for the same object and frame. */
+/* A mask would take the place of what is given before it for the same object and frame, and a box that of a box. */
 static trk_status check_replaced(const prompt_list *list, size_t at)
 {
     const prompt *item = &list->items[at];
-    for (size_t i = 0; i < at && item->kind == PROMPT_MASK; i++)
-        if (list->items[i].object == item->object && list->items[i].frame == item->frame)
+    for (size_t i = 0; i < at && item->kind != PROMPT_POINT; i++)
+        if (list->items[i].object == item->object && list->items[i].frame == item->frame &&
+            (item->kind == PROMPT_MASK || list->items[i].kind == item->kind))
             return TRK_FAIL(TRK_E_ARGUMENT, "%s: object %d has a prompt on frame %" PRId64 " already: %s", item->where,
                             item->object, item->frame, list->items[i].where);
     return TRK_OK;

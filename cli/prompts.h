@@ -44,7 +44,7 @@ trk_status prompts_parse_file(prompt_list *list, const char *path);
  * the object; 255 is left out where there are others (void, as in DAVIS), and a plain mask where it is the only one. */
 trk_status prompts_load(prompt_list *list);
 /* Gives every prompt its frame and checks boxes and points against the size of the frames, and that no mask replaces
- * another prompt. */
+ * another prompt and no box another box. */
 trk_status prompts_resolve(prompt_list *list, int64_t first_frame, int reverse, int width, int height);
 trk_status prompts_apply(const prompt_list *list, trk_tracker *tracker);
 

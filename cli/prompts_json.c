@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "heap.h"
+#include "target.h"
 #include "prompts_internal.h"
 
 typedef struct entry {
@@ -131,6 +132,8 @@ trk_status prompts_parse_file(prompt_list *list, const char *path)
 {
     json_error_t error;
     trk_status rc = TRK_OK;
+    if (trk_is_folder(path))
+        return TRK_FAIL(TRK_E_IO, "--prompts: %s: is a folder", path);
     json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     if (!root && json_error_code(&error) == json_error_cannot_open_file)
         return TRK_FAIL(TRK_E_IO, "--prompts: %s", error.text);

@@ -229,13 +229,13 @@ static void test_short_and_special_forms(void **state)
     o = parsed("info m.pt --model-config c.json");
     assert_int_equal(o.command, COMMAND_INFO);
     assert_string_equal(o.operands[0], "m.pt");
-    o = parsed("eval a --pred p --clip x,y --clip z --out r.json --jobs 2 --image-size 128 --by-object --no-boundary");
+    o = parsed("eval a --pred p --clip x,y --clip z --out r.json --jobs 2 --by-object --no-boundary");
     assert_int_equal(o.command, COMMAND_EVAL);
     assert_string_equal(o.operands[0], "a");
     assert_string_equal(o.pred, "p");
     assert_string_equal(o.clips, "x,y,z");
     assert_string_equal(o.results, "r.json");
-    assert_true(o.jobs == 2 && o.image_size == 128 && o.by_object && o.no_boundary);
+    assert_true(o.jobs == 2 && o.by_object && o.no_boundary);
     options_free(&o);
     o = parsed("eval a --layout davis --split val --masks m");
     assert_string_equal(o.layout, "davis");
@@ -269,7 +269,7 @@ static void test_misuse(void **state)
         {"v --threads +4", "expected a whole number"},
         {"v --threads 0", "--threads: expected 1 or more, got 0"},
         {"v --threads 1025", "--threads: expected at most 1024, got 1025"},
-        {"v --threads 99999999999999999999", "expected a whole number"},
+        {"v --threads 99999999999999999999", "expected at most 1024, got 9999"},
         {"v --start -1", "--start: expected 0 or more"},
         {"v --frames 0", "--frames: expected 1 or more"},
         {"v --image-size 8", "--image-size: expected 16 or more"},
@@ -284,6 +284,16 @@ static void test_misuse(void **state)
         {"v --overlay out.avi", "--overlay: expected a file name ending in .mp4"},
         {"v --overlay=", "--overlay: expected"},
         {"v --masks=", "--masks: expected a file or folder"},
+        {"v --jsonl a --jsonl b", "--jsonl: given twice"},
+        {"v -o a.mp4 --overlay b.mp4", "--overlay: given twice"},
+        {"v --jsonl -q", "--jsonl: expected a value after it, got the option -q (as a value: --jsonl=-q)"},
+        {"v --save-state --reserve", "--save-state: expected a value after it, got the option --reserve"},
+        {"v --sheet a.jpg", "--sheet: expected a file name ending in .png, got \"a.jpg\""},
+        {"v --prompts=", "--prompts: expected a file or folder"},
+        {"v --start 99999999999999999999", "--start: expected at most"},
+        {"v --start -99999999999999999999", "--start: expected 0 or more"},
+        {"info m --box 1,2,3,4", "--box: not with track info"},
+        {"eval a --pred p --device cpu", "--device: nothing is tracked with --pred"},
         {"v --memory-report=", "--memory-report: expected a file"},
         {"v --quiet=1", "--quiet: takes no value, got \"1\""},
         {"v --reverse=yes", "--reverse: takes no value"},
