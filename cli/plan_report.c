@@ -64,8 +64,13 @@ trk_status plan_report_make(plan_report *out, const trk_model *model, const trk_
         return failure_of_library(rc);
     trk_pool_info info = {.struct_size = sizeof info};
     rc = trk_pool_get_info(tracker->pool, &info);
+    if (rc)
+        return failure_of_library(rc);
     out->budget = info.budget;
-    return rc ? failure_of_library(rc) : TRK_OK;
+    if (tracker->sweep == TRK_SWEEP_ABOVE && !info.budget)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--sweep-above: a share of the budget, but there is none: expected "
+                                        "--memory-budget too");
+    return TRK_OK;
 }
 
 /* --- telling ---------------------------------------------------------------------------------------------------- */
@@ -111,16 +116,21 @@ void plan_report_print(const plan_report *self, FILE *stream)
     fprintf(stream, "%d object%s, %s each with one prompted frame, %s for each further one (%d prompted)\n",
             asked->objects, plural(asked->objects), byte_size_text(plan->bank_per_object, each),
             byte_size_text(plan->bank_per_prompt, more), asked->prompts);
+    if (plan->bank_per_frame)
+        fprintf(stream, "%23s and %s more with every frame (--history all)\n", "",
+                byte_size_text(plan->bank_per_frame, more));
     print_row(stream, "frame", plan->frame);
     if (plan->frames_held)
         fprintf(stream, "features of %d frame%s, %s each\n", plan->frames_held, plural(plan->frames_held),
                 byte_size_text(plan->frame_each, each));
     else
-        fprintf(stream, "features of as many frames as fit, %s each\n", byte_size_text(plan->frame_each, each));
+        fprintf(stream, "features of one frame, and %s more with every further one that is kept\n",
+                byte_size_text(plan->frame_each, each));
     print_row(stream, "scratch", plan->scratch);
     fprintf(stream, "stages and operators of one tracker at work\n");
     print_row(stream, "total", plan->total);
-    fprintf(stream, "at most\n");
+    const int grows = plan->bank_per_frame || !plan->frames_held;
+    fprintf(stream, "%s\n", !grows ? "at most" : self->budget ? "and more, up to the budget" : "and more, without end");
     if (!self->budget) {
         fprintf(stream, "%-8s %12s\n", "budget", "none");
         return;
