@@ -2,6 +2,7 @@
 #include "output_file.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -120,4 +121,17 @@ trk_status output_folder_create(const char *path, int *created)
         rc = not_writable(path);
     trk_heap_release(copy);
     return rc;
+}
+
+void output_folder_remove_empty(const char *path, int created)
+{
+    char copy[PATH_MAX];
+    if (!path || !created || strlen(path) >= sizeof copy)
+        return;
+    for (strcpy(copy, path); created > 0 && !rmdir(copy); created--) {
+        char *slash = strrchr(copy, '/');
+        if (!slash)
+            break;
+        *slash = 0;
+    }
 }

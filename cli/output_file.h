@@ -24,5 +24,8 @@ void output_file_discard(output_file *file); /* accepts a zeroed, finished or fa
 
 /* Creates a folder and the ones above it. *created: how many were not there before. */
 trk_status output_folder_create(const char *path, int *created);
+/* Of a run that then wrote nothing: removes the innermost `created` ones if they are empty. Allocates nothing, as it
+ * also follows a failed allocation. path NULL: none. */
+void output_folder_remove_empty(const char *path, int created);
 
 #endif

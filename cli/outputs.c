@@ -3,7 +3,6 @@
 #include "outputs.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,18 +24,18 @@ struct outputs {
     int width, height;
     record *records; /* [n_records] owned, ascending by object */
     size_t n_records;
-    trk_paint_object *drawn;           /* [n_at_once] owned */
-    record **drawn_records;            /* [n_at_once] theirs; owned */
+    trk_paint_object *drawn; /* [n_at_once] owned */
+    record **drawn_records;  /* [n_at_once] theirs; owned */
     size_t n_at_once;
     uint8_t *masks;                    /* [n_at_once][height][width], where masks are wanted on the host; owned */
     uint8_t *indices;                  /* [height][width] for --masks, owned */
     uint8_t (*palette)[3];             /* [256] for --masks, owned */
     int masks_created, logits_created; /* folders that were not there before */
     output_file jsonl;
-    output_file *boxes;        /* [n_records] owned; NULL without --boxes */
-    trk_video_writer *writer;  /* for --overlay */
-    uint8_t *scratch;          /* [height][3 width] RGB for --sheet without --overlay, owned */
-    sheet *contact;            /* for --sheet */
+    output_file *boxes;       /* [n_records] owned; NULL without --boxes */
+    trk_video_writer *writer; /* for --overlay */
+    uint8_t *scratch;         /* [height][3 width] RGB for --sheet without --overlay, owned */
+    sheet *contact;           /* for --sheet */
 };
 
 /* What a frame is drawn on. */
@@ -92,8 +91,8 @@ static trk_status open_boxes(outputs *self)
 static trk_status open_masks(outputs *self)
 {
     int highest = self->records[self->n_records - 1].object;
-    if (highest >= PALETTE_SIZE)
-        return TRK_FAIL(TRK_E_ARGUMENT, "--masks: object ids up to %d fit in a palette PNG, got %d", PALETTE_SIZE - 1,
+    if (highest > MASK_MOST_OBJECT)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--masks: object ids up to %d fit in a palette PNG, got %d", MASK_MOST_OBJECT,
                         highest);
     trk_status rc = output_folder_create(self->wanted->masks, &self->masks_created);
     if (rc)
@@ -187,8 +186,8 @@ done:
 
 static trk_status write_logits(const outputs *self, const trk_result *result, int object)
 {
-    char *path = trk_heap_format("name of a file", "%s/%05" PRId64 "_%d.npy", self->wanted->logits, result->frame,
-                                 object);
+    char *path =
+        trk_heap_format("name of a file", "%s/%05" PRId64 "_%d.npy", self->wanted->logits, result->frame, object);
     if (!path)
         return no_memory();
     trk_status rc = npy_write(path, result->logits, result->mask_size, result->mask_size);
@@ -223,8 +222,7 @@ static trk_status fill(drawing *on)
             return rc;
     }
     for (int y = 0; y < target->height; y++)
-        memcpy(target->rgb + y * target->stride, on->picture->rgb + y * on->picture->stride,
-               3 * (size_t)target->width);
+        memcpy(target->rgb + y * target->stride, on->picture->rgb + y * on->picture->stride, 3 * (size_t)target->width);
     on->empty = 0;
     return TRK_OK;
 }
@@ -401,21 +399,6 @@ trk_status outputs_finish(outputs *self)
     return first_failure_tell(&first);
 }
 
-/* Folders made for a run that then wrote nothing: removes the innermost `created` ones if they are empty. Allocates
- * nothing, as this also follows a failed allocation. */
-static void remove_empty_folders(const char *path, int created)
-{
-    char copy[PATH_MAX];
-    if (!created || strlen(path) >= sizeof copy)
-        return;
-    for (strcpy(copy, path); created > 0 && !rmdir(copy); created--) {
-        char *slash = strrchr(copy, '/');
-        if (!slash)
-            break;
-        *slash = 0;
-    }
-}
-
 void outputs_destroy(outputs **handle)
 {
     outputs *self = *handle;
@@ -430,8 +413,8 @@ void outputs_destroy(outputs **handle)
         if (self->boxes)
             output_file_discard(&self->boxes[i]);
     }
-    remove_empty_folders(self->wanted->masks, self->masks_created);
-    remove_empty_folders(self->wanted->logits, self->logits_created);
+    output_folder_remove_empty(self->wanted->masks, self->masks_created);
+    output_folder_remove_empty(self->wanted->logits, self->logits_created);
     trk_heap_release(self->boxes);
     trk_heap_release(self->records);
     trk_heap_release(self->drawn);

@@ -28,6 +28,7 @@ typedef struct evaluation {
     size_t n;
     session models;
     int has_models;
+    int boxes_created; /* folders of --boxes that were not there before */
     eval_identity identity;
     eval_results results; /* its clips: at the end, those that are done */
     char *parts;          /* folder of single clips; owned; NULL: without --out, and with --pred */
@@ -112,16 +113,15 @@ done:
 }
 
 /* Shows early that nothing can be written there. */
-static trk_status open_boxes(const evaluation *self)
+static trk_status open_boxes(evaluation *self)
 {
     const char *folder = self->wanted->boxes;
-    int created;
     if (!folder)
         return TRK_OK;
     trk_status rc = box_files_refuse(folder, self->shared.boxes, self->chosen, self->n);
     if (rc)
         return rc;
-    rc = output_folder_create(folder, &created);
+    rc = output_folder_create(folder, &self->boxes_created);
     return rc ? trk_fail_prefix(rc, "--boxes") : TRK_OK;
 }
 
@@ -411,6 +411,7 @@ static void close_all(evaluation *self)
     eval_identity_free(&self->identity);
     if (self->has_models)
         session_close(&self->models);
+    output_folder_remove_empty(self->wanted->boxes, self->boxes_created);
     dataset_close(&self->data);
     progress_group_destroy(&self->progress);
     pthread_mutex_destroy(&self->mutex);

@@ -72,9 +72,9 @@ static trk_status check_clip(const dataset_clip *clip)
     if (!clip->n_objects)
         return TRK_FAIL(TRK_E_FORMAT, "%s: no object to follow", clip->truth);
     const int highest = dataset_clip_index(clip, clip->n_objects - 1);
-    if (highest >= PALETTE_SIZE)
+    if (highest > MASK_MOST_OBJECT)
         return TRK_FAIL(TRK_E_UNSUPPORTED, "%s: objects up to %d fit in a map of indices, got %d", clip->truth,
-                        PALETTE_SIZE - 1, highest);
+                        MASK_MOST_OBJECT, highest);
     return TRK_OK;
 }
 
@@ -83,8 +83,8 @@ static trk_status open_video(clip_run *self)
 {
     const options *wanted = self->shared->wanted;
     trk_model_info info = {.struct_size = sizeof info};
-    trk_video_params params = {.start = -1, .n_frames = self->clip->n_frames, .queue = PICTURES_AHEAD,
-                               .stop = &session_stop_signal};
+    trk_video_params params = {
+        .start = -1, .n_frames = self->clip->n_frames, .queue = PICTURES_AHEAD, .stop = &session_stop_signal};
     trk_status rc = trk_model_get_info(self->shared->models->model, &info);
     if (rc)
         return failure_of_library(rc);
