@@ -262,15 +262,20 @@ static trk_status read_beside(trk_arch_claims *claims, const char *path, char *s
 }
 
 /* source: what messages call the description; "" when there is none. */
-static trk_status read_claims(trk_arch_claims *claims, char *source, size_t source_bytes, const char *json,
+static trk_status read_claims(trk_arch_claims *claims, char *source, size_t source_bytes, const char *config,
                               const char *metadata, const char *path)
 {
+    char *text = NULL;
     *claims = (trk_arch_claims){0};
     source[0] = 0;
-    if (!json && !metadata)
+    if (!config && !metadata)
         return path ? read_beside(claims, path, source, source_bytes) : TRK_OK;
-    snprintf(source, source_bytes, json ? "the architecture given" : "the checkpoint's metadata");
-    trk_status rc = trk_arch_read_config(claims, json ? json : metadata);
+    snprintf(source, source_bytes, "%s", config ? config : "the checkpoint's metadata");
+    trk_status rc = config ? trk_text_file_read(config, &text) : TRK_OK;
+    if (rc < 0)
+        return rc;
+    rc = trk_arch_read_config(claims, config ? text : metadata);
+    trk_heap_release(text);
     if (rc < 0) {
         trk_fail_prefix(rc, source);
         rc = rc == TRK_E_MEMORY ? rc : TRK_E_MODEL;
@@ -407,14 +412,15 @@ done:
     return rc;
 }
 
-trk_status trk_arch_detect(trk_arch *out, const trk_checkpoint *checkpoint, const char *json, const char *path)
+trk_status trk_arch_detect(trk_arch *out, const trk_checkpoint *checkpoint, const char *config, const char *path)
 {
     trk_arch arch = {0}, seen;
     trk_arch_claims claims;
     char source[PATH_MAX + 16];
     trk_status rc;
     TRK_CHECK(read_seen(&seen, checkpoint));
-    TRK_CHECK(read_claims(&claims, source, sizeof source, json, trk_checkpoint_architecture(checkpoint), path));
+    TRK_CHECK(
+        read_claims(&claims, source, sizeof source, config, trk_checkpoint_metadata(checkpoint)->architecture, path));
     TRK_CHECK(read_family(&arch, checkpoint, &claims, source));
     TRK_CHECK(merge(&arch, &seen, &claims, source));
     TRK_CHECK(check_arch(&arch));

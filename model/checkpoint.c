@@ -22,7 +22,7 @@ struct trk_checkpoint {
     uint8_t *map;            /* [map_bytes] a safetensors file; else NULL */
     size_t map_bytes;
     trk_storages storages; /* of a .pt */
-    char *architecture;    /* NULL: no such metadata */
+    trk_metadata metadata; /* of a safetensors file */
     const char *container, *naming;
 };
 
@@ -74,7 +74,7 @@ static trk_status read_container(trk_checkpoint *c, const char *path)
                                       "PyTorch to get the zip container");
     if (n >= 9 && b[8] == '{') {
         c->container = "safetensors";
-        return trk_safetensors_read(b, n, &c->tensors, &c->architecture);
+        return trk_safetensors_read(b, n, &c->tensors, &c->metadata);
     }
     return TRK_FAIL(TRK_E_FORMAT, "is neither a PyTorch zip (.pt) nor a safetensors file");
 }
@@ -115,7 +115,7 @@ void trk_checkpoint_close(trk_checkpoint **checkpoint)
     trk_tensor_list_free(&c->tensors);
     trk_storages_free(&c->storages);
     unmap_file(c);
-    trk_heap_release(c->architecture);
+    trk_metadata_free(&c->metadata);
     trk_heap_release(c);
     *checkpoint = NULL;
 }
@@ -143,9 +143,9 @@ const trk_tensor *trk_checkpoint_find(const trk_checkpoint *checkpoint, const ch
     return list->n ? bsearch(name, list->items, list->n, sizeof *list->items, compare_name) : NULL;
 }
 
-const char *trk_checkpoint_architecture(const trk_checkpoint *checkpoint)
+const trk_metadata *trk_checkpoint_metadata(const trk_checkpoint *checkpoint)
 {
-    return checkpoint->architecture;
+    return &checkpoint->metadata;
 }
 
 const char *trk_checkpoint_container(const trk_checkpoint *checkpoint)

@@ -29,10 +29,14 @@ trk_status trk_checkpoint_open(trk_checkpoint **out, const char *path);
 void trk_checkpoint_close(trk_checkpoint **checkpoint); /* NULL-safe */
 
 size_t trk_checkpoint_count(const trk_checkpoint *checkpoint);
-const trk_tensor *trk_checkpoint_at(const trk_checkpoint *checkpoint, size_t i);            /* sorted by name */
+const trk_tensor *trk_checkpoint_at(const trk_checkpoint *checkpoint, size_t i);           /* sorted by name */
 const trk_tensor *trk_checkpoint_find(const trk_checkpoint *checkpoint, const char *name); /* NULL if absent */
-/* The architecture JSON of the metadata, or NULL. */
-const char *trk_checkpoint_architecture(const trk_checkpoint *checkpoint);
+/* Of a file with metadata, NULL where it has none; the checkpoint's. */
+typedef struct trk_metadata {
+    char *architecture; /* JSON */
+    char *made;         /* one line on how the weights were made */
+} trk_metadata;
+const trk_metadata *trk_checkpoint_metadata(const trk_checkpoint *checkpoint);
 /* "pt" or "safetensors"; "official" or "huggingface" */
 const char *trk_checkpoint_container(const trk_checkpoint *checkpoint);
 const char *trk_checkpoint_naming(const trk_checkpoint *checkpoint);

@@ -4,6 +4,7 @@
 #include "arch.h"
 #include "arch_inventory.h"
 #include "heap.h"
+#include "printable.h"
 #include "tensor_list.h"
 
 #include <stdio.h>
@@ -159,15 +160,23 @@ static trk_status print_differences(FILE *out, const trk_arch *arch, const trk_c
     return rc < 0 ? rc : trk_arch_verify(arch, checkpoint);
 }
 
+static void print_made(FILE *out, const char *made)
+{
+    char shown[2048];
+    if (made)
+        fprintf(out, "made        %s\n", trk_printable(shown, sizeof shown, made, strlen(made)));
+}
+
 /* TRK_E_MODEL: described as far as possible. */
-static trk_status print_all(FILE *out, const trk_checkpoint *checkpoint, const char *path, const char *json)
+static trk_status print_all(FILE *out, const trk_checkpoint *checkpoint, const char *path, const char *config)
 {
     trk_arch arch;
     fprintf(out, "file        %s\n", path);
     fprintf(out, "container   %s, %s tensor names\n", trk_checkpoint_container(checkpoint),
             strcmp(trk_checkpoint_naming(checkpoint), "huggingface") == 0 ? "Hugging Face" : "official");
-    fprintf(out, "metadata    %s\n", trk_checkpoint_architecture(checkpoint) ? "architecture" : "none");
-    trk_status rc = trk_arch_detect(&arch, checkpoint, json, path);
+    fprintf(out, "metadata    %s\n", trk_checkpoint_metadata(checkpoint)->architecture ? "architecture" : "none");
+    print_made(out, trk_checkpoint_metadata(checkpoint)->made);
+    trk_status rc = trk_arch_detect(&arch, checkpoint, config, path);
     if (rc == TRK_OK)
         print_arch(out, &arch);
     else
@@ -179,7 +188,7 @@ static trk_status print_all(FILE *out, const trk_checkpoint *checkpoint, const c
     return rc == TRK_E_MODEL ? trk_fail_prefix(rc, path) : rc;
 }
 
-trk_status trk_model_describe(const char *path, const char *json, char **text_out)
+trk_status trk_model_describe(const char *path, const char *config, char **text_out)
 {
     trk_checkpoint *checkpoint = NULL;
     char *text = NULL, *copy = NULL;
@@ -189,7 +198,7 @@ trk_status trk_model_describe(const char *path, const char *json, char **text_ou
         return rc;
     FILE *out = open_memstream(&text, &text_bytes);
     if (out)
-        rc = print_all(out, checkpoint, path, json);
+        rc = print_all(out, checkpoint, path, config);
     if (out && !fclose(out) && (rc == TRK_OK || rc == TRK_E_MODEL))
         copy = trk_heap_text("description", text);
     free(text); /* libc allocated it, in open_memstream */

@@ -6,8 +6,8 @@
 #include "error.h"
 
 /* *text_out becomes several lines, to be released with trk_heap_release. A file that opens but is no usable model is
- * described as far as possible: text and TRK_E_MODEL. A file that does not open leaves *text_out as it is. json: as in
- * trk_arch_detect. */
-trk_status trk_model_describe(const char *path, const char *json, char **text_out);
+ * described as far as possible: text and TRK_E_MODEL. A file that does not open leaves *text_out as it is. config: as
+ * in trk_arch_detect. */
+trk_status trk_model_describe(const char *path, const char *config, char **text_out);
 
 #endif

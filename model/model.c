@@ -37,7 +37,7 @@ trk_status trk_network_model_load(trk_network_model **out, const char *path, con
     }
     trk_ledger_init(&model->ledger, model->memory);
     TRK_CHECK(trk_checkpoint_open(&checkpoint, path));
-    TRK_CHECK(trk_arch_detect(&model->arch, checkpoint, params->config_json, path));
+    TRK_CHECK(trk_arch_detect(&model->arch, checkpoint, params->config, path));
     TRK_CHECK(trk_arch_verify(&model->arch, checkpoint));
     TRK_CHECK(trk_arch_inventory(&model->arch, count_parameters, &model->n_parameters));
     model->image_size = params->image_size ? params->image_size : model->arch.image_size;

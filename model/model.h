@@ -134,7 +134,7 @@ typedef struct trk_network_model {
 typedef struct trk_network_model_params {
     trk_backend_params backend;
     int image_size;          /* 0: the architecture's */
-    const char *config_json; /* architecture text, or NULL */
+    const char *config; /* path of an architecture in JSON, or NULL */
 } trk_network_model_params;
 
 trk_status trk_network_model_load(trk_network_model **out, const char *path, const trk_network_model_params *params);

@@ -128,25 +128,35 @@ static trk_status check_coverage(extent *extents, size_t n, size_t data_bytes)
     return TRK_OK;
 }
 
-static trk_status read_metadata(char **architecture, const json_t *metadata)
+void trk_metadata_free(trk_metadata *metadata)
 {
-    if (!json_is_object(metadata))
-        return TRK_FAIL(TRK_E_FORMAT, "header: __metadata__ is not an object");
-    const json_t *text = json_object_get(metadata, "architecture");
+    trk_heap_release(metadata->architecture);
+    trk_heap_release(metadata->made);
+    *metadata = (trk_metadata){0};
+}
+
+static trk_status read_text(char **out, const json_t *metadata, const char *key)
+{
+    const json_t *text = json_object_get(metadata, key);
     if (!text)
         return TRK_OK;
     if (!json_is_string(text))
-        return TRK_FAIL(TRK_E_FORMAT, "header: __metadata__.architecture is not a string");
-    char *copy = trk_heap_text("checkpoint", json_string_value(text));
-    if (!copy)
-        return TRK_FAIL(TRK_E_MEMORY, "no memory for the metadata");
-    trk_heap_release(*architecture);
-    *architecture = copy;
-    return TRK_OK;
+        return TRK_FAIL(TRK_E_FORMAT, "header: __metadata__.%s is not a string", key);
+    *out = trk_heap_text("checkpoint", json_string_value(text));
+    return *out ? TRK_OK : TRK_FAIL(TRK_E_MEMORY, "no memory for the metadata");
+}
+
+/* There is one: the header has no key twice. */
+static trk_status read_metadata(trk_metadata *out, const json_t *metadata)
+{
+    if (!json_is_object(metadata))
+        return TRK_FAIL(TRK_E_FORMAT, "header: __metadata__ is not an object");
+    trk_status rc = read_text(&out->architecture, metadata, "architecture");
+    return rc < 0 ? rc : read_text(&out->made, metadata, "made");
 }
 
 static trk_status read_header(json_t *header, const uint8_t *data, size_t data_bytes, trk_tensor_list *tensors,
-                              char **architecture)
+                              trk_metadata *metadata)
 {
     trk_status rc = TRK_OK;
     size_t n = 0;
@@ -158,7 +168,7 @@ static trk_status read_header(json_t *header, const uint8_t *data, size_t data_b
     json_object_foreach(header, name, entry)
     {
         if (strcmp(name, "__metadata__") == 0) {
-            TRK_CHECK(read_metadata(architecture, entry));
+            TRK_CHECK(read_metadata(metadata, entry));
             continue;
         }
         trk_tensor tensor;
@@ -185,7 +195,7 @@ static trk_status fail_json(const json_error_t *error)
                     trk_printable(text, sizeof text, error->text, strlen(error->text))); /* it quotes the file */
 }
 
-trk_status trk_safetensors_read(const uint8_t *bytes, size_t n_bytes, trk_tensor_list *tensors, char **architecture)
+trk_status trk_safetensors_read(const uint8_t *bytes, size_t n_bytes, trk_tensor_list *tensors, trk_metadata *metadata)
 {
     if (n_bytes < 8)
         return TRK_FAIL(TRK_E_FORMAT, "%zu bytes, too short for a safetensors header", n_bytes);
@@ -199,7 +209,7 @@ trk_status trk_safetensors_read(const uint8_t *bytes, size_t n_bytes, trk_tensor
         return fail_json(&error);
     trk_status rc;
     if (json_is_object(header))
-        rc = read_header(header, bytes + 8 + header_bytes, n_bytes - 8 - (size_t)header_bytes, tensors, architecture);
+        rc = read_header(header, bytes + 8 + header_bytes, n_bytes - 8 - (size_t)header_bytes, tensors, metadata);
     else
         rc = TRK_FAIL(TRK_E_FORMAT, "header is not a JSON object");
     json_decref(header);

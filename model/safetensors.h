@@ -6,9 +6,10 @@
 
 #include "tensor_list.h"
 
-/* Adds every tensor of the file held in `bytes`, which must outlive the list: data points into it. *architecture
- * becomes a heap copy of __metadata__.architecture, or stays as it is. On failure the list may hold some of the
- * tensors. */
-trk_status trk_safetensors_read(const uint8_t *bytes, size_t n_bytes, trk_tensor_list *tensors, char **architecture);
+void trk_metadata_free(trk_metadata *metadata);
+
+/* Adds every tensor of the file held in `bytes`, which must outlive the list: data points into it. *metadata, {0}
+ * before, gets what __metadata__ has of its fields. On failure both may hold something. */
+trk_status trk_safetensors_read(const uint8_t *bytes, size_t n_bytes, trk_tensor_list *tensors, trk_metadata *metadata);
 
 #endif

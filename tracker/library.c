@@ -4,10 +4,9 @@
 
 #include "heap.h"
 #include "log.h"
-#include "text_file.h"
 #include "tracker.h"
 
-#define TEXT(x) TEXT_(x)
+#define TEXT(x)  TEXT_(x)
 #define TEXT_(x) #x
 
 const char *trk_version(void)
@@ -114,7 +113,6 @@ trk_status trk_model_load(trk_model **out, const char *path, const trk_model_par
     trk_model_params p;
     trk_network_model_params np = {0};
     trk_model *model = NULL;
-    char *config = NULL;
     trk_error_line kept;
     trk_status rc;
     if (!out || !path)
@@ -126,9 +124,7 @@ trk_status trk_model_load(trk_model **out, const char *path, const trk_model_par
         goto done;
     }
     np.image_size = p.image_size;
-    if (p.config_path)
-        TRK_CHECK(trk_text_file_read(p.config_path, &config));
-    np.config_json = config;
+    np.config = p.config_path;
     model = trk_heap_zeroed(TRK_MEM_PINNED, "model", 1, sizeof *model);
     if (!model) {
         rc = TRK_FAIL(TRK_E_MEMORY, "no memory for a model");
@@ -149,7 +145,6 @@ trk_status trk_model_load(trk_model **out, const char *path, const trk_model_par
     *out = model;
     model = NULL;
 done:
-    trk_heap_release(config);
     trk_model_destroy(&model);
     return rc;
 }

@@ -41,7 +41,7 @@ static void safetensors_gives_tensors(void **state)
     assert_int_equal(trk_checkpoint_count(c), 5);
     assert_string_equal(trk_checkpoint_container(c), "safetensors");
     assert_string_equal(trk_checkpoint_naming(c), "official");
-    assert_string_equal(trk_checkpoint_architecture(c), "{}");
+    assert_string_equal(trk_checkpoint_metadata(c)->architecture, "{}");
     assert_string_equal(trk_checkpoint_at(c, 0)->name, "brain");
     assert_string_equal(trk_checkpoint_at(c, 4)->name, "scalar");
     assert_null(trk_checkpoint_find(c, "nothing"));
@@ -194,7 +194,7 @@ static void pt_gives_tensors(void **state)
         assert_works(open_pt(&c, nested, &whole, &part, &storage, nested ? "little" : NULL));
         assert_string_equal(trk_checkpoint_container(c), "pt");
         assert_string_equal(trk_checkpoint_naming(c), "official");
-        assert_null(trk_checkpoint_architecture(c));
+        assert_null(trk_checkpoint_metadata(c)->architecture);
         assert_int_equal(trk_checkpoint_count(c), 2);
         assert_string_equal(trk_checkpoint_at(c, 0)->name, "a");
         trk_tensor_to_f32(trk_checkpoint_find(c, "a"), values);
@@ -481,7 +481,7 @@ static void both_files_of_the_demo_model_agree(void **state)
     assert_works(trk_checkpoint_open(&b, safetensors));
     assert_true(trk_checkpoint_count(a) > 300);
     assert_int_equal(trk_checkpoint_count(a), trk_checkpoint_count(b));
-    assert_non_null(trk_checkpoint_architecture(b));
+    assert_non_null(trk_checkpoint_metadata(b)->architecture);
     for (size_t i = 0; i < trk_checkpoint_count(a); i++) {
         const trk_tensor *x = trk_checkpoint_at(a, i), *y = trk_checkpoint_at(b, i);
         assert_string_equal(x->name, y->name);
