@@ -194,8 +194,9 @@ static trk_status finish(run *self)
     trk_status rc = TRK_OK;
     if (!self->started && self->end_status >= 0 && !session_stop_signal)
         return TRK_FAIL(TRK_E_NOT_FOUND,
-                        "nothing was followed: %s ends at frame %" PRId64 ", the first prompt is for frame %" PRId64,
-                        self->wanted->operands[0], self->last_frame, self->first_prompt);
+                        "nothing was followed: %s at frame %" PRId64 ", the first prompt is for frame %" PRId64,
+                        self->wanted->n_frames > 0 ? "the run ends (--frames)" : "the video ends", self->last_frame,
+                        self->first_prompt);
     first_failure_note(&first, outputs_finish(self->written));
     first_failure_note(&first, save_state(self));
     TRK_CHECK(first_failure_tell(&first));

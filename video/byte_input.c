@@ -38,8 +38,10 @@ static int read_bytes(void *opaque, uint8_t *buffer, int bytes)
                 continue;
         }
         ssize_t n = read(input->fd, buffer, (size_t)bytes);
-        if (n > 0)
+        if (n > 0) {
+            input->has_read = 1;
             return (int)n;
+        }
         if (!n)
             return AVERROR_EOF;
         if (errno != EINTR && errno != EAGAIN)

@@ -13,6 +13,7 @@
 typedef struct byte_input {
     int fd; /* -1 = closed */
     int owned, seekable;
+    int has_read;           /* 1: there was at least a byte */
     off_t origin;           /* offset that counts as the start (standard input may be handed over half read) */
     const video_stop *stop; /* borrowed; once set, calls a waiting read off */
     AVIOContext *io;        /* owned */

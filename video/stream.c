@@ -90,6 +90,8 @@ static trk_status open_decoder(stream *s)
 
 static trk_status fail_pipe(const stream *s)
 {
+    if (!s->input.has_read)
+        return TRK_FAIL(TRK_E_FORMAT, "%s: empty, expected a video", s->path);
     return TRK_FAIL(TRK_E_FORMAT, "%s: not a video that can be read from a pipe (an MP4 needs its index in front)",
                     s->path);
 }
