@@ -76,14 +76,18 @@ enum AVPixelFormat trk_hardware_choose(AVCodecContext *codec, const enum AVPixel
     const AVHWDeviceContext *device = (const AVHWDeviceContext *)(const void *)codec->hw_device_ctx->data;
     const enum AVPixelFormat wanted = format_on(codec->codec, device->type);
     enum AVPixelFormat plain = AV_PIX_FMT_NONE;
-    int has_wanted = 0;
+    int has_wanted = 0, is_right = 1;
+#ifdef AV_HWACCEL_FLAG_UNSAFE_OUTPUT /* such an FFmpeg copies frames, odd ones wrongly: see bytes_to_plane */
+    is_right = codec->coded_height % 2 == 0;
+#endif
     for (; *offered != AV_PIX_FMT_NONE; offered++) {
         has_wanted |= *offered == wanted;
         if (plain == AV_PIX_FMT_NONE && !(av_pix_fmt_desc_get(*offered)->flags & AV_PIX_FMT_FLAG_HWACCEL))
             plain = *offered;
     }
     /* a decoder that only uses the device offers no plain format: sw_pix_fmt tells what it has found */
-    return has_wanted && is_colour_yuv(plain != AV_PIX_FMT_NONE ? plain : codec->sw_pix_fmt) ? wanted : plain;
+    return has_wanted && is_right && is_colour_yuv(plain != AV_PIX_FMT_NONE ? plain : codec->sw_pix_fmt) ? wanted
+                                                                                                         : plain;
 }
 
 trk_status trk_hardware_attach(video_device *h, AVCodecContext *codec)
@@ -115,14 +119,31 @@ enum AVPixelFormat trk_hardware_layout(const AVFrame *frame)
     return trk_hardware_owns(frame) ? frames_of(frame)->sw_format : (enum AVPixelFormat)frame->format;
 }
 
+/* The device begins a plane in an even row ("NVDEC output has luma height aligned by 2", NvDecoder.cpp of its SDK),
+ * FFmpeg looks for it right below an odd number of rows: how many bytes before it. Where frames are copied already
+ * (since FFmpeg 6.1) it is too late: see trk_hardware_choose. */
+static ptrdiff_t bytes_to_plane(const AVFrame *frame, int plane)
+{
+    const ptrdiff_t below = (ptrdiff_t)frame->linesize[0] * frame->height;
+    const int is_below = frame->data[plane] && frame->data[plane] - frame->data[0] == plane * below;
+    return frame->height % 2 && is_below ? plane * (ptrdiff_t)frame->linesize[0] : 0;
+}
+
 trk_status trk_hardware_download(AVFrame *to, AVFrame *from)
 {
     const int odd = from->height & 1;
+    uint8_t *const planes[2] = {from->data[1], from->data[2]};
+    const ptrdiff_t steps[2] = {bytes_to_plane(from, 1), bytes_to_plane(from, 2)};
     if (to->buf[0] && (to->format != (int)frames_of(from)->sw_format || to->width != from->width ||
                        to->height != from->height || from->crop_left || from->crop_top))
         av_frame_unref(to);
     from->height += odd; /* it copies half the rows of chroma, rounded down */
+    for (int i = 0; i < 2; i++)
+        if (steps[i])
+            from->data[1 + i] += steps[i];
     int error = av_hwframe_transfer_data(to, from, 0);
+    from->data[1] = planes[0];
+    from->data[2] = planes[1];
     from->height -= odd;
     if (error < 0) {
         av_frame_unref(to);
@@ -159,7 +180,7 @@ int trk_hardware_planes(trk_device_planes *out, const AVFrame *frame)
     if (!trk_hardware_owns(frame) || frames_of(frame)->sw_format != AV_PIX_FMT_NV12 || !matrix || frame->crop_left ||
         frame->crop_top || !frame->data[0] || !frame->data[1])
         return 0;
-    *out = (trk_device_planes){.planes = {frame->data[0], frame->data[1]},
+    *out = (trk_device_planes){.planes = {frame->data[0], frame->data[1] + bytes_to_plane(frame, 1)},
                                .strides = {frame->linesize[0], frame->linesize[1]},
                                .matrix = matrix,
                                .full_range = frame->color_range == AVCOL_RANGE_JPEG};

@@ -79,7 +79,8 @@ API(cuvidDecodePicture, decoder *d, const picture_params *p)
 /* A copy for the caller, as the real one makes; n_outputs of them at most. */
 API(cuvidMapVideoFrame64, decoder *d, int surface, unsigned long long *address, unsigned *pitch, void *unused)
 {
-    const int bytes_each = d->asked.format ? 2 : 1, height = (int)d->asked.target_height;
+    const int bytes_each = d->asked.format ? 2 : 1;
+    const int height = (int)((d->asked.target_height + 1) & ~1ul); /* chroma begins in an even row, as on a card */
     if (driver.n_mapped >= (int)d->asked.n_outputs || d->number[surface] < 0)
         return UNKNOWN;
     *pitch = (unsigned)((d->asked.target_width * (unsigned)bytes_each + 511) / 512 * 512);
