@@ -142,13 +142,11 @@ static void forget_from(trk_tracker *t, int64_t frame)
         trk_choice_rewind(t, t->objects[i], frame);
 }
 
+/* In the same passes as when the frame was pushed: a GPU's products may round otherwise in others. */
 static trk_status track_again(trk_tracker *t)
 {
-    trk_status rc = TRK_OK;
     trk_use_current(t);
-    for (size_t i = 0; rc >= 0 && i < t->n_objects; i++)
-        rc = trk_object_step(t, t->objects[i], NULL);
-    return trk_settle_current(t, rc);
+    return trk_settle_current(t, trk_objects_step(t, 1));
 }
 
 trk_status trk_tracker_rewind(trk_tracker *t, int64_t frame, int64_t *next)
@@ -216,7 +214,8 @@ static trk_status copy_object(trk_tracker *to_tracker, trk_object *to, const trk
     to->memories = memories;
     TRK_CHECK(trk_prompt_copy_list(to_tracker, &to->waiting, from->waiting));
     TRK_CHECK(trk_prompt_copy_list(to_tracker, &to->applied, from->applied));
-    TRK_CHECK(memory->copy(memory, to->result.logits, from->result.logits, trk_result_bytes(to_tracker->model->network)));
+    TRK_CHECK(
+        memory->copy(memory, to->result.logits, from->result.logits, trk_result_bytes(to_tracker->model->network)));
     memcpy(to->told, from->told, sizeof to->told);
     to->host_logits_current = 0;
     to->result_frame = from->result_frame;

@@ -261,8 +261,14 @@ static trk_status track_together(trk_tracker *t, trk_object *const *objects, int
     return rc;
 }
 
+static trk_status make_ready(trk_tracker *t, trk_object *object)
+{
+    trk_sequence_advance(&object->memories, t->index, trk_direction(t));
+    return trk_object_recode(t, object);
+}
+
 /* Objects that are merely tracked wait until there are enough of them, or until one with a prompt comes. */
-static trk_status step_objects(trk_tracker *t)
+trk_status trk_objects_step(trk_tracker *t, int again)
 {
     trk_object *waiting[TRK_TOGETHER];
     const int most = t->together ? t->together : 1;
@@ -270,9 +276,9 @@ static trk_status step_objects(trk_tracker *t)
     int n = 0;
     for (size_t i = 0; i < t->n_objects; i++) {
         trk_object *object = t->objects[i];
-        trk_sequence_advance(&object->memories, t->index, trk_direction(t));
-        TRK_CHECK(trk_object_recode(t, object));
-        const int prompted = trk_prompt_find(object->waiting, t->index) != NULL;
+        if (!again)
+            TRK_CHECK(make_ready(t, object));
+        const int prompted = !again && trk_prompt_find(object->waiting, t->index) != NULL;
         const int tracked = !prompted && object->memories.n_conditioning > 0;
         if (tracked)
             waiting[n++] = object;
@@ -281,7 +287,7 @@ static trk_status step_objects(trk_tracker *t)
             n = 0;
         }
         if (!tracked)
-            TRK_CHECK(trk_object_step(t, object, trk_prompt_take(&object->waiting, t->index)));
+            TRK_CHECK(trk_object_step(t, object, again ? NULL : trk_prompt_take(&object->waiting, t->index)));
     }
     TRK_CHECK(track_together(t, waiting, n));
 done:
@@ -298,7 +304,7 @@ static trk_status push(trk_tracker *t, const trk_frame *frame)
     t->first = t->started ? t->first : frame->index;
     t->started = 1;
     TRK_CHECK(encode(t, frame));
-    TRK_CHECK(step_objects(t));
+    TRK_CHECK(trk_objects_step(t, 0));
     TRK_CHECK(trk_objects_collect(t));
     drop_missed_prompts(t);
 done:

@@ -206,6 +206,9 @@ trk_status trk_object_recode(trk_tracker *t, trk_object *object);
 trk_status trk_object_step(trk_tracker *t, trk_object *object, trk_prompt *prompt);
 /* The same for up to TRK_TOGETHER objects that have conditioning memories and no prompt, in one pass. */
 trk_status trk_objects_track(trk_tracker *t, trk_object *const *objects, int n);
+/* The same for all objects of the tracker on its present frame, as many in a pass as were planned. again: a frame that
+ * is tracked once more, by nothing new: prompts wait, memories are as they are. */
+trk_status trk_objects_step(trk_tracker *t, int again);
 /* Steps 4 and 5 again for a prompt on the current, kept frame; the prompt is taken over. */
 trk_status trk_object_refine(trk_tracker *t, trk_object *object, trk_prompt *prompt);
 /* Waits for all that was computed and brings scores of the current frame to the host and to their memories. */

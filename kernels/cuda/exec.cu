@@ -260,8 +260,11 @@ static void backend_close(trk_backend *backend)
         return;
     cuda_products_destroy(&library->products);
     cuda_tables_destroy(&library->tables);
-    if (library->blas)
+    if (library->blas && cuda_use(backend->device) >= 0) {
+        cuda_quiet_begin(); /* it may wait for the device */
         cublasLtDestroy(library->blas);
+        cuda_quiet_end();
+    }
     trk_heap_release(library);
     backend->cuda = NULL;
 }
@@ -271,6 +274,14 @@ static int uses_wgmma(const cuda_device_info *info)
 {
     const char *wanted = getenv("TRK_CUDA_WGMMA");
     return wanted && strcmp(wanted, "1") == 0 && info->major == 9 && info->minor == 0;
+}
+
+static trk_status create_blas(cublasLtHandle_t *out)
+{
+    cuda_quiet_begin(); /* it may wait for the device */
+    const cublasStatus_t status = cublasLtCreate(out);
+    cuda_quiet_end();
+    return cuda_blas_error(status, "cublasLtCreate");
 }
 
 static trk_status backend_open(trk_backend *backend)
@@ -301,7 +312,7 @@ static trk_status backend_open(trk_backend *backend)
     TRK_CHECK(cuda_device_open(backend->device, &library->info));
     library->wgmma = uses_wgmma(&library->info);
     TRK_CHECK(cuda_use(backend->device));
-    TRK_CHECK(cuda_blas_error(cublasLtCreate(&library->blas), "cublasLtCreate"));
+    TRK_CHECK(create_blas(&library->blas));
     TRK_CHECK(cuda_products_create(&library->products));
     TRK_CHECK(cuda_tables_create(&library->tables, backend->allocator));
 done:

@@ -9,10 +9,13 @@
  * is the tanh approximation, its ReLU turns NaN into 0, and there is no sigmoid. Nor may it write bf16 sums for a pass
  * of ours to finish: where bias and sum cancel, what is left would be off by more than the kernel check allows, which
  * is two roundings of the result itself. */
+#include <atomic>
+
 #include <pthread.h>
 #include <string.h>
 
 #include "heap.h"
+#include "log.h"
 #include "library.cuh"
 #include "product.cuh"
 #include "tile_product.cuh"
@@ -20,7 +23,7 @@
 /* Up to here the own kernel is the better one for what cuBLASLt would need a second pass for, by arithmetic: a second
  * pass moves some 10 bytes for each sum (2 ps at 5 TB/s), and the own kernel, at half of cuBLASLt's 700 TFLOP/s, loses
  * 2 k / 700 ps. Not measured. */
-#define OWN_FACTORS 640
+#define OWN_FACTORS   640
 #define LIBRARY_BYTES ((size_t)32 << 20) /* of cuBLASLt's workspace: what its manual asks for on the newest cards */
 #define STRIP_BYTES   ((size_t)32 << 20) /* of f32 sums between two passes; an H200 has 50 MiB of cache */
 
@@ -52,7 +55,7 @@ struct product_plan {
     struct product_key key;
     cublasLtMatrixLayout_t weight, in, out; /* owned */
     cublasLtMatmulAlgo_t algorithm;
-    int is_usable; /* 0: cuBLASLt has none */
+    int is_usable; /* 0: cuBLASLt has none, or it failed; atomic */
 };
 
 #define BUCKETS 64
@@ -112,8 +115,8 @@ static trk_status describe(cublasLtMatmulDesc_t *out, const float *bias)
                       {CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &f32, sizeof f32},
                       {CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias}};
     *out = NULL;
-    TRK_CHECK(cuda_blas_error(cublasLtMatmulDescCreate(out, CUBLAS_COMPUTE_32F, CUDA_R_32F),
-                              "cublasLtMatmulDescCreate"));
+    TRK_CHECK(
+        cuda_blas_error(cublasLtMatmulDescCreate(out, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate"));
     for (int i = 0; i < (bias ? 4 : 2); i++)
         TRK_CHECK(cuda_blas_error(
             cublasLtMatmulDescSetAttribute(*out, attributes[i].name, attributes[i].value, attributes[i].bytes),
@@ -154,6 +157,16 @@ done:
     return rc;
 }
 
+/* TRK_E_UNSUPPORTED: not our fault, and the own kernels can do what the library could not. */
+static trk_status library_error(cublasStatus_t status, const char *what)
+{
+    const trk_status rc = cuda_blas_error(status, what);
+    return status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INTERNAL_ERROR ||
+                   status == CUBLAS_STATUS_ARCH_MISMATCH || status == CUBLAS_STATUS_EXECUTION_FAILED
+               ? TRK_E_UNSUPPORTED
+               : rc;
+}
+
 /* Asks for an algorithm; that there is none is no failure. */
 static trk_status choose(struct product_plan *plan, cublasLtHandle_t blas, cublasLtMatmulDesc_t call)
 {
@@ -171,7 +184,7 @@ static trk_status choose(struct product_plan *plan, cublasLtHandle_t blas, cubla
                       result.workspaceSize <= LIBRARY_BYTES;
     plan->algorithm = result.algo;
     if (status != CUBLAS_STATUS_NOT_SUPPORTED)
-        rc = cuda_blas_error(status, "cublasLtMatmulAlgoGetHeuristic");
+        rc = library_error(status, "cublasLtMatmulAlgoGetHeuristic");
 done:
     if (preference)
         cublasLtMatmulPreferenceDestroy(preference);
@@ -209,9 +222,9 @@ static unsigned bucket_of(const struct product_key *key)
     return hash % BUCKETS;
 }
 
-/* The plan of `key`, which is made on the first call. Immutable; valid as long as the backend. */
-static trk_status find_plan(const struct product_plan **out, struct cuda_library *library,
-                            const struct product_key *key, cublasLtMatmulDesc_t call)
+/* The plan of `key`, which is made on the first call. Valid as long as the backend. */
+static trk_status find_plan(struct product_plan **out, struct cuda_library *library, const struct product_key *key,
+                            cublasLtMatmulDesc_t call)
 {
     trk_status rc = TRK_OK;
     struct cuda_products *products = library->products;
@@ -295,7 +308,7 @@ static trk_mat weight_of(const struct cuda_layer *layer)
     return trk_mat{layer->weight, layer->dtype, layer->shape.n_out, layer->k_padded, layer->k_padded};
 }
 
-/* For what cuBLASLt has no algorithm for. */
+/* For what cuBLASLt has no algorithm for, or fails at. */
 static void run_own(trk_exec *x, const struct product_call *call)
 {
     const product_tail tail = {call->bias, TRK_ACT_NONE, call->accumulate};
@@ -308,29 +321,54 @@ static void run_own(trk_exec *x, const struct product_call *call)
 /* The product to those who listen; a plan stays where it is as long as the backend. */
 static int told(trk_exec *x, const struct product_plan *plan, const struct product_call *call, const void *workspace)
 {
-    const void *const all[] = {plan,       call->layer->weight, call->in.data, call->out.data,
-                               call->bias, workspace,           call->accumulate ? plan : NULL};
+    const void *const all[] = {plan,      call->layer->weight,           call->in.data, call->out.data, call->bias,
+                               workspace, call->accumulate ? plan : NULL};
     return cuda_tell(x, all, sizeof all);
+}
+
+/* The own kernels do every product, if slower: a library that fails is no reason to end a run. */
+static void note_failure(const struct product_key *key)
+{
+    static std::atomic_flag is_told = ATOMIC_FLAG_INIT;
+    trk_log(is_told.test_and_set() ? TRK_LOG_DEBUG : TRK_LOG_WARNING, "%s (%d x %d x %d); own kernels do such products",
+            trk_error_text(), key->rows, key->n_out, key->k);
+}
+
+static cublasStatus_t multiply(trk_exec *x, const struct product_plan *plan, cublasLtMatmulDesc_t description,
+                               const struct product_call *call, void *workspace)
+{
+    const float one = 1.0f, beta = call->accumulate ? 1.0f : 0.0f;
+    cudaStream_t stream = cuda_stream(x); /* makes the device current, too */
+    return cublasLtMatmul(x->backend->cuda->blas, description, &one, call->layer->weight, plan->weight, call->in.data,
+                          plan->in, &beta, call->out.data, plan->out, call->out.data, plan->out, &plan->algorithm,
+                          workspace, LIBRARY_BYTES, stream);
 }
 
 static void run_library(trk_exec *x, const struct product_call *call, void *workspace)
 {
     trk_status rc = TRK_OK;
     const struct product_key key = key_of(call);
-    const struct product_plan *plan = NULL;
-    const float one = 1.0f, beta = call->accumulate ? 1.0f : 0.0f;
+    struct product_plan *plan = NULL;
     cublasLtMatmulDesc_t description = NULL;
-    cudaStream_t stream = cuda_stream(x); /* makes the device current, too */
-    struct cuda_library *library = x->backend->cuda;
+    trk_error_line kept;
+    int is_done = 0;
+    trk_error_keep(&kept);
+    TRK_CHECK(cuda_use(x->backend->device));
     TRK_CHECK(describe(&description, call->bias));
-    TRK_CHECK(find_plan(&plan, library, &key, description));
-    if (plan->is_usable && !told(x, plan, call, workspace))
-        TRK_CHECK(cuda_blas_error(cublasLtMatmul(library->blas, description, &one, call->layer->weight, plan->weight,
-                                                 call->in.data, plan->in, &beta, call->out.data, plan->out,
-                                                 call->out.data, plan->out, &plan->algorithm, workspace, LIBRARY_BYTES,
-                                                 stream),
-                                  "cublasLtMatmul"));
-    else if (!plan->is_usable)
+    rc = find_plan(&plan, x->backend->cuda, &key, description);
+    if (rc >= 0 && __atomic_load_n(&plan->is_usable, __ATOMIC_RELAXED)) {
+        is_done = told(x, plan, call, workspace);
+        rc = is_done ? TRK_OK : library_error(multiply(x, plan, description, call, workspace), "cublasLtMatmul");
+        is_done |= rc >= 0;
+        if (!is_done) /* of later frames those who listen are told of the own kernels at once */
+            __atomic_store_n(&plan->is_usable, 0, __ATOMIC_RELAXED);
+    }
+    if (rc == TRK_E_UNSUPPORTED) {
+        note_failure(&key);
+        trk_error_restore(&kept);
+        rc = TRK_OK;
+    }
+    if (rc >= 0 && !is_done)
         run_own(x, call);
 done:
     if (description)
@@ -353,8 +391,8 @@ static trk_mat ready_input(trk_exec *x, trk_mat in, const struct cuda_layer *lay
     if (is_ready(in, layer))
         return in;
     trk_mat packed = {NULL, layer->dtype, in.rows, layer->k_padded, layer->k_padded};
-    packed.data = workspace_get(x, WORKSPACE_INPUT,
-                                (size_t)in.rows * (size_t)layer->k_padded * trk_dtype_bytes(layer->dtype));
+    packed.data =
+        workspace_get(x, WORKSPACE_INPUT, (size_t)in.rows * (size_t)layer->k_padded * trk_dtype_bytes(layer->dtype));
     if (!packed.data || x->planning)
         return packed;
     const int64_t n_threads = (int64_t)in.rows * (layer->k_padded / 8);

@@ -42,15 +42,14 @@ static trk_status init_device(int device)
     return rc;
 }
 
-/* The program around the library may have made another device current in this thread. */
+/* Always set: the program around the library may have made another device current in this thread, or a context of its
+ * own on the same one, which cudaGetDevice does not tell from ours. */
 trk_status cuda_use(int device)
 {
     static thread_local int initialised = -1; /* the device that this thread has used before */
-    int current = -1;
     trk_status rc = TRK_OK;
-    if (initialised == device && cudaGetDevice(&current) == cudaSuccess && current == device)
-        return TRK_OK;
-    TRK_CHECK(init_device(device));
+    if (initialised != device)
+        TRK_CHECK(init_device(device));
     TRK_CHECK(cuda_error(cudaSetDevice(device), "cudaSetDevice"));
     initialised = device;
 done:
@@ -102,7 +101,6 @@ trk_status cuda_device_open(int device, cuda_device_info *out)
 
 /* --- memory --- */
 
-
 /* One at a time: whoever waits for a whole device, and whoever records a graph, which must not be waited for. */
 static pthread_mutex_t quiet = PTHREAD_MUTEX_INITIALIZER;
 static thread_local int is_recording;
@@ -115,6 +113,23 @@ struct late_release {
 };
 static struct late_release *late;
 
+void cuda_quiet_begin(void)
+{
+    pthread_mutex_lock(&quiet);
+}
+
+void cuda_quiet_end(void)
+{
+    pthread_mutex_unlock(&quiet);
+}
+
+/* What was launched may still use the memory: cudaFree may wait for it, which its manual does not promise. */
+static void free_unused(void *data)
+{
+    cuda_error(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+    cuda_error(cudaFree(data), "cudaFree");
+}
+
 void cuda_recording(int on)
 {
     if (on)
@@ -123,7 +138,7 @@ void cuda_recording(int on)
     while (!on && late) {
         struct late_release *next = late->next;
         if (cuda_use(late->device) >= 0)
-            cuda_error(cudaFree(late->data), "cudaFree");
+            free_unused(late->data);
         trk_heap_release(late);
         late = next;
     }
@@ -133,7 +148,8 @@ void cuda_recording(int on)
 
 static void release_later(int device, void *data)
 {
-    struct late_release *l = static_cast<struct late_release *>(trk_heap_zeroed(TRK_MEM_SCRATCH, "release", 1, sizeof *l));
+    struct late_release *l =
+        static_cast<struct late_release *>(trk_heap_zeroed(TRK_MEM_SCRATCH, "release", 1, sizeof *l));
     if (!l) {
         trk_log(TRK_LOG_ERROR, "cuda: no memory to remember a block that is to be released");
         return;
@@ -162,8 +178,8 @@ void cuda_release(int device, void *data)
     }
     if (cuda_use(device) < 0)
         return;
-    pthread_mutex_lock(&quiet); /* it waits for the device */
-    cuda_error(cudaFree(data), "cudaFree");
+    pthread_mutex_lock(&quiet);
+    free_unused(data);
     pthread_mutex_unlock(&quiet);
 }
 

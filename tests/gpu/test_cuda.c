@@ -175,11 +175,34 @@ static void masks_are_those_of_the_cpu(void **state)
     }
 }
 
+/* A library that fails ends nothing: only the emulation's can be made to. */
+static void own_kernels_do_what_the_library_fails_at(void **state)
+{
+    static const int from[][2] = {{1, 0}, {40, 0}, {0, 1}, {0, 100}}; /* choice, product */
+    static story host;
+    follow_with_masks(cpu, NULL, host, masks_of[1]);
+    for (size_t i = 0; i < sizeof from / sizeof *from; i++) {
+        trk_model *model = NULL;
+        assert_ok(script_load(&model, TRK_DEVICE_CUDA, TRK_PRECISION_F32));
+        emulation_fail_products(from[i][0], from[i][1]);
+        follow_with_masks(model, NULL, got, masks_of[0]);
+        emulation_fail_products(0, 0);
+        check_logits("own products", got, host);
+        for (int k = 0; k < OBJECTS; k++)
+            check_masks("own products", k);
+        trk_model_destroy(&model);
+    }
+}
+
 /* --- the same bits ---------------------------------------------------------------------------------------------- */
 
 static void policies_change_nothing(void **state)
 {
-#define POLICY(...) (trk_tracker_params){.struct_size = sizeof(trk_tracker_params), __VA_ARGS__}
+#define POLICY(...)                                                                                                    \
+    (trk_tracker_params)                                                                                               \
+    {                                                                                                                  \
+        .struct_size = sizeof(trk_tracker_params), __VA_ARGS__                                                         \
+    }
     const trk_tracker_params policies[] = {
         POLICY(.sweep_every = 3),
         POLICY(.sweep = TRK_SWEEP_NEVER),
@@ -271,7 +294,25 @@ static void gone_back(void **state)
     trk_tracker_destroy(&t);
 }
 
-/* what waits for a frame does the same on the kept frame once it is there */
+/* On a card products of other numbers of objects may be summed in another order. */
+static void assert_alike(found (*a)[OBJECTS], found (*b)[OBJECTS])
+{
+    for (int k = 0; k < OBJECTS; k++) {
+        size_t both = 0, either = 0;
+        for (int i = 0; i < FRAMES; i++) {
+            assert_int_equal(a[i][k].is_there, b[i][k].is_there);
+            for (int e = 0; e < SIDE * SIDE && a[i][k].is_there; e++) {
+                both += a[i][k].logits[e] > 0 && b[i][k].logits[e] > 0;
+                either += a[i][k].logits[e] > 0 || b[i][k].logits[e] > 0;
+            }
+        }
+        if (!either || (double)both < 0.99 * (double)either)
+            fail_msg("object %d: IoU %g", k + 1, (double)both / (double)either);
+    }
+}
+
+/* What waits for a frame does the same on the kept frame once it is there. There an object with a prompt was tracked
+ * with the other one first. */
 static void prompted_on_the_kept_frame(void **state)
 {
     trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
@@ -284,13 +325,20 @@ static void prompted_on_the_kept_frame(void **state)
         for (int k = 0; k < OBJECTS; k++)
             assert_ok(script_found(t, k + 1, &got[i][k]));
     }
-    assert_same(got, base, 0, LAST);
+    assert_alike(got, base);
+    if (emulation_schedules())
+        assert_same(got, base, 0, LAST);
     trk_tracker_destroy(&t);
 }
 
 /* --- recorded stages -------------------------------------------------------------------------------------------- */
 
-enum { LONG = 36, STEADY = 24, LATE_OBJECT = 26, NO_MORE = 33 }; /* pointers and slots of the bank take turns by STEADY */
+enum {
+    LONG = 36,
+    STEADY = 24,
+    LATE_OBJECT = 26,
+    NO_MORE = 33
+}; /* pointers and slots of the bank take turns by STEADY */
 
 /* object 1 is alone for long; then a click on it, a second object, which stays alone */
 static void push_long(trk_tracker *t, int i)
@@ -356,8 +404,8 @@ static void recordings_take_over(void **state)
 static void draw_wide(uint8_t *rgb, int i, trk_frame *out)
 {
     script_draw(rgb, WIDTH + 33, HEIGHT + 11, 1, i);
-    *out = (trk_frame){.width = WIDTH + 33, .height = HEIGHT + 11, .planes = {rgb}, .strides = {3 * (WIDTH + 33)},
-                       .index = i};
+    *out = (trk_frame){
+        .width = WIDTH + 33, .height = HEIGHT + 11, .planes = {rgb}, .strides = {3 * (WIDTH + 33)}, .index = i};
 }
 
 static void push_wide(trk_tracker *t, int i, found *out)
@@ -571,9 +619,16 @@ static void with_handler(void **state)
 
 int main(void)
 {
-#define TEST(name) {#name, with_handler, NULL, no_errors, &(struct test){name}}
+#define TEST(name)                                                                                                     \
+    {                                                                                                                  \
+#name, with_handler, NULL, no_errors, &(struct test)                                                           \
+        {                                                                                                              \
+            name                                                                                                       \
+        }                                                                                                              \
+    }
     const struct CMUnitTest tests[] = {
         TEST(masks_are_those_of_the_cpu),
+        TEST(own_kernels_do_what_the_library_fails_at),
         TEST(policies_change_nothing),
         TEST(among_others_with_evictions),
         TEST(saved_and_resumed),

@@ -11,5 +11,8 @@ void emulation_use_schedule(int i);
 const char *emulation_take_error(void);
 /* Blocks of device and page-locked memory given out so far; held: those not freed yet. 0 without an emulation. */
 long emulation_allocations(long *held);
+/* The nth choice of an algorithm, or the nth product of cuBLASLt, and all after it fail: 1 is the next, 0 none. Nothing
+ * without an emulation. */
+void emulation_fail_products(int nth_choice, int nth_product);
 
 #endif

@@ -22,3 +22,7 @@ long emulation_allocations(long *held)
     *held = 0;
     return 0;
 }
+
+void emulation_fail_products(int nth_choice, int nth_product)
+{
+}

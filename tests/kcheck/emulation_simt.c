@@ -30,3 +30,8 @@ long emulation_allocations(long *held)
 {
     return simt_allocations(held);
 }
+
+void emulation_fail_products(int nth_choice, int nth_product)
+{
+    simt_fail_products(nth_choice, nth_product);
+}

@@ -43,16 +43,41 @@ struct simt_matmul_preference {
 
 /* --- handles and descriptors --- */
 
+static int choices_left, products_left; /* before the first that fails; 0: none does */
+
+extern "C" void simt_fail_products(int nth_choice, int nth_product)
+{
+    SIMT_LOCKED;
+    choices_left = nth_choice;
+    products_left = nth_product;
+}
+
+static int fails(int *left)
+{
+    if (*left > 1)
+        --*left;
+    else if (*left == 1)
+        return 1;
+    return 0;
+}
+
+/* Both may wait for the device. */
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *out)
 {
+    SIMT_LOCKED;
     if (!out)
         return CUBLAS_STATUS_INVALID_VALUE;
+    if (simt_refuse_any_capture() != cudaSuccess)
+        return CUBLAS_STATUS_NOT_INITIALIZED;
     *out = new simt_blas{};
     return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle)
 {
+    SIMT_LOCKED;
+    if (simt_refuse_any_capture() != cudaSuccess)
+        return CUBLAS_STATUS_EXECUTION_FAILED;
     delete handle;
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -364,6 +389,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
                                               cublasLtMatmulPreference_t preference, int requested,
                                               cublasLtMatmulHeuristicResult_t results[], int *returned)
 {
+    SIMT_LOCKED;
     problem p;
     if (!handle || !preference || !results || !returned || requested < 1)
         return CUBLAS_STATUS_INVALID_VALUE;
@@ -371,6 +397,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     cublasStatus_t status = problem_of(&p, desc, a, b, c, d);
     if (status != CUBLAS_STATUS_SUCCESS)
         return status;
+    if (fails(&choices_left))
+        return CUBLAS_STATUS_INTERNAL_ERROR;
     const uint64_t most = std::min<uint64_t>(preference->workspace_bytes, WORKSPACE_WANTED);
     for (int i = 0; i < std::min(requested, 2); i++) {
         cublasLtMatmulHeuristicResult_t *r = &results[(*returned)++];
@@ -584,6 +612,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
         status = check_algorithm(algo, &q.p, data, workspace_bytes);
     if (status == CUBLAS_STATUS_SUCCESS && used > 0 && !is_data_valid("the workspace", workspace, workspace_bytes, 16))
         status = CUBLAS_STATUS_INVALID_VALUE;
+    if (status == CUBLAS_STATUS_SUCCESS && fails(&products_left))
+        status = CUBLAS_STATUS_INTERNAL_ERROR;
     if (status != CUBLAS_STATUS_SUCCESS)
         return status;
     const cudaError_t error = simt_enqueue(stream, [=] {

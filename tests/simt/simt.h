@@ -21,6 +21,9 @@ int simt_report(const char **text);
 void simt_clear(void);
 /* The nth allocation of device memory from now on fails: 1 is the next, 0 none. */
 void simt_fail_allocation(int nth);
+/* The nth choice of an algorithm, or the nth product of cuBLASLt, and all after it end in an internal error: 1 is the
+ * next, 0 none. */
+void simt_fail_products(int nth_choice, int nth_product);
 /* Blocks of device and of page-locked memory that were given out so far; held: those that have not been freed, or
  * NULL. */
 long simt_allocations(long *held);
