@@ -20,7 +20,8 @@
  * TRK_E_BACKEND and TRK_E_MEMORY from trk_tracker_push, from trk_tracker_rewind, or from giving or clearing a prompt on
  * the current frame, which end the tracker (it can only be destroyed or reset). What is refused before anything was
  * begun, a plan that does not fit for one, does not end it, whatever the status.
- * In every params struct zero means the default; set struct_size through the _INIT macro.
+ * In every params struct zero means the default; set struct_size through the _INIT macro. trk_motion_params alone has
+ * none: trk_motion_defaults fills it.
  *
  * Coordinates are pixels of the pushed frames: x to the right, y down, (0, 0) the top left corner of the first pixel.
  */
@@ -69,10 +70,10 @@ typedef struct trk_model_params {
     size_t struct_size;
     trk_device device;       /* AUTO: the fastest that works. REFERENCE: plain C, slow, for checking */
     int device_index;        /* CUDA device number */
-    trk_precision precision; /* arithmetic of products; AUTO: bf16 where the CPU multiplies it, else f32 */
+    trk_precision precision; /* arithmetic of products; AUTO: bf16 where the device multiplies it, else f32 */
     int threads;             /* CPU threads; 0 = one per core */
     int image_size;          /* side the frame is resized to; 0 = the model's own; a multiple of 32 the trunk admits */
-    const char *config_path; /* architecture JSON for a checkpoint without metadata; NULL = metadata, then a
+    const char *config_path; /* architecture in JSON, which goes before the file's own metadata; NULL = metadata, then a
                                 config.json beside the file, then the tensor shapes */
 } trk_model_params;
 #define TRK_MODEL_PARAMS_INIT {sizeof(trk_model_params), TRK_DEVICE_AUTO, 0, TRK_PRECISION_AUTO, 0, 0, NULL}
@@ -108,7 +109,8 @@ typedef struct trk_frame trk_frame;
 /* When the features of frames are returned. Results are the same bits with any of them. */
 typedef enum trk_sweep {
     TRK_SWEEP_EVERY = 0, /* after every `sweep_every` frames */
-    TRK_SWEEP_ABOVE,     /* when the pool is above `sweep_above` of its budget, oldest first */
+    TRK_SWEEP_ABOVE,     /* when the pool is above `sweep_above` of its budget, oldest first; TRK_E_ARGUMENT from the
+                            first push in a pool without a budget */
     TRK_SWEEP_NEVER      /* only when memory is needed */
 } trk_sweep;
 
@@ -174,7 +176,8 @@ typedef struct trk_tracker_params {
     trk_memory_type memory_type;       /* of memories */
     trk_memory_type older_memory_type; /* of tracked frames' memories from `older_after` frames back on (and the history) */
     int older_after;          /* 0 = older_memory_type is not used */
-    int reserve;              /* 1: the first push allocates all that the plan says, so that later ones can not fail */
+    int reserve;              /* 1: the first push allocates all that the plan says, so that later ones can not fail for
+                                 want of memory, unless what is kept grows: TRK_SWEEP_NEVER, history < 0 */
     trk_frame_source source;  /* or NULL: with it the tracker can be evicted to the compact form; asked for frames whose
                                  memories can be read: with TRK_POLICY_SAM2 the last ones and the prompted ones, with
                                  TRK_POLICY_SAMURAI old ones too */
@@ -208,33 +211,35 @@ typedef enum trk_yuv_matrix { TRK_YUV_BT601 = 0, TRK_YUV_BT709, TRK_YUV_BT2020 }
 typedef enum trk_place { TRK_ON_HOST = 0, TRK_ON_DEVICE } trk_place;
 
 struct trk_frame { /* zero it first: fields may be added at its end */
-    int width, height;       /* pixels; fixed after a tracker's first frame */
+    int width, height;       /* pixels, 1 to 32768; fixed after a tracker's first frame */
     trk_pixel_format format;
     const uint8_t *planes[3];/* borrowed during the call only */
     ptrdiff_t strides[3];    /* bytes between rows; negative: from the bottom up */
     trk_yuv_matrix matrix;   /* of YUV formats */
     int full_range;          /* of YUV formats: 0 = 16..235 */
     int64_t index;           /* frame number prompts refer to: the first push sets where the video starts, each
-                                further one must be one more than the last (one less when reverse) */
+                                further one must be one more than the last (one less when reverse);
+                                between -INT64_MAX / 4 and INT64_MAX / 4 */
     trk_place place;         /* of the planes */
 };
 
-typedef struct trk_box { float x, y, width, height; } trk_box;
+typedef struct trk_box { float x, y, width, height; /* x, y: left, top */ } trk_box;
 typedef struct trk_point { float x, y; int positive; /* 1: on the object, 0: not on it */ } trk_point;
 
 /* Prompts. `object` is any positive number; naming a new one adds the object, which exists from `frame` on. `frame` is
- * one not pushed yet (the prompt waits for it) or, with keep_frame, the current one (applied at once: masks, logits
- * and scores of that object change). A second prompt of one object on one frame joins the first: points add up, a box
+ * one not pushed yet (the prompt waits for it) or the current one, if its features are held (keep_frame, a lock, the
+ * sweep policy), else TRK_E_STATE; then it is applied at once: masks, logits and scores of that object change. A second prompt of one object on one frame joins the first: points add up, a box
  * replaces a box, clicks refine a mask or an earlier result. A box given after clicks keeps them. A waiting prompt
  * whose frame is passed over without being pushed is dropped, with a warning in the log.
  * TRK_E_ARGUMENT: a box without positive width and height, or, once the frame size is known, entirely outside it; a
  * point outside; not finite. For waiting prompts the frame size may be unknown yet: the push of their frame then
  * reports it, and goes through once trk_tracker_clear_prompts has dropped them. */
 TRK_API trk_status trk_tracker_prompt_box(trk_tracker *tracker, int object, int64_t frame, const trk_box *box);
+/* 1 to 65536 points on one frame, with those given before. */
 TRK_API trk_status trk_tracker_prompt_points(trk_tracker *tracker, int object, int64_t frame, const trk_point *points,
                                              size_t n_points);
-/* mask: width x height bytes, non-zero = object, any size (brought to the model's image size,
- * cut at one half). Copied. Replaces the prompts of that
+/* mask: width x height bytes, 1 to 65536 each, non-zero = object, `stride` bytes between rows (negative: from the bottom
+ * up), of any size: it is brought to the model's image size and cut at one half. Copied. Replaces the prompts of that
  * object on that frame. */
 TRK_API trk_status trk_tracker_prompt_mask(trk_tracker *tracker, int object, int64_t frame, const uint8_t *mask,
                                            int width, int height, ptrdiff_t stride);
@@ -278,7 +283,8 @@ typedef struct trk_result {
 TRK_API size_t trk_tracker_objects(const trk_tracker *tracker, int *ids, size_t capacity);
 /* TRK_E_NOT_FOUND when the object has no result on the current frame. */
 TRK_API trk_status trk_tracker_result(const trk_tracker *tracker, int object, trk_result *out);
-/* Mask of the current frame at the frame's size: bytes 0 or 1, `stride` bytes between rows. */
+/* Mask of the current frame at the frame's size: bytes 0 or 1, `stride` bytes between rows, at least the width.
+ * TRK_E_NOT_FOUND, here and in the next two, as for trk_tracker_result. */
 TRK_API trk_status trk_tracker_mask(trk_tracker *tracker, int object, uint8_t *mask, ptrdiff_t stride);
 /* The same where the caller wants it: ON_DEVICE, mask is memory of the model's GPU, and is written when this returns. */
 TRK_API trk_status trk_tracker_mask_to(trk_tracker *tracker, int object, trk_place place, uint8_t *mask,
@@ -341,20 +347,22 @@ TRK_API trk_status trk_tracker_reach(trk_tracker *tracker, int object, int64_t *
  * policy, lock or keep_frame), it is the current frame again, tracked anew from them, and *next is the frame after it;
  * otherwise it is to be pushed again, and *next is `frame` (next may be NULL). Objects that started there or later are
  * removed, unless a prompt waits for them.
- * TRK_E_STATE, nothing changed: what the frame reads was dropped already; the text names the first frame in reach. */
+ * TRK_E_STATE, nothing changed: what the frame reads was dropped already, the text names the first frame in reach; or
+ * it was never tracked. */
 TRK_API trk_status trk_tracker_rewind(trk_tracker *tracker, int64_t frame, int64_t *next);
 /* Forgets what the object remembers of the frames first .. last; returns TRK_OK also when that was nothing.
  * TRK_E_STATE: its only conditioning frame would go (remove the object instead). */
 TRK_API trk_status trk_tracker_forget(trk_tracker *tracker, int object, int64_t first, int64_t last);
-/* Removes every object but this one. */
+/* Removes every object but this one. TRK_E_NOT_FOUND if there is no such object. */
 TRK_API trk_status trk_tracker_keep_object(trk_tracker *tracker, int object);
-/* Makes `copy` (not in use yet) an object with the same memories, waiting prompts and result. Memories are shared until
+/* Makes `copy` (not in use yet, else TRK_E_ARGUMENT) an object with the same memories, waiting prompts and result. Memories are shared until
  * one of the two writes them. */
 TRK_API trk_status trk_tracker_fork_object(trk_tracker *tracker, int object, int copy);
 /* A second tracker with the same pool, objects, memories (shared until written) and frame number, from which it goes on
  * by itself. Features of frames are not taken over. */
 TRK_API trk_status trk_tracker_fork(trk_tracker **out, trk_tracker *tracker);
-/* The current frame is called `index` from now on, and every other frame number moves with it; for endless streams. */
+/* The current frame is called `index` from now on, and every other frame number moves with it; for endless streams.
+ * TRK_E_STATE before the first push. */
 TRK_API trk_status trk_tracker_rebase(trk_tracker *tracker, int64_t index);
 
 /* --- save and resume ------------------------------------------------------------------------------------------- */
@@ -398,7 +406,7 @@ typedef enum trk_evict {
 typedef struct trk_pool_params {
     size_t struct_size;
     size_t budget;       /* bytes on the model's device, for the model and everything in the pool; 0 = budget_share */
-    double budget_share; /* of what is free now and what the model has; 0 = 0.8 on a GPU, no budget on the CPU */
+    double budget_share; /* of the sum of what is free now and what the model has; 0 = 0.8 on a GPU, no budget on the CPU */
     trk_evict evict;     /* where the least recently used idle tracker goes when the pool is full */
     int most_resident;   /* trackers on the device at once; 0 = as many as the budget admits */
 } trk_pool_params;
@@ -433,14 +441,15 @@ typedef struct trk_plan_params {
 } trk_plan_params;
 #define TRK_PLAN_PARAMS_INIT {sizeof(trk_plan_params), 0, 0, 0, 0, 0, 0, 0, 0, NULL}
 
-/* The most that can be in use on the model's device, in bytes. */
+/* The most that can be in use on the model's device, in bytes; more where bank_per_frame or frames_held say so. */
 typedef struct trk_plan {
     size_t struct_size; /* in: sizeof(trk_plan) */
     size_t pinned;      /* weights and tables as they are, and 64 KiB for operators of shapes that come up later */
     size_t bank, bank_per_object, bank_per_prompt; /* all; of one object with one prompt; of each further prompt */
     size_t bank_per_frame; /* with a history of all frames: what each adds, not in the total; else 0 */
     size_t frame, frame_each; /* all features held; of one frame */
-    int frames_held;    /* frames whose features are held at once, per tracker; 0: as many as fit */
+    int frames_held;    /* frames whose features are held at once, per tracker; 0: as many as fit, of which `frame` and
+                           `total` count one */
     size_t scratch, scratch_each; /* all; per busy tracker: stages, and the operators' own buffers */
     size_t total;
 } trk_plan;

@@ -14,9 +14,10 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "current.cuh"
 #include "heap.h"
-#include "log.h"
 #include "library.cuh"
+#include "log.h"
 #include "product.cuh"
 #include "tile_product.cuh"
 
