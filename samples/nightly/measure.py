@@ -161,6 +161,7 @@ class Calibration:
         try:
             done = subprocess.run(words, capture_output=True, text=True)
         except OSError:
+            print("no C compiler (cc): times are left out", flush=True)
             return Calibration()
         if done.returncode:
             print(done.stderr[-2000:], flush=True)
