@@ -16,6 +16,12 @@ command -v compute-sanitizer >/dev/null || { echo "skipped: no compute-sanitizer
 "$kcheck" --op add --backend cuda --shape 1x1 >/dev/null
 [ $? = 77 ] && { echo "skipped: no device"; exit 77; }
 
+probe=$(compute-sanitizer --error-exitcode 86 "$kcheck" --op add --backend cuda --shape 1x1 2>&1)
+if [ $? != 0 ] && echo "$probe" | grep -qiE 'not supported|unable to|failed to (attach|initialize)'; then
+    echo "skipped: compute-sanitizer cannot run here: $(echo "$probe" | grep -iE 'not supported|unable to|failed to' | head -n 1)"
+    exit 77
+fi
+
 # initcheck sees reads of device memory that nobody wrote; what the check poisons lies on the host's side
 failed=0
 for operator in ${*:-$("$kcheck" --list)}; do

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "clip.h"
+#include "device.h"
 #include "error.h"
 #include "heap.h"
 
@@ -287,6 +288,7 @@ static int load_failing(uint64_t n, uint64_t count, int *saw, const trk_account 
     trk_model *m = NULL;
     int failed = 0;
     p.image_size = IMAGE_SIZE;
+    p.device = test_device();
     trk_heap_fail(n, count);
     trk_fail(TRK_OK, "%s", "");
     trk_status rc = trk_model_load(&m, model_path, &p);
@@ -316,6 +318,7 @@ static int first_run_failing_once(uint64_t n, int *saw, const trk_account *befor
     trk_model_params p = TRK_MODEL_PARAMS_INIT;
     trk_model *warm = model, *cold = NULL;
     p.image_size = IMAGE_SIZE;
+    p.device = test_device();
     if (trk_model_load(&cold, model_path, &p) < 0)
         return problem(n, "trk_model_load", "failed without cause");
     model = cold;
@@ -371,6 +374,7 @@ static int set_up(void **state)
     static world w;
     trk_model_params p = TRK_MODEL_PARAMS_INIT;
     p.image_size = IMAGE_SIZE;
+    p.device = test_device();
     unlink(state_path); /* of a run that was cut short */
     rmdir(folder);
     if (clip_load_sample(&video, TRK_SAMPLES_DIR, 0, FRAMES) || mkdir(folder, 0700) ||

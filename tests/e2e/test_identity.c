@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "clip.h"
+#include "device.h"
 
 enum { FRAMES = 30, OBJECTS = 2, IMAGE_SIZE = 128, SIDE = IMAGE_SIZE / 4, N_CLIPS = 5 };
 
@@ -119,10 +120,11 @@ static trk_tracker *follow_all(const trk_tracker_params *params)
 
 static int set_up(void **state)
 {
-    trk_model_params params = TRK_MODEL_PARAMS_INIT;
+    trk_model_params params = TRK_MODEL_PARAMS_INIT, own_size = TRK_MODEL_PARAMS_INIT;
+    params.device = own_size.device = test_device();
     params.image_size = IMAGE_SIZE;
     if (clip_load_sample(&video, TRK_SAMPLES_DIR, 0, FRAMES) || trk_model_load(&model, model_path, &params) < 0 ||
-        trk_model_load(&full_size, model_path, NULL) < 0)
+        trk_model_load(&full_size, model_path, &own_size) < 0)
         return -1;
     trk_tracker *t = start(NULL);
     follow(t, 0, FRAMES - 1, base);

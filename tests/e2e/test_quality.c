@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "clip.h"
+#include "device.h"
 #include "track.h"
 
 #define MAX_TRACKS 64
@@ -95,6 +96,7 @@ static int follow_all(const char *samples, trk_precision precision, tracks *out)
     trk_model *model = NULL;
     trk_model_params params = TRK_MODEL_PARAMS_INIT;
     params.precision = precision;
+    params.device = test_device();
     snprintf(path, sizeof path, "%s/models/demo-m.safetensors", samples);
     trk_status rc = trk_model_load(&model, path, &params);
     if (rc == TRK_E_UNSUPPORTED) {
