@@ -95,6 +95,7 @@ template <int DV, int KEYS>
 __device__ __forceinline__ void wgmma_start_values(float (&output)[DV / 8][4], const uint32_t (&p)[KEYS / 16][4],
                                                    uint64_t values)
 {
+    warpgroup_results(output); /* what was done to them comes before the fence */
     warpgroup_fence();
 #pragma unroll
     for (int step = 0; step < KEYS / 16; step++)
