@@ -20,7 +20,7 @@ void options_print_help(FILE *stream)
             "  --point [ID@FRAME:]x,y[,+|,-]    a click on the object (+, default) or beside it (-)\n"
             "  --mask [ID@FRAME:]FILE.png       non-zero = object; palette PNG without ID: index 1-254 = object\n"
             "  --prompts FILE.json              {\"prompts\": [{\"object\": 1, \"frame\": 0, \"box\": [x,y,w,h]}]}, or\n"
-            "                                   \"points\": [[x,y,1],[x,y,0]], or \"mask\": \"FILE.png\" (beside the JSON)\n");
+            "                                   \"points\": [[x,y,1],[x,y,0]], or \"mask\": \"FILE.png\" (beside it)\n");
     fprintf(stream,
             "Model\n"
             "  -m, --model FILE|NAME            .pt, .safetensors, or a shipped model (%s)\n"
@@ -71,8 +71,8 @@ void options_print_help(FILE *stream)
             "Diagnostics\n"
             "  -q, --quiet   -v, --verbose   --memory-report[=FILE.json]   -h, --help   --version\n"
             "  TRK_LOG=info|debug tells what the library does; TRK_MODEL_DIR is looked in for model names\n"
-            "  Exit status: 0 done, 1 failed, 2 misuse, 130 or 143 stopped by Ctrl-C or SIGTERM (outputs are whole\n"
-            "  up to there). Formats of files: docs/formats.md.\n"
+            "  Exit status: 0 done, 1 failed, 2 misuse, 130 or 143 stopped by Ctrl-C or SIGTERM (outputs are\n"
+            "  whole up to there). Formats of files: docs/formats.md.\n"
             "Examples\n"
             "  track clip.mp4 --box 120,80,200,160 -o overlay.mp4\n"
             "  track frames/ --mask 00000.png --masks out/ --sheet sheet.png\n"
@@ -96,8 +96,8 @@ void options_print_eval_help(FILE *stream)
             "                                   (CLIP_ID.txt of several objects), or DIR/CLIP/CLIP_001.txt;\n"
             "                                   for masks DIR/FRAME.png\n"
             "  otherwise what is tracked        with the options under Model, Policy (but for --draw-motion) and\n"
-            "                                   Memory (but for --plan and states) of track --help, --decoder, and\n"
-            "                                   --jobs K: so many clips at once (1)\n");
+            "                                   Memory (but for --plan and states) of track --help, --decoder,\n"
+            "                                   and --jobs K: so many clips at once (1)\n");
     fprintf(stream,
             "Results\n"
             "  table on standard output         J, F, J&F of masks; AUC, OP50, OP75, precision, AO of boxes\n"

@@ -83,11 +83,13 @@ refused 2 "17" "$clip" --box $box --image-size 17 "${outputs[@]}"
 
 echo "outputs"
 : >file
+mkdir folder.mp4 folder.png
 for option in --overlay --jsonl --boxes --sheet; do
-    refused 1 "file/o.mp4" "$clip" --box $box $option file/o.mp4
-    refused 1 "none/o.mp4" "$clip" --box $box $option none/o.mp4
-    mkdir -p folder.mp4
-    refused 1 "folder.mp4" "$clip" --box $box $option folder.mp4
+    suffix=mp4
+    [ $option = --sheet ] && suffix=png
+    refused 1 "file/o.$suffix" "$clip" --box $box $option file/o.$suffix
+    refused 1 "none/o.$suffix" "$clip" --box $box $option none/o.$suffix
+    refused 1 "folder.$suffix" "$clip" --box $box $option folder.$suffix
 done
 refused 1 "file" "$clip" --box $box --masks file
 refused 1 "file/logits" "$clip" --box $box --logits file/logits --masks out/masks
@@ -116,7 +118,7 @@ refused 2 "overwritten" "$clip" --mask m/00000.png --masks m
 refused 2 "overwritten" "$clip" --prompts mask.json --masks m/
 "$track" - --box $box --frames 1 --memory-report=copy.mp4 <copy.mp4 2>stderr.txt
 is "standard input overwritten: exit status" $? 2
-refused 2 "also the file of" "$clip" --box $box --overlay out/s.mp4 --sheet out/../out/s.mp4
+refused 2 "also the file of" "$clip" --box $box --overlay out/s.mp4 --jsonl out/../out/s.mp4
 refused 2 "also the file of" "$clip" --box $box --jsonl out/a --boxes out/a
 refused 2 "also the file of" "$clip" --box $box --jsonl - --boxes -
 refused 2 "also the file of" "$clip" --box 1:$box --box 2:$box --jsonl out/a_2.txt --boxes out/a.txt
@@ -194,8 +196,8 @@ echo "lists"
 refused 1 "no_list" --list no_list
 echo "$clip --box $box --model x" >list
 refused 2 "list:1: --model" --list list
-printf '%s\n' "# two" "$clip --box $box --jsonl out/a" "$clip --box $box --sheet out/a" >list
-refused 2 "list:3: --sheet: out/a is also the file of --jsonl of list:2" --list list
+printf '%s\n' "# two" "$clip --box $box --jsonl out/a.png" "$clip --box $box --sheet out/a.png" >list
+refused 2 "list:3: --sheet: out/a.png is also the file of --jsonl of list:2" --list list
 echo "$clip --box $box --masks out/masks --save-state none/state" >list
 "$track" --list list --image-size 128 -q 2>stderr.txt
 is "list with a state in no folder: exit status" $? 1
@@ -208,6 +210,19 @@ refused 2 "expected --list" "$clip" --box $box --jobs 2
 echo "command line"
 refused 2 "(see track --help)" "$clip" --box $box --threads x
 refused 2 "no such option" "$clip" --box $box --thread 1
+refused 2 "(see track eval --help)" eval "$truth" --pred "$truth" --device cpu
+refused 2 "already: --box 1:$box" "$clip" --box 1:$box --box 1:$box
+refused 2 "the point 4000,5 lies outside" "$clip" --point 4000,5
+refused 2 "expected --memory-budget too" "$clip" --box $box --sweep-above 0.5
+refused 2 "expected --memory-budget too" "$clip" --box $box --sweep-above 0.5 --plan
+refused 1 "is a folder" "$clip" --prompts "$truth"
+echo "no JSON" >config.json
+refused 1 "config.json: not valid JSON" "$clip" --box $box --model-config config.json
+"$track" - --box $box </dev/null 2>stderr.txt
+is "empty standard input: exit status" $? 1
+is "empty standard input: its line" "$(cat stderr.txt)" "track: -: empty, expected a video"
+grew=$("$track" "$clip" --box $box --image-size 128 --sweep-never --history all --plan | grep -c "more with every\|without end")
+is "lines of a plan that grows" "$grew" 3
 refused 2 "expected a video"
 refused 1 "no_masks" eval "$truth" --pred no_masks
 refused 1 "no_truth" eval no_truth --pred "$truth"
