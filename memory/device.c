@@ -127,10 +127,12 @@ static size_t host_available(const trk_device_memory *self)
 }
 
 const trk_device_memory trk_host_memory = {
-    "host", 1, 0, 0, heap_allocate, heap_release, heap_move, host_copy, host_copy, host_copy, host_fill, host_available,
+    "host",    1,         0,         0,         heap_allocate,  heap_release, heap_move,
+    host_copy, host_copy, host_copy, host_fill, host_available, NULL,
 };
 const trk_device_memory trk_cpu_memory = {
-    "cpu", 1, 0, 0, heap_allocate, heap_release, heap_move, host_copy, host_copy, host_copy, host_fill, host_available,
+    "cpu",     1,         0,         0,         heap_allocate,  heap_release, heap_move,
+    host_copy, host_copy, host_copy, host_fill, host_available, NULL,
 };
 
 /* --- plans: addresses only, whose pages nothing here may touch --- */
@@ -167,5 +169,6 @@ static size_t plan_available(const trk_device_memory *self)
 }
 
 const trk_device_memory trk_plan_memory = {
-    "plan", 0, 0, 0, plan_allocate, plan_release, NULL, plan_read, plan_copy, plan_copy, plan_fill, plan_available,
+    "plan",    0,         0,         0,         plan_allocate,  plan_release, NULL,
+    plan_read, plan_copy, plan_copy, plan_fill, plan_available, NULL,
 };

@@ -27,6 +27,8 @@ typedef struct trk_device_memory {
     void (*fill)(const struct trk_device_memory *self, void *data, int byte, size_t bytes);
     /* bytes that could be allocated now; SIZE_MAX: not known. The host: MemAvailable and the limits of its cgroups. */
     size_t (*available)(const struct trk_device_memory *self);
+    /* 1: this thread gets none now, whatever others give back; or NULL */
+    int (*is_closed)(const struct trk_device_memory *self);
 } trk_device_memory;
 
 /* Host memory for bookkeeping and for what was evicted; and the same memory as the CPU backend's device. Both on

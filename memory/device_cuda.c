@@ -39,8 +39,14 @@ static size_t available(const trk_device_memory *self)
     return cuda_available(self->index);
 }
 
+static int is_closed(const trk_device_memory *self)
+{
+    return cuda_is_recording();
+}
+
 #define DEVICE(name, index)                                                                                            \
-    {name, 0, 1, index, allocate, release, NULL, read_bytes, write_bytes, copy_bytes, fill_bytes, available}
+    {name, 0, 1, index, allocate, release, NULL, read_bytes, write_bytes, copy_bytes, fill_bytes, available,         \
+     is_closed}
 
 static const trk_device_memory devices[CUDA_DEVICES] = {
     DEVICE("cuda:0", 0),   DEVICE("cuda:1", 1),   DEVICE("cuda:2", 2),   DEVICE("cuda:3", 3),

@@ -164,6 +164,9 @@ void *trk_ledger_try(trk_ledger *ledger, trk_mem_class mem_class, const char *ow
 
 int trk_ledger_reclaim(trk_ledger *ledger, size_t bytes)
 {
+    const trk_device_memory *device = ledger->device;
+    if (device->is_closed && device->is_closed(device))
+        return 0;
     return ledger->reclaim ? ledger->reclaim(ledger->reclaim_user, bytes) : 0;
 }
 

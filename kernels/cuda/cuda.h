@@ -39,6 +39,7 @@ trk_status cuda_write(int device, void *data, const void *host, size_t bytes);
 trk_status cuda_copy(int device, void *to, const void *from, size_t bytes);
 void cuda_fill(int device, void *data, int byte, size_t bytes);
 size_t cuda_available(int device); /* bytes; 0 when it can not be asked */
+int cuda_is_recording(void);       /* 1: this thread records a graph, and gets no memory meanwhile */
 
 /* Page-locked host memory, which the device reads and writes at the same address; counted on the heap. NULL: none. */
 void *cuda_host_allocate(size_t bytes);

@@ -48,6 +48,11 @@ void cuda_fill(int device, void *data, int byte, size_t bytes)
 {
 }
 
+int cuda_is_recording(void)
+{
+    return 0;
+}
+
 size_t cuda_available(int device)
 {
     return 0;

@@ -108,9 +108,10 @@ static thread_local int is_recording;
 /* Released while recording; under `quiet`. Each block's first bytes are the device's, so the list is apart. */
 struct late_release {
     struct late_release *next;
-    int device;
+    int device; /* ON_HOST: page-locked memory */
     void *data;
 };
+#define ON_HOST -1
 static struct late_release *late;
 
 void cuda_quiet_begin(void)
@@ -137,7 +138,9 @@ void cuda_recording(int on)
     is_recording = on;
     while (!on && late) {
         struct late_release *next = late->next;
-        if (cuda_use(late->device) >= 0)
+        if (late->device == ON_HOST)
+            cuda_error(cudaFreeHost(late->data), "cudaFreeHost");
+        else if (cuda_use(late->device) >= 0)
             free_unused(late->data);
         trk_heap_release(late);
         late = next;
@@ -226,6 +229,11 @@ void cuda_fill(int device, void *data, int byte, size_t bytes)
         settled(device);
 }
 
+int cuda_is_recording(void)
+{
+    return is_recording;
+}
+
 size_t cuda_available(int device)
 {
     size_t available = 0, total = 0;
@@ -251,8 +259,12 @@ void cuda_host_release(void *data, size_t bytes)
 {
     if (!data)
         return;
-    pthread_mutex_lock(&quiet); /* it may wait for the device */
-    cuda_error(cudaFreeHost(data), "cudaFreeHost");
-    pthread_mutex_unlock(&quiet);
+    if (is_recording) {
+        release_later(ON_HOST, data);
+    } else {
+        pthread_mutex_lock(&quiet); /* it may wait for the device */
+        cuda_error(cudaFreeHost(data), "cudaFreeHost");
+        pthread_mutex_unlock(&quiet);
+    }
     trk_heap_count(TRK_MEM_SCRATCH, "page-locked buffers", bytes, 0);
 }

@@ -73,8 +73,16 @@ static size_t fake_available(const trk_device_memory *self)
     return fake_limit - fake_now;
 }
 
+static int fake_closed;
+
+static int fake_is_closed(const trk_device_memory *self)
+{
+    return fake_closed;
+}
+
 static const trk_device_memory fake_device = {
-    "fake", 0, 0, 0, fake_allocate, fake_release, NULL, fake_read, fake_write, fake_copy, fake_fill, fake_available,
+    "fake",    0,          0,         0,         fake_allocate,  fake_release,   NULL,
+    fake_read, fake_write, fake_copy, fake_fill, fake_available, fake_is_closed,
 };
 
 #endif

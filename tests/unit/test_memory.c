@@ -278,6 +278,27 @@ static int give_up_one(void *user, size_t bytes)
     return 1;
 }
 
+static void a_closed_device_reclaims_nothing(void **state)
+{
+    (void)state;
+    trk_ledger l;
+    trk_ledger_init(&l, &fake_device);
+    spare s = {.ledger = &l};
+    s.blocks[s.n++] = trk_ledger_allocate(&l, TRK_MEM_SCRATCH, "spare", 100);
+    l.reclaim = give_up_one;
+    l.reclaim_user = &s;
+    l.budget = 150;
+    fake_closed = 1;
+    assert_null(trk_ledger_allocate(&l, TRK_MEM_BANK, "p", 100));
+    assert_int_equal(s.n_calls, 0);
+    fake_closed = 0;
+    void *p = trk_ledger_allocate(&l, TRK_MEM_BANK, "p", 100);
+    assert_non_null(p);
+    assert_int_equal(s.n_calls, 1);
+    trk_ledger_release(&l, TRK_MEM_BANK, p, 100);
+    trk_ledger_destroy(&l);
+}
+
 static void ledger_reclaims_until_it_fits(void **state)
 {
     (void)state;
@@ -860,6 +881,7 @@ int main(void)
         cmocka_unit_test(ledger_names_what_was_not_released),
         cmocka_unit_test(ledger_ignores_strangers),
         cmocka_unit_test(ledger_reclaims_until_it_fits),
+        cmocka_unit_test(a_closed_device_reclaims_nothing),
         cmocka_unit_test(ledger_holds_its_budget_among_threads),
         cmocka_unit_test(arena_rewinds_and_reuses),
         cmocka_unit_test(arena_refuses_absurd_sizes),
