@@ -48,22 +48,30 @@ FROM_NOTHING = [
 ]
 
 
-def onward_round(number: int) -> list[Stage]:
+def onward_round(number: int, size: int = 128) -> list[Stage]:
     """Some of everything: what a stage does not train is not forgotten until its turn comes. Far frames are reached
     over 16 or 32 others."""
     rate, frames, clips = (0.85, 0.85), *((24, 3), (40, 2))[number % 2]
     return [
-        Stage("images", 60, 128, 1, 20, 3, (0.2, 1.0), rate),
-        Stage("apart", 30, 128, 3, 8, 3, (0.1, 1.0), rate, strides=(1.0, 30.0)),
-        Stage("leaps", 40, 128, 8, 4, 3, (0.3, 1.0), rate, strides=(1.0, 8.0)),
-        Stage("far", 20, 128, frames, clips, 3, (0.4, 1.0), rate, silent=frames - 8, events=0.4),
+        Stage("images", 60, size, 1, 20, 3, (0.2, 1.0), rate),
+        Stage("apart", 30, size, 3, 8, 3, (0.1, 1.0), rate, strides=(1.0, 30.0)),
+        Stage("leaps", 40, size, 8, 4, 3, (0.3, 1.0), rate, strides=(1.0, 8.0)),
+        Stage("far", 20, size, frames, clips, 3, (0.4, 1.0), rate, silent=frames - 8, events=0.4),
     ]
 
 
-# On from a trained state, as often as wanted. The end is at the size of tracking.
-ONWARD = [stage for number in range(9) for stage in onward_round(number)] + [
-    Stage("fine", 90, 256, 1, 8, 3, (0.3, 1.0), (0.7, 0.6)),
-    Stage("late", 200, 256, 20, 2, 3, (0.5, 1.0), (0.6, 0.0), silent=12, events=0.25),
+def fine_round(number: int, n_rounds: int) -> list[Stage]:
+    """At the size of tracking; over all of these rounds the rate falls to nothing."""
+    start, middle, end = (0.7 * (1 - (number + share) / n_rounds) for share in (0.0, 0.4, 1.0))
+    return [
+        Stage("fine", 20, 256, 1, 8, 3, (0.3, 1.0), (start, middle)),
+        Stage("late", 30, 256, 20, 2, 3, (0.5, 1.0), (middle, end), silent=12, events=0.25),
+    ]
+
+
+# On from a trained state, as often as wanted.
+ONWARD = [stage for number in range(4) for stage in onward_round(number, 128 if number < 2 else 192)] + [
+    stage for number in range(14) for stage in fine_round(number, 14)
 ]
 # Seconds, not minutes: for the tests.
 SMOKE = [

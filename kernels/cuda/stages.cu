@@ -15,7 +15,7 @@
 #include "log.h"
 
 #define RECORDINGS 128   /* of an exec; the one not used for longest goes */
-#define MOST_FAILURES 8 /* after so many captures that failed an exec records no more */
+#define MOST_FAILURES 8 /* after so many captures in a row that failed an exec records no more */
 
 enum stage_mode {
     STAGE_NONE,   /* operators run */
@@ -144,9 +144,12 @@ static int keep_recording(trk_exec *x)
         trk_log(TRK_LOG_DEBUG, "cuda: a stage was not recorded: %s", trk_error_text());
         x->status = TRK_OK;
         cudaGetLastError();
-        s->n_failures++;
+        if (++s->n_failures == MOST_FAILURES)
+            trk_log(TRK_LOG_INFO, "cuda: stages are no longer recorded: %d times in a row something came between",
+                    MOST_FAILURES);
         return 0;
     }
+    s->n_failures = 0;
     launch(x, &fresh);
     if (s->hash == s->heard) {
         place_of(s, s->hash, &known)->graph = fresh.graph;
