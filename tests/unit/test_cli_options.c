@@ -459,7 +459,7 @@ static void test_help(void **state)
         assert_in_range(length, 1, 100);
         line += length + 1;
     }
-    assert_in_range(n_lines, 20, 55);
+    assert_in_range(n_lines, 20, 66);
     free(text);
 }
 
