@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 LIST = Path(__file__).resolve().parent / "mutations.txt"
 CLIPS = 2  # of the manifest, those with the fewest pixels and objects,
-ALSO = ("look-alike",)  # and these: without RoPE objects are told from their doubles by chance (-23 points of J&F), not elsewhere
+ALSO = ("look-alike",)  # and these: without RoPE an object is its double (-23 points of J&F), others are held
 FRAMES = 24  # their first ones: more than the bank has memories (7) and pointers (16), so that their order matters
 
 
