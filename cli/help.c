@@ -24,7 +24,7 @@ void options_print_help(FILE *stream)
     fprintf(stream,
             "Model\n"
             "  -m, --model FILE|NAME            .pt, .safetensors, or a shipped model (%s)\n"
-            "  --model-config FILE.json         architecture, where the file has no metadata\n"
+            "  --model-config FILE.json         architecture, instead of what the file says of it\n"
             "  --image-size N                   side frames are resized to, a multiple of 32 (the model's own)\n"
             "  --device auto|cpu|cuda[:N]|reference    (auto: a GPU that can be used, else the CPU)\n"
             "  --dtype auto|f32|bf16, --threads N      (auto: bf16 where the device multiplies it; all cores)\n"
