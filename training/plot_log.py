@@ -10,7 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-CLOSE = 0.08  # of the steps
+LETTER = 0.009  # width of one, of the steps drawn
 
 
 def read(path: Path) -> list[dict]:
@@ -26,7 +26,7 @@ def stage_starts(lines: list[dict]) -> list[tuple[int, str]]:
         starts.setdefault(line["stage"], line["step"])
     out = []
     for name, step in starts.items():
-        if out and step - out[-1][0] < CLOSE * lines[-1]["step"]:
+        if out and step - out[-1][0] < LETTER * (len(out[-1][1]) + 1) * lines[-1]["step"]:
             out[-1] = (out[-1][0], f"{out[-1][1]}, {name}")
         else:
             out.append((step, name))
