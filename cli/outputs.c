@@ -91,9 +91,9 @@ static trk_status open_boxes(outputs *self)
 static trk_status open_masks(outputs *self)
 {
     int highest = self->records[self->n_records - 1].object;
-    if (highest > MASK_MOST_OBJECT)
-        return TRK_FAIL(TRK_E_ARGUMENT, "--masks: object ids up to %d fit in a palette PNG, got %d", MASK_MOST_OBJECT,
-                        highest);
+    if (highest > PALETTE_MOST_OBJECT)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--masks: object ids up to %d fit in a palette PNG, got %d",
+                        PALETTE_MOST_OBJECT, highest);
     trk_status rc = output_folder_create(self->wanted->masks, &self->masks_created);
     if (rc)
         return trk_fail_prefix(rc, "--masks");

@@ -6,8 +6,9 @@
 
 #include <stdint.h>
 
-#define PALETTE_SIZE     256
-#define MASK_MOST_OBJECT 254 /* id in a palette PNG; 255 is void, as DAVIS has it */
+#define PALETTE_SIZE        256
+#define PALETTE_VOID        255 /* of a map of objects: none of them, and unknown, as DAVIS has it */
+#define PALETTE_MOST_OBJECT 254
 
 void palette_fill(uint8_t palette[PALETTE_SIZE][3]);
 /* Colour an object is drawn with on a picture: its palette colour lightened, one by one, so that equal hues of

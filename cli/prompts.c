@@ -10,6 +10,7 @@
 
 #include "heap.h"
 #include "number.h"
+#include "palette.h"
 #include "png_header.h"
 #include "prompts_internal.h"
 
@@ -163,8 +164,6 @@ static void name_object(prompt_list *list, size_t at)
     item->object = object;
 }
 
-enum { VOID_INDEX = 255 }; /* of palette masks: not an object, as DAVIS has it */
-
 static size_t count_values(const trk_image *mask, uint8_t present[256])
 {
     size_t n_pixels = (size_t)mask->width * (size_t)mask->height, n = 0;
@@ -183,7 +182,7 @@ static trk_status split_mask(prompt_list *list, size_t at, const uint8_t present
     const size_t n_pixels = (size_t)whole.mask.width * (size_t)whole.mask.height, n_after = list->n_items - at - 1;
     prompt_list pieces = {0};
     trk_status rc = TRK_OK;
-    for (int value = 1; value < VOID_INDEX && !rc; value++) {
+    for (int value = 1; value < PALETTE_VOID && !rc; value++) {
         if (!present[value])
             continue;
         prompt piece = {.kind = PROMPT_MASK, .object = value, .frame = whole.frame, .mask = whole.mask};
@@ -222,7 +221,7 @@ static trk_status load_mask(prompt_list *list, size_t at)
     size_t n_values = count_values(&item->mask, present);
     if (!n_values)
         return TRK_FAIL(TRK_E_ARGUMENT, "%s: the mask is empty: every pixel is 0", item->where);
-    const int has_objects = n_values > present[VOID_INDEX];
+    const int has_objects = n_values > present[PALETTE_VOID];
     if (!item->object && has_objects && png_header_colour_type(item->path) == PNG_PALETTE)
         return split_mask(list, at, present);
     return TRK_OK;

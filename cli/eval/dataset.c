@@ -256,7 +256,7 @@ trk_status dataset_clip_scan(dataset_clip *clip, size_t n_files)
         for (size_t k = 0; !rc && k < (size_t)image.width * (size_t)image.height; k++)
             found[image.data[k]] = 1;
         trk_image_free(&image);
-        for (int id = 1; id <= DATASET_MOST_INDEX && !rc; id++) {
+        for (int id = 1; id <= PALETTE_MOST_OBJECT && !rc; id++) {
             dataset_object *object;
             if (!found[id] || known[id])
                 continue;
@@ -291,7 +291,7 @@ trk_status dataset_objects_sort(dataset_clip *clip)
 int dataset_clip_index(const dataset_clip *clip, size_t i)
 {
     const int highest = clip->objects[clip->n_objects - 1].id;
-    return clip->kind == TRUTH_BOXES && highest > 255 ? (int)i + 1 : clip->objects[i].id;
+    return clip->kind == TRUTH_BOXES && highest > PALETTE_MOST_OBJECT ? (int)i + 1 : clip->objects[i].id;
 }
 
 size_t dataset_clip_annotation(const dataset_clip *clip, int64_t frame)
@@ -309,7 +309,7 @@ size_t dataset_clip_annotation(const dataset_clip *clip, int64_t frame)
 
 static trk_status check_object(const dataset_clip *clip, dataset_object *object)
 {
-    const int most = clip->kind == TRUTH_BOXES ? INT32_MAX : DATASET_MOST_INDEX;
+    const int most = clip->kind == TRUTH_BOXES ? INT32_MAX : PALETTE_MOST_OBJECT;
     if (object->id < 1 || object->id > most)
         return TRK_FAIL(TRK_E_FORMAT, "%s: clip %s: object %d, expected ids from 1 to %d", clip->truth, clip->name,
                         object->id, most);

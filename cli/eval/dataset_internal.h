@@ -8,13 +8,13 @@
 
 #include "dataset.h"
 #include "numbered_images.h"
+#include "palette.h"
 
 enum {
     DATASET_MOST_CLIPS = 1 << 20,
     DATASET_MOST_FRAMES = 1 << 24, /* of a clip */
     DATASET_MOST_BOXES = 1 << 24,  /* objects times frames of a clip */
     DATASET_MOST_SIDE = 1 << 16,   /* pixels */
-    DATASET_MOST_INDEX = 254       /* an object's index in a PNG; 255 is never an object */
 };
 
 trk_status dataset_no_memory(const char *path);

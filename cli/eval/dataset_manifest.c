@@ -94,9 +94,9 @@ static trk_status add_frame(dataset_clip *clip, size_t frame, json_t *value)
     json_object_foreach(value, key, text)
     {
         int64_t id;
-        if (!number_whole(key, 1, DATASET_MOST_INDEX, &id))
+        if (!number_whole(key, 1, PALETTE_MOST_OBJECT, &id))
             return TRK_FAIL(TRK_E_FORMAT, "%s: frames[%zu]: object \"%.40s\", expected a number from 1 to %d",
-                            clip->truth, frame, key, DATASET_MOST_INDEX);
+                            clip->truth, frame, key, PALETTE_MOST_OBJECT);
         for (size_t i = 0; i < clip->n_objects && !rc; i++)
             if (clip->objects[i].id == id)
                 rc = add_text(truth, frame, i, text, clip->truth);
@@ -187,7 +187,7 @@ static trk_status add_object(dataset_clip *clip, const source *at, size_t index,
     const char *kind = prompt ? json_string_value(prompt) : box ? "box" : "mask";
     if (!json_is_object(value))
         return bad_object(at, index, "", "{\"id\": ..., \"frame\": ...}");
-    if (!whole(value, "id", 1, DATASET_MOST_INDEX, 0, &id) || !id)
+    if (!whole(value, "id", 1, PALETTE_MOST_OBJECT, 0, &id) || !id)
         return bad_object(at, index, "id", "a whole number from 1 to 254");
     if (!whole(value, "frame", 0, DATASET_MOST_FRAMES, 0, &frame))
         return bad_object(at, index, "frame", "a whole number from 0 on");
@@ -207,7 +207,7 @@ static trk_status add_objects(dataset_clip *clip, const source *at, const json_t
 {
     const size_t n = json_array_size(values);
     trk_status rc = TRK_OK;
-    if (!n || n > DATASET_MOST_INDEX)
+    if (!n || n > PALETTE_MOST_OBJECT)
         return bad_clip(at, "objects", "a list of 1 to 254 objects");
     for (size_t i = 0; i < n && !rc; i++)
         rc = add_object(clip, at, i, json_array_get(values, i));

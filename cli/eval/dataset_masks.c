@@ -16,7 +16,7 @@ trk_status dataset_open_masks(dataset *self, const char *split)
         rc = dataset_clip_indexed(clip, self->path, NULL);
     if (rc)
         return rc;
-    clip->void_label = 255;
+    clip->void_label = PALETTE_VOID;
     clip->n_frames = clip->annotated[clip->n_annotated - 1] + 1;
     return dataset_clip_scan(clip, clip->n_annotated);
 }

@@ -76,9 +76,9 @@ static trk_status add_clip(dataset *self, const char *name)
         TRK_CHECK(dataset_no_memory(self->path));
     TRK_CHECK(dataset_clip_images(clip, &images, frames));
     TRK_CHECK(dataset_names_of_folders(&objects, clip->truth));
-    if (!objects.n || objects.n > DATASET_MOST_INDEX)
+    if (!objects.n || objects.n > PALETTE_MOST_OBJECT)
         TRK_CHECK(TRK_FAIL(TRK_E_FORMAT, "%s: %zu folders, expected 1 to %d, one for each object", clip->truth,
-                           objects.n, DATASET_MOST_INDEX));
+                           objects.n, PALETTE_MOST_OBJECT));
     for (size_t i = 0; i < objects.n; i++)
         TRK_CHECK(read_object(clip, &all, objects.items[i], &images));
     rc = merge(clip, &all);

@@ -79,9 +79,9 @@ static trk_status add_object(int *told, dataset_clip *clip, const source *from, 
     const json_t *first = range ? json_object_get(range, "start") : json_array_get(shown, 0);
     dataset_object *object;
     int64_t id;
-    if (!number_whole(key, 1, DATASET_MOST_INDEX, &id))
+    if (!number_whole(key, 1, PALETTE_MOST_OBJECT, &id))
         return TRK_FAIL(TRK_E_FORMAT, "%s: clip %s: object \"%.40s\", expected a number from 1 to %d", from->meta,
-                        clip->name, key, DATASET_MOST_INDEX);
+                        clip->name, key, PALETTE_MOST_OBJECT);
     *told &= shown || range;
     if (!shown && !range)
         return TRK_OK;

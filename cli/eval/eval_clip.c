@@ -72,9 +72,9 @@ static trk_status check_clip(const dataset_clip *clip)
     if (!clip->n_objects)
         return TRK_FAIL(TRK_E_FORMAT, "%s: no object to follow", clip->truth);
     const int highest = dataset_clip_index(clip, clip->n_objects - 1);
-    if (highest > MASK_MOST_OBJECT)
+    if (highest > PALETTE_MOST_OBJECT)
         return TRK_FAIL(TRK_E_UNSUPPORTED, "%s: objects up to %d fit in a map of indices, got %d", clip->truth,
-                        MASK_MOST_OBJECT, highest);
+                        PALETTE_MOST_OBJECT, highest);
     return TRK_OK;
 }
 
