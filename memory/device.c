@@ -127,12 +127,28 @@ static size_t host_available(const trk_device_memory *self)
 }
 
 const trk_device_memory trk_host_memory = {
-    "host",    1,         0,         0,         heap_allocate,  heap_release, heap_move,
-    host_copy, host_copy, host_copy, host_fill, host_available, NULL,
+    .name = "host",
+    .on_host = 1,
+    .allocate = heap_allocate,
+    .release = heap_release,
+    .move = heap_move,
+    .read = host_copy,
+    .write = host_copy,
+    .copy = host_copy,
+    .fill = host_fill,
+    .available = host_available,
 };
 const trk_device_memory trk_cpu_memory = {
-    "cpu",     1,         0,         0,         heap_allocate,  heap_release, heap_move,
-    host_copy, host_copy, host_copy, host_fill, host_available, NULL,
+    .name = "cpu",
+    .on_host = 1,
+    .allocate = heap_allocate,
+    .release = heap_release,
+    .move = heap_move,
+    .read = host_copy,
+    .write = host_copy,
+    .copy = host_copy,
+    .fill = host_fill,
+    .available = host_available,
 };
 
 /* --- plans: addresses only, whose pages nothing here may touch --- */
@@ -169,6 +185,13 @@ static size_t plan_available(const trk_device_memory *self)
 }
 
 const trk_device_memory trk_plan_memory = {
-    "plan",    0,         0,         0,         plan_allocate,  plan_release, NULL,
-    plan_read, plan_copy, plan_copy, plan_fill, plan_available, NULL,
+    .name = "plan",
+    .on_host = 0,
+    .allocate = plan_allocate,
+    .release = plan_release,
+    .read = plan_read,
+    .write = plan_copy,
+    .copy = plan_copy,
+    .fill = plan_fill,
+    .available = plan_available,
 };

@@ -37,8 +37,8 @@ typedef struct trk_arch {
 /* config: path of an architecture in JSON overriding the checkpoint's own metadata, or NULL. Accepts this project's
  * metadata (keys as in the shipped models) and a Hugging Face config.json. path: the checkpoint's, or NULL; without
  * config and metadata, <path without extension>.json and then config.json in its folder are looked for. TRK_E_MODEL
- * names the tensor or key at fault. An official trunk without any description is taken as the official model, whatever the other tensors are:
- * trk_arch_verify then names those that are not. */
+ * names the tensor or key at fault. An official trunk without any description is taken as the official model, whatever
+ * the other tensors are: trk_arch_verify then names those that are not. */
 trk_status trk_arch_detect(trk_arch *out, const trk_checkpoint *checkpoint, const char *config, const char *path);
 
 /* Calls visit for every tensor a network of this architecture has, with its official name and shape, in a fixed order.

@@ -214,9 +214,9 @@ trk_status eval_identity_make(eval_identity *self, eval_results *out, const opti
 {
     *self = (eval_identity){0};
     trk_status rc = list_options(self, wanted);
-    if (!rc && shared && wanted->results &&
-        hash_file(&out->program, "/proc/self/exe")) /* for the clips that are kept */
-        out->program = 0;                           /* then the version has to do */
+    const int keeps_clips = shared && wanted->results;
+    if (!rc && keeps_clips && hash_file(&out->program, "/proc/self/exe"))
+        out->program = 0; /* then the version has to do */
     if (!rc && shared)
         rc = add_config(self, wanted->model_config);
     if (!rc && shared)
