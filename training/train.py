@@ -21,6 +21,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 import architecture
+import products
 from curriculum import CURRICULA, Batch, Batches, between, first_with_memories, in_order, n_steps, stage_at
 from losses import Affinity
 from optimizer import Muon
@@ -98,7 +99,8 @@ class Trainer:
         if self.args.curriculum == "from-nothing" and self.n_done == first_with_memories(self.stages):
             self.wake_pointers()
         weights = Weights(stage.alpha, stage.bce * (1 - share), stage.affinity)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.precision == "bf16"):
+        autocast = self.args.precision == "bf16" and self.device.type != "cpu"  # on a processor: products.use_bf16
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=autocast):
             outcome = Rollout(self.model, self.affinity, batch, weights, between(stage.truth_in_memory, share),
                               stage.silent).run()
         self.optimizer.zero_grad()
@@ -188,6 +190,8 @@ def work(rank: int, args) -> bool:
     """One process. True: it was stopped by a signal, after the same step as the others."""
     torch.set_num_threads(args.threads)
     architecture.use_real_rope()
+    if args.precision == "bf16" and args.device == "cpu":
+        products.use_bf16()
     if args.processes > 1:
         dist.init_process_group("gloo", init_method=f"file://{args.meeting}", rank=rank, world_size=args.processes)
     trainer = Trainer(args, rank)
@@ -222,7 +226,8 @@ def parse() -> argparse.Namespace:
     p.add_argument("--start", type=Path, help="a state.pt, or a model, whose weights a new run begins with")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--device", default="cpu", help="cpu, or cuda (not run on a card yet)")
-    p.add_argument("--precision", choices=("f32", "bf16"), default="f32", help="bf16: of products, for a card")
+    p.add_argument("--precision", choices=("f32", "bf16"), default="f32",
+                   help="bf16: of products, for a card or a processor with instructions for it")
     p.add_argument("--processes", type=int, help="each with clips of its own; 2 on the processor, 1 on a card")
     p.add_argument("--threads", type=int, default=1, help="of each process")
     p.add_argument("--workers", type=int, default=0, help="further processes that make clips ahead, for each process")

@@ -27,6 +27,7 @@ import losses
 import make_samples
 import optimizer
 import pointers
+import products
 import train
 from curriculum import FROM_NOTHING, ONWARD, SMOKE, Batches, Stage, first_with_memories, in_order, n_steps, stage_at
 from rollout import Rollout, Weights, watch_decoder
@@ -44,6 +45,37 @@ def test_real_rope_is_the_official_one():
     got = architecture.rope_attention(attention, q, k, k, num_k_exclude_rope=5)
     assert torch.allclose(got, want, atol=1e-6)
     assert not torch.allclose(got, official(attention, q, k.flip(1), k, num_k_exclude_rope=5), atol=1e-3)
+
+
+def gradients(f, inputs) -> list[torch.Tensor]:
+    """Of the sum of f's output, weighed at random; the output first."""
+    inputs = [x.detach().requires_grad_() for x in inputs]
+    out = f(*inputs)
+    out.backward(torch.randn(out.shape, generator=torch.Generator().manual_seed(2)))
+    return [out.detach()] + [x.grad for x in inputs]
+
+
+def bf16_linear(n_batch):
+    rows = torch.randn(n_batch, 5, 7, 24).transpose(1, 2)  # not contiguous, as after a permute
+    return products.Linear.apply, torch.nn.functional.linear, (rows, torch.randn(40, 24), torch.randn(40))
+
+
+def bf16_attention(n_keys):
+    shapes = ((2, 3, 9, 16), (2, 3, n_keys, 16), (2, 3, n_keys, 12))
+    return (products.Attention.apply, torch.nn.functional.scaled_dot_product_attention,
+            [2 * torch.randn(shape) for shape in shapes])
+
+
+@pytest.mark.parametrize("make,n", ((bf16_linear, 1), (bf16_linear, 4), (bf16_attention, 1), (bf16_attention, 33)))
+def test_products_in_bf16(make, n):
+    """Within the rounding of their factors, 2^-9 each: output and every gradient, by the largest number of each."""
+    torch.manual_seed(1)
+    ours, f32, inputs = make(n)
+    got, want = gradients(ours, inputs), gradients(f32, inputs)
+    assert not torch.equal(got[0], want[0])
+    for mine, exact in zip(got, want, strict=True):
+        assert mine.dtype == torch.float32 and mine.shape == exact.shape
+        assert float((mine - exact).abs().max()) <= 0.02 * max(float(exact.abs().max()), 0.5)
 
 
 def test_mask_losses():
@@ -249,6 +281,16 @@ def test_training_goes_on_after_a_break_as_if_there_had_been_none(tmp_path):
     assert worst < 2e-3  # half precision of values below 4
     out = run("evaluate.py", tmp_path / "m.safetensors", "--clips", 1, "--frames", 3, "--difficulty", 0)
     assert '"tracks": 2' in out
+
+
+def test_a_run_in_bf16_follows_one_in_f32(tmp_path):
+    losses_ = []
+    for precision in ("f32", "bf16"):
+        run("train.py", "--curriculum", "smoke", "--processes", 1, "--log-every", 1, "--stop-after", 6, "--out",
+            tmp_path / precision, "--precision", precision)
+        lines = (tmp_path / precision / "log.jsonl").read_text().splitlines()
+        losses_.append([json.loads(line)["loss"] for line in lines])
+    assert losses_[0] != losses_[1] and losses_[1] == pytest.approx(losses_[0], rel=0.02)
 
 
 def test_a_run_that_starts_from_a_model_keeps_its_architecture(tmp_path):
