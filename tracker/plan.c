@@ -127,7 +127,7 @@ static trk_status run_frames(trk_tracker *t, const request *r, rehearsal *out)
     const int row = 3 * r->width;
     trk_frame frame = {.width = r->width, .height = r->height, .format = r->format,
                        .planes = {&pixel, &pixel, &pixel}, .strides = {row, row, row}};
-    trk_paint_object painted = {.object = 1, .mask = &pixel, .mask_stride = r->width};
+    trk_paint_object painted = {.object = 1}; /* nobody asks for its mask: it takes scratch memory on the host, too */
     const trk_paint paint = {.struct_size = sizeof paint, .objects = &painted, .n_objects = 1};
     /* a second one shares features and contends for pixels; with more, there is a pass of every size on every frame */
     const int n_objects = r->together > 1 ? 2 * r->together - 1 : r->objects > 1 ? 2 : 1;

@@ -11,6 +11,12 @@ is "plan: standard error" "$(cat stderr.txt)" ""
 for row in "pinned" "bank .*2 objects, .* each" "frame .*1 frame, " "scratch" "total" "budget .*none"; do
     grep -q "^$row" plan.txt || complain "plan: expected \"$row\" in $(cat plan.txt)"
 done
+# what is drawn into a large picture is planned for, whatever else is asked for
+total=$("$track" "$samples/clips/scale-change.mp4" --box $box --image-size 64 --plan | awk '$1 == "total" { print $2 + 0.1 "MB" }')
+"$track" "$samples/clips/scale-change.mp4" --box $box --image-size 64 --frames 2 --memory-budget "$total" -o out/a.mp4 -q 2>stderr.txt
+is "overlay within its plan of $total: exit status" $? 0
+is "overlay within its plan of $total: standard error" "$(cat stderr.txt)" ""
+rm -f out/a.mp4
 "$track" "$clip" --box $box --plan --memory-budget 4GiB >plan.txt 2>stderr.txt
 is "plan within a budget: exit status" $? 0
 grep -q "^budget *4 GiB *fits" plan.txt || complain "plan within a budget: $(cat plan.txt)"
