@@ -74,9 +74,11 @@ def entry_of(measured: dict) -> dict:
 
 
 def merged(entries: list[dict], measured: list[dict]) -> list[dict]:
-    """The entries with those of this machine and these backends in place of the old ones."""
+    """The entries with those of this machine and these backends in place of the old ones. Entries of other weights go:
+    on no machine is there anything to compare with them."""
     fresh = {(m["backend"], m["machine"]): entry_of(m) for m in measured}
-    kept = [e for e in entries if (e["backend"], e["machine"]) not in fresh]
+    weights = {m["weights"] for m in measured}
+    kept = [e for e in entries if (e["backend"], e["machine"]) not in fresh and e["weights"] in weights]
     return sorted(kept + list(fresh.values()), key=lambda e: (e["backend"], e["machine"]))
 
 

@@ -41,6 +41,11 @@ class Baseline(InFolder):
         sizes = [len(e["clips"]) for e in baseline.read(self.path)]
         self.assertEqual(sizes, [2, 1, 2])
 
+    def test_a_new_model_leaves_nothing_of_the_one_before(self):
+        baseline.update(self.path, [measured(machine="a"), measured(machine="b")])
+        baseline.update(self.path, [measured(machine="a", weights="fedcba9876543210")])
+        self.assertEqual(self.names(), [("cpu-f32", "a")])
+
     def test_refused_while_a_clip_failed(self):
         baseline.update(self.path, [measured()])
         before = self.path.read_bytes()
