@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 import generator
 
 LEAST_PROMPTED = 0.003  # of the image: the smallest area that a single image is prompted for
-EVENTS = ("occlusion", "leave", "lookalike")  # scenarios of the generator in which objects get lost
+EVENTS = {"occlusion": 0.25, "leave": 0.25, "lookalike": 0.5}  # scenarios in which objects get lost, and their shares
 LONGEST_GAP = 80  # frames, see Batch.gap
 BANK_STEPS = 400  # after so many steps the textures are made anew
 
@@ -48,30 +48,31 @@ FROM_NOTHING = [
 ]
 
 
-def onward_round(number: int, size: int = 128) -> list[Stage]:
+def onward_round(number: int) -> list[Stage]:
     """Some of everything: what a stage does not train is not forgotten until its turn comes. Far frames are reached
     over 16 or 32 others."""
     rate, frames, clips = (0.85, 0.85), *((24, 3), (40, 2))[number % 2]
     return [
-        Stage("images", 60, size, 1, 20, 3, (0.2, 1.0), rate),
-        Stage("apart", 30, size, 3, 8, 3, (0.1, 1.0), rate, strides=(1.0, 30.0)),
-        Stage("leaps", 40, size, 8, 4, 3, (0.3, 1.0), rate, strides=(1.0, 8.0)),
-        Stage("far", 20, size, frames, clips, 3, (0.4, 1.0), rate, silent=frames - 8, events=0.4),
+        Stage("images", 60, 192, 1, 20, 3, (0.2, 1.0), rate),
+        Stage("apart", 30, 192, 3, 8, 3, (0.1, 1.0), rate, strides=(1.0, 30.0)),
+        Stage("leaps", 40, 192, 8, 4, 3, (0.3, 1.0), rate, strides=(1.0, 8.0)),
+        Stage("far", 20, 192, frames, clips, 3, (0.4, 1.0), rate, silent=frames - 8, events=0.4),
     ]
 
 
 def fine_round(number: int, n_rounds: int) -> list[Stage]:
-    """At the size of tracking; over all of these rounds the rate falls to nothing."""
+    """At the size of tracking, the last ones at a larger one; over all of these rounds the rate falls to nothing."""
     start, middle, end = (0.7 * (1 - (number + share) / n_rounds) for share in (0.0, 0.4, 1.0))
+    size = 256 if number < n_rounds - 5 else 320
     return [
-        Stage("fine", 20, 256, 1, 8, 3, (0.3, 1.0), (start, middle)),
-        Stage("late", 30, 256, 20, 2, 3, (0.5, 1.0), (middle, end), silent=12, events=0.25),
+        Stage("fine", 20, size, 1, 8, 4, (0.3, 1.0), (start, middle)),
+        Stage("late", 30, size, 20, 2, 4, (0.5, 1.0), (middle, end), silent=12, events=0.65),
     ]
 
 
 # On from a trained state, as often as wanted.
-ONWARD = [stage for number in range(4) for stage in onward_round(number, 128 if number < 2 else 192)] + [
-    stage for number in range(14) for stage in fine_round(number, 14)
+ONWARD = [stage for number in range(2) for stage in onward_round(number)] + [
+    stage for number in range(19) for stage in fine_round(number, 19)
 ]
 # Seconds, not minutes: for the tests.
 SMOKE = [
@@ -157,7 +158,8 @@ class Batches:
         found = []
         n_frames, strides = (4, (6, 10)) if stage.frames == 1 else (stage.frames, stage.strides)
         while len(found) < stage.clips:
-            scenario = EVENTS[rng.integers(len(EVENTS))] if rng.random() < stage.events else None
+            event = rng.random() < stage.events
+            scenario = str(rng.choice(list(EVENTS), p=list(EVENTS.values()))) if event else None
             c = generator.make_clip(rng, bank, n_frames, stage.size, stage.objects, scenario=scenario,
                                     difficulty=rng.uniform(*stage.difficulty), stride=rng.uniform(*strides))
             if stage.frames > 1:
