@@ -60,10 +60,13 @@ def onward_round(number: int) -> list[Stage]:
     ]
 
 
-def fine_round(number: int, n_rounds: int) -> list[Stage]:
+FINE_ROUNDS, LARGER_ROUNDS = 19, 5  # the latter are the last of the former
+
+
+def fine_round(number: int) -> list[Stage]:
     """At the size of tracking, the last ones at a larger one; over all of these rounds the rate falls to nothing."""
-    start, middle, end = (0.7 * (1 - (number + share) / n_rounds) for share in (0.0, 0.4, 1.0))
-    size = 256 if number < n_rounds - 5 else 320
+    start, middle, end = (0.7 * (1 - (number + share) / FINE_ROUNDS) for share in (0.0, 0.4, 1.0))
+    size = 256 if number < FINE_ROUNDS - LARGER_ROUNDS else 320
     return [
         Stage("fine", 20, size, 1, 8, 4, (0.3, 1.0), (start, middle)),
         Stage("late", 30, size, 20, 2, 4, (0.5, 1.0), (middle, end), silent=12, events=0.65),
@@ -72,7 +75,7 @@ def fine_round(number: int, n_rounds: int) -> list[Stage]:
 
 # On from a trained state, as often as wanted.
 ONWARD = [stage for number in range(2) for stage in onward_round(number)] + [
-    stage for number in range(19) for stage in fine_round(number, 19)
+    stage for number in range(FINE_ROUNDS) for stage in fine_round(number)
 ]
 # Seconds, not minutes: for the tests.
 SMOKE = [

@@ -12,8 +12,9 @@ for row in "pinned" "bank .*2 objects, .* each" "frame .*1 frame, " "scratch" "t
     grep -q "^$row" plan.txt || complain "plan: expected \"$row\" in $(cat plan.txt)"
 done
 # what is drawn into a large picture is planned for, whatever else is asked for
-total=$("$track" "$samples/clips/scale-change.mp4" --box $box --image-size 64 --plan | awk '$1 == "total" { print $2 + 0.1 "MB" }')
-"$track" "$samples/clips/scale-change.mp4" --box $box --image-size 64 --frames 2 --memory-budget "$total" -o out/a.mp4 -q 2>stderr.txt
+wide=("$samples/clips/scale-change.mp4" --box $box --image-size 64 --frames 2)
+total=$("$track" "${wide[@]}" --plan | awk '$1 == "total" { print $2 + 0.1 "MB" }')
+"$track" "${wide[@]}" --memory-budget "$total" -o out/a.mp4 -q 2>stderr.txt
 is "overlay within its plan of $total: exit status" $? 0
 is "overlay within its plan of $total: standard error" "$(cat stderr.txt)" ""
 rm -f out/a.mp4
