@@ -20,7 +20,7 @@ def _official(family, size, image_size, **kwargs):
 
 STAGE_MODELS = [_official(f, s, 1024) for f in ("sam2.1", "sam2") for s in SEEDS]
 STAGE_MODELS += [_official("sam2.1", "tiny", 512), _official("sam2", "tiny", 512),
-                 dict(name="demo-256", family=None)]
+                 dict(name="demo", family=None)]
 
 # Calls in the order the predictor gets them. A propagate call covers first..last inclusive, backwards if last < first.
 # "record": the prompt's own result is stored as well, before anything else runs.
@@ -82,7 +82,7 @@ _short = ["box", "click", "mask", "two-clicks", "correction", "plain", "blank"]
 # So their holes are not filled here; the trained model's cases and the stage goldens are what covers filling.
 _unfilled = {"fill_holes": False}
 TRACKING_MODELS = [
-    dict(name="demo-256", family=None, memory=_forced, options={}, cases=[c for c in CASES if c != "box-short"]),
+    dict(name="demo", family=None, memory=_forced, options={}, cases=[c for c in CASES if c != "box-short"]),
     _official("sam2.1", "tiny", 256, memory=_forced, options=_unfilled, cases=_short),
     _official("sam2", "tiny", 256, memory=("box",), options=_unfilled, cases=["box", "mask", "blank"]),
     # to frame 8, where the object score is still clear of zero

@@ -45,7 +45,7 @@ CASES = {c["name"]: c for c in [
 # Holes: see cases.py. Masks of generated weights reach over the whole frame, so boxes and filter are the demo model's
 # to test; presence, phases and memories both.
 MODELS = [
-    dict(name="demo-256", family=None, options={}, cases=["box", "phases", "click"]),
+    dict(name="demo", family=None, options={}, cases=["box", "phases", "click"]),
     dict(name="sam2.1-tiny-256", family="sam2.1", size="tiny", image_size=256, seed=cases.SEEDS["tiny"],
          options={"fill_holes": False}, cases=["box", "phases", "blank", "absent", "late"]),
 ]

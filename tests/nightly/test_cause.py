@@ -10,9 +10,9 @@ import cause
 
 OUTPUT = """Test project build
       Start  1: unit.log
-      Start  2: golden.stages-demo-256
+      Start  2: golden.stages-demo
  1/4 Test  #1: unit.log .........................   Passed    0.05 sec
- 2/4 Test  #2: golden.stages-demo-256 ...........***Failed    0.51 sec
+ 2/4 Test  #2: golden.stages-demo ...............***Failed    0.51 sec
 box      trunk.stage0               [ 4096,   32]  largest    6.2802  error  1.71e-07  ok
 track    attention.layer0           [  256,  256]  largest    6.2802  error  3.10e-01  FAILED
 track    attention.layer1           [  256,  256]  largest    6.2802  error  5.10e-01  FAILED
@@ -27,7 +27,7 @@ class Parsing(unittest.TestCase):
     def test_failed_ones(self):
         found = cause.parse(OUTPUT)
         self.assertEqual([(t.name, t.how) for t in found.failed],
-                         [("golden.stages-demo-256", "Failed"), ("unit.positions", "Timeout")])
+                         [("golden.stages-demo", "Failed"), ("unit.positions", "Timeout")])
         self.assertIn("attention.layer0", found.failed[0].first_line)
         self.assertIn("memory attention", found.failed[0].covers)
         self.assertIn("RoPE", found.failed[1].covers)
