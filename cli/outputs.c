@@ -36,6 +36,7 @@ struct outputs {
     trk_video_writer *writer; /* for --overlay */
     uint8_t *scratch;         /* [height][3 width] RGB for --sheet without --overlay, owned */
     sheet *contact;           /* for --sheet */
+    int one_failed;           /* 1: a file could not be written and is gone */
 };
 
 /* What a frame is drawn on. */
@@ -307,17 +308,28 @@ static void draw_marks(const outputs *self, canvas *target)
     }
 }
 
+/* A file that fails is gone; the others are finished without it. */
+static trk_status flush(outputs *self, output_file *file)
+{
+    trk_status rc = output_file_flush(file);
+    if (!rc)
+        return TRK_OK;
+    self->one_failed = 1;
+    output_file_discard(file);
+    return rc;
+}
+
 static trk_status write_text(outputs *self, const trk_picture *picture)
 {
     trk_status rc = TRK_OK;
     if (self->wanted->jsonl) {
         records_write_json(self->jsonl.stream, self->records, self->n_records, picture->index, picture->pts,
                            self->width, self->height);
-        TRK_CHECK(output_file_flush(&self->jsonl));
+        TRK_CHECK(flush(self, &self->jsonl));
     }
     for (size_t i = 0; self->boxes && i < self->n_records; i++) {
         record_write_box(self->boxes[i].stream, &self->records[i]);
-        TRK_CHECK(output_file_flush(&self->boxes[i]));
+        TRK_CHECK(flush(self, &self->boxes[i]));
     }
 done:
     return rc;
@@ -347,6 +359,16 @@ done:
     return rc;
 }
 
+/* rc: what the video's writer said. */
+static trk_status drop_failed_video(outputs *self, trk_status rc)
+{
+    if (!rc)
+        return TRK_OK;
+    self->one_failed = 1;
+    trk_video_writer_destroy(&self->writer);
+    return rc;
+}
+
 trk_status outputs_write(outputs *self, trk_tracker *tracker, trk_video_reader *reader, trk_picture *picture)
 {
     trk_picture *borrowed = NULL; /* from the writer */
@@ -354,7 +376,7 @@ trk_status outputs_write(outputs *self, trk_tracker *tracker, trk_video_reader *
     drawing on = {{self->scratch, 3 * (ptrdiff_t)self->width, self->width, self->height}, reader, picture, 1};
     trk_status rc = TRK_OK;
     if (self->writer) {
-        TRK_CHECK(trk_video_writer_begin(self->writer, &borrowed));
+        TRK_CHECK(drop_failed_video(self, trk_video_writer_begin(self->writer, &borrowed)));
         on.target.rgb = borrowed->rgb;
         on.target.stride = borrowed->stride;
     }
@@ -367,7 +389,7 @@ trk_status outputs_write(outputs *self, trk_tracker *tracker, trk_video_reader *
         TRK_CHECK(write_indices(self, picture->index));
     TRK_CHECK(write_text(self, picture));
     if (self->writer)
-        TRK_CHECK(trk_video_writer_submit(self->writer, borrowed));
+        TRK_CHECK(drop_failed_video(self, trk_video_writer_submit(self->writer, borrowed)));
 done:
     return rc;
 }
@@ -385,6 +407,14 @@ static trk_status finish_sheet(outputs *self)
     return rc;
 }
 
+const char *outputs_kept(const outputs *self)
+{
+    int some = self->writer || self->contact || self->jsonl.stream || self->wanted->masks || self->wanted->logits;
+    for (size_t i = 0; self->boxes && i < self->n_records; i++)
+        some |= self->boxes[i].stream != NULL;
+    return !some ? NULL : self->one_failed ? "the other outputs" : "the outputs";
+}
+
 trk_status outputs_finish(outputs *self)
 {
     first_failure first = {0};
@@ -392,10 +422,11 @@ trk_status outputs_finish(outputs *self)
         first_failure_note(&first, trk_video_writer_finish(self->writer));
     if (self->contact)
         first_failure_note(&first, finish_sheet(self));
-    if (self->wanted->jsonl)
+    if (self->jsonl.stream)
         first_failure_note(&first, output_file_finish(&self->jsonl));
     for (size_t i = 0; self->boxes && i < self->n_records; i++)
-        first_failure_note(&first, output_file_finish(&self->boxes[i]));
+        if (self->boxes[i].stream)
+            first_failure_note(&first, output_file_finish(&self->boxes[i]));
     return first_failure_tell(&first);
 }
 

@@ -15,6 +15,9 @@ trk_status outputs_open(outputs **out, const options *wanted, const trk_video_in
 /* Results of the tracker's current frame, drawn on the picture, whose RGB is asked of the reader where that needs it.
  * tracker: NULL while no object has started. */
 trk_status outputs_write(outputs *self, trk_tracker *tracker, trk_video_reader *reader, trk_picture *picture);
+/* After outputs_write failed: what of the outputs can still be finished, "the outputs" or "the other outputs"; NULL: none.
+ * A file that could not be written is gone. */
+const char *outputs_kept(const outputs *self);
 /* Brings every file under its name, also after one that fails: the first failure is returned. */
 trk_status outputs_finish(outputs *self);
 /* NULL-safe; without finish, takes away what is not whole. */

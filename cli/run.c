@@ -60,7 +60,9 @@ static trk_status track_frame(run *self, trk_picture *picture)
         self->started = 1;
     if (self->started)
         TRK_CHECK(push(self, picture));
-    TRK_CHECK(outputs_write(self->written, self->started ? self->tracker : NULL, self->reader, picture));
+    rc = outputs_write(self->written, self->started ? self->tracker : NULL, self->reader, picture);
+    if (rc)
+        return broken_off(self, rc);
     self->first_pts = self->shown.n_done ? self->first_pts : picture->pts;
     self->last_pts = picture->pts;
     self->last_frame = picture->index;
@@ -137,13 +139,16 @@ static int ended_early(const run *self)
     return !self->wanted->reverse && (double)self->shown.n_done < promised && by_run < promised && by_video < promised;
 }
 
-/* The outputs are whole by now, up to where reading ended. TRK_OK if that is the end of the video. */
-static trk_status report_end_of_video(run *self)
+/* The outputs are whole by now, up to where reading or writing ended. kept: how to call them, NULL if none is left.
+ * TRK_OK if that is the end of the video. */
+static trk_status report_end_of_video(run *self, const char *kept)
 {
     const char *path = self->wanted->operands[0];
+    if (self->end_status < 0 && kept)
+        return TRK_FAIL(self->end_status, "%s (%s are whole up to there: frame %" PRId64 ")", self->end_failure, kept,
+                        self->last_frame);
     if (self->end_status < 0)
-        return TRK_FAIL(self->end_status, "%s (the outputs are whole up to there: frame %" PRId64 ")",
-                        self->end_failure, self->last_frame);
+        return TRK_FAIL(self->end_status, "%s", self->end_failure);
     if (session_stop_signal)
         return TRK_OK;
     if (ended_early(self) && self->info->n_frames_exact)
@@ -197,10 +202,11 @@ static trk_status finish(run *self)
                         "nothing was followed: %s at frame %" PRId64 ", the first prompt is for frame %" PRId64,
                         self->wanted->n_frames > 0 ? "the run ends (--frames)" : "the video ends", self->last_frame,
                         self->first_prompt);
+    const char *kept = outputs_kept(self->written); /* finish closes them */
     first_failure_note(&first, outputs_finish(self->written));
     first_failure_note(&first, save_state(self));
     TRK_CHECK(first_failure_tell(&first));
-    TRK_CHECK(report_end_of_video(self));
+    TRK_CHECK(report_end_of_video(self, kept));
     tell_of_prompts_left_out(self);
     progress_summary(&self->shown, self->prefix, self->n_ids);
     if (self->shared->wanted->memory_report)

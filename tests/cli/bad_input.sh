@@ -170,9 +170,28 @@ is "sheet beyond the limit: JSON lines" "$(wc -l <out/o.jsonl)" 2
 is "sheet beyond the limit: boxes" "$(wc -l <out/o.txt)" 2
 rm -r out
 mkdir out
+# nor does one that fails on the way: JSON lines here, at a few hundred bytes a frame
+(
+    ulimit -f 1
+    "$track" "$clip" --box $box --frames 12 --image-size 128 --jsonl out/o.jsonl --boxes out/o.txt -q
+) 2>stderr.txt
+is "JSON lines beyond the limit: exit status" $? 1
+whole=$(sed -n 's/^track: .*o.jsonl: .*File too large (the other outputs are whole up to there: frame \([0-9]*\))$/\1/p' \
+    stderr.txt)
+is "JSON lines beyond the limit: boxes" "$(wc -l <out/o.txt)" "$((whole + 1))"
+is "JSON lines beyond the limit: files" "$(ls out)" o.txt
+rm -r out
+mkdir out
 "$track" "$clip" --box $box --frames 12 --jsonl - 2>stderr.txt | head -c 1 >/dev/null
 is "closed pipe: exit status" "${PIPESTATUS[0]}" 1
 is "closed pipe: lines on standard error" "$(lines stderr.txt)" 1
+"$track" "$clip" --box $box --image-size 128 --jsonl - --overlay out/o.mp4 --save-state out/state 2>stderr.txt |
+    head -n 2 >/dev/null
+is "closed pipe beside an overlay: exit status" "${PIPESTATUS[0]}" 1
+is "closed pipe beside an overlay: message" "$(grep -c "standard output: .*(the other outputs are whole" stderr.txt)" 1
+is "closed pipe beside an overlay: files" "$(ls out | tr '\n' ' ')" "o.mp4 state "
+rm -r out
+mkdir out
 
 echo "memory"
 refused 1 "30000 bytes" "$clip" --box $box --memory-budget 30kB "${outputs[@]}"
