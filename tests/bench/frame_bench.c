@@ -277,6 +277,11 @@ static int take_reading(const bench *b, reading *out)
                      .host = (int64_t)(memory.total_now - memory.devices[0].total_now),
                      .gpu = info.device == TRK_DEVICE_CUDA ? gpu_bytes(b->options.model.device_index) : -1,
                      .resident = resident_bytes()};
+    if (info.device == TRK_DEVICE_CUDA && out->gpu < 0) {
+        fprintf(stderr, "frame_bench: the driver does not tell how much of GPU %d is in use: nothing to call flat\n",
+                b->options.model.device_index);
+        return 1;
+    }
     return 0;
 }
 

@@ -62,13 +62,29 @@ function(trk_add_gpu_program name)
   endif()
 endfunction()
 
+# What scripts/run-gpu-tests.sh runs, in a build or in the bundle: the tests of a card, a line each of
+# NAME|LABELS|ENVIRONMENT|PROGRAM ARGS. Paths are relative to the checkout; generated models are @MODELS@/FAMILY-SIZE.
+function(trk_list_gpu_test name program labels environment)
+  string(REPLACE ";" " " arguments "${ARGN}")
+  string(REPLACE "${PROJECT_BINARY_DIR}/tests/golden/" "@MODELS@/" arguments "${arguments}")
+  string(REPLACE "${PROJECT_SOURCE_DIR}/" "" arguments "${arguments}")
+  set_property(GLOBAL APPEND_STRING PROPERTY TRK_GPU_TESTS "${name}|${labels}|${environment}|${program} ${arguments}\n")
+endfunction()
+
+function(trk_write_gpu_tests)
+  get_property(lines GLOBAL PROPERTY TRK_GPU_TESTS)
+  file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/gpu-tests.txt CONTENT "${lines}")
+endfunction()
+
 # trk_add_gpu_tests(NAME PROGRAM [SIMT] [TIMEOUT n] [LABELS ...] [FIXTURES ...] [ENVIRONMENT ...] ARGS ... )
 # gpu.NAME runs PROGRAM ARGS on a card; with SIMT, simt.NAME runs PROGRAM_simt ARGS, where there is the emulation.
+# cmake/bundle.cmake has every PROGRAM.
 function(trk_add_gpu_tests name program)
   cmake_parse_arguments(T "SIMT" "TIMEOUT" "LABELS;FIXTURES;ENVIRONMENT;ARGS" ${ARGN})
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 600)
   endif()
+  trk_list_gpu_test(${name} ${program} "${T_LABELS}" "${T_ENVIRONMENT}" ${T_ARGS})
   set(tests gpu.${name})
   add_test(NAME gpu.${name} COMMAND ${program} ${T_ARGS})
   set_property(TEST gpu.${name} PROPERTY LABELS gpu ${T_LABELS})
