@@ -107,7 +107,11 @@ def quality_rule(before: dict, after: dict) -> str | None:
 
 def memory_rule(before: dict, after: dict) -> str | None:
     old, new = before["peak_bytes"], after["peak_bytes"]
-    if not old or not new or 100 * new < (100 + MEMORY_PERCENT) * old:
+    if not old:
+        return None
+    if not new:
+        return f"accounted peak {old} bytes -> not told"
+    if 100 * new < (100 + MEMORY_PERCENT) * old:
         return None
     return f"accounted peak {old} -> {new} bytes, +{100 * (new - old) / old:.1f} % (limit +{MEMORY_PERCENT} %)"
 

@@ -155,13 +155,24 @@ def tell(night: report.Night) -> str:
     return "\n".join(out) + "\n"
 
 
+def frames_tool(runner: Runner) -> Path:
+    return runner.track.parent / "tests/tools/dump_frames"
+
+
+def picture_notes(tool: Path, n_pictures: int) -> list[compare.Finding]:
+    if not n_pictures or tool.exists():
+        return []
+    return [compare.Finding("pictures", compare.NOTE, "pictures", "",
+                            "masks on gray, not on the frames: the build has no tests/tools/dump_frames (TRK_TESTS=OFF)")]
+
+
 def make_night(runner: Runner, wanted: argparse.Namespace) -> report.Night:
     entries = baseline.read(wanted.baseline)
     names = chosen_clips(runner.clips, wanted)
     measured, absent = run_backends(runner, names, wanted.backend)
     if not wanted.update_baseline:
         time_again(runner, measured, entries, wanted)
-    findings = compare_all(measured, entries, wanted)
+    findings = compare_all(measured, entries, wanted) + picture_notes(frames_tool(runner), wanted.pictures)
     stage_lines = []
     if compare.regressions(findings) and not wanted.no_stage_tests and not wanted.update_baseline:
         stage_lines = cause.lines(cause.run(wanted.build_dir, wanted.jobs, wanted.stage_seconds))
@@ -182,8 +193,7 @@ def main(words: list[str]) -> int:
     try:
         runner = make_runner(wanted)
         night = make_night(runner, wanted)
-        tool = runner.track.parent / "tests/tools/dump_frames"
-        pictures = report.worst_pictures(night, runner.clips, tool, wanted.pictures)
+        pictures = report.worst_pictures(night, runner.clips, frames_tool(runner), wanted.pictures)
         (wanted.out / "report.html").write_text(report.page(night, pictures))
         text = tell(night)
         (wanted.out / "findings.txt").write_text(text)

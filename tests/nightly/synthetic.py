@@ -72,3 +72,14 @@ def make_track(folder: Path, plan: dict) -> Path:
     program.write_text(f"#!{sys.executable} -ES\n" + (HERE / "fake_track.py").read_text())
     os.chmod(program, program.stat().st_mode | stat.S_IXUSR)
     return program
+
+
+def make_dump_frames(folder: Path, colour: tuple[int, int, int]) -> None:
+    """Beside the command, as in a build with tests: every frame of every video is all of that colour."""
+    frame = pictures.Picture(WIDTH, HEIGHT, 3, [bytes(colour) * WIDTH] * HEIGHT)
+    program = folder / "tests/tools/dump_frames"
+    program.parent.mkdir(parents=True)
+    (folder / "frame.png").write_bytes(pictures.encode_png(frame))
+    program.write_text(f'#!/bin/sh\ni=0\nwhile [ $i -lt {FRAMES} ]; do\n'
+                       f'    cp "{folder}/frame.png" "$2/$(printf %05d $i).png"\n    i=$((i + 1))\ndone\n')
+    os.chmod(program, program.stat().st_mode | stat.S_IXUSR)

@@ -39,6 +39,7 @@ class Rules(unittest.TestCase):
         found = only(findings(with_clip(peak_bytes=105_000_000)))
         self.assertEqual(found.kind, "memory")
         self.assertIn("100000000 -> 105000000 bytes, +5.0 %", found.text)
+        self.assertIn("100000000 bytes -> not told", only(findings(with_clip(peak_bytes=0))).text)
 
     def test_time(self):
         self.assertEqual(findings(with_clip(time_ratio=59.999)), [])

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole nights with a stand-in for the command: exit status, message, report, history, baseline."""
+import base64
 import contextlib
 import io
 import json
@@ -7,13 +8,15 @@ import re
 import shutil
 import tempfile
 import unittest
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from unittest import mock
 
-from synthetic import FRAMES, make_samples, make_track
+from synthetic import FRAMES, make_dump_frames, make_samples, make_track
 
 import measure
+import pictures
 import run
 
 VOID = {"meta", "img", "path", "br"}  # elements of the page without an end
@@ -127,6 +130,23 @@ class Nights(unittest.TestCase):
         self.assertIn("prefers-color-scheme: dark", self.html)
         sizes = [float(s) for s in re.findall(r"font(?:-size)?: (?:\w+ )*([0-9.]+)px", self.html)]
         self.assertGreaterEqual(min(sizes), 12)
+
+    def test_worst_frames_are_pictures(self):
+        colour, plan = (10, 200, 90), {"clips": {"box": {"J": [0.9] * 7 + [0.3] * (FRAMES - 7)}}}
+
+        def ground():
+            (self.folder / "first.png").write_bytes(base64.b64decode(self.page().images[0].split(",")[1]))
+            picture = pictures.read_png(self.folder / "first.png")
+            return Counter(bytes(row[3 * x:3 * x + 3]) for row in picture.rows for x in range(picture.width))
+
+        self.make_baseline()
+        self.assertEqual(self.night(plan), 1)
+        self.assertIn("NOTE pictures: masks on gray", self.said)
+        self.assertEqual(ground().most_common(1)[0][0], bytes([pictures.EMPTY] * 3))
+        make_dump_frames(self.folder, colour)
+        self.assertEqual(self.night(plan), 1)
+        self.assertNotIn("NOTE pictures", self.said)
+        self.assertEqual(ground().most_common(1)[0][0], bytes(colour))
 
     def test_prompt_that_comes_late(self):
         samples = json.loads(self.manifest.read_text())
