@@ -54,9 +54,8 @@ static void open_bytes(const trk_chunk_pool *pool, const unsigned char *data, si
 /* What was taken back must not be read again: makes it fail loudly. */
 static void poison(const trk_chunk_pool *pool, unsigned char *data, size_t bytes)
 {
-#if TRK_ASAN || !defined(NDEBUG)
-    pool->ledger->device->fill(pool->ledger->device, data, 0xff, bytes);
-#endif
+    if (TRK_ASAN || trk_device_poisons())
+        pool->ledger->device->fill(pool->ledger->device, data, 0xff, bytes);
     close_bytes(pool, data, bytes);
 }
 

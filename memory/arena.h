@@ -8,9 +8,9 @@
  *   "idle chunks".
  * - Rewinding returns chunks to the pool, never to the system: after the first frames nothing is allocated any more.
  *   trk_chunk_pool_trim gives idle ones back, under pressure.
- * - Sweeping an arena is rewinding it to empty; nothing outside it may still point into it. In Debug builds, and under
- *   AddressSanitizer, what was taken back is poisoned: filled with 0xff (NaN in every float format) and, under ASan,
- *   unaddressable until handed out again.
+ * - Sweeping an arena is rewinding it to empty; nothing outside it may still point into it. What was taken
+ *   back is poisoned where trk_device_poisons() says so, and under AddressSanitizer also unaddressable until handed out
+ *   again.
  * - On a device that works later than it is told, a chunk that a rewind takes back rests with its
  *   arena, for it alone, until trk_arena_settle says that all work given to the device is done: another arena's user
  *   might be ahead of it. Sweeping settles.

@@ -337,9 +337,9 @@ trk_status trk_slot_take(trk_bank *bank, trk_slot_kind kind, trk_slot *out)
 
 static void push_free(trk_bank *bank, const found_slot *f, uint32_t index)
 {
-#ifndef NDEBUG
-    bank->ledger->device->fill(bank->ledger->device, f->slab->data + f->at * f->pool->stride, 0xff, f->pool->stride);
-#endif
+    const trk_device_memory *device = bank->ledger->device;
+    if (trk_device_poisons())
+        device->fill(device, f->slab->data + f->at * f->pool->stride, 0xff, f->pool->stride);
     f->state->generation += f->state->generation == UINT32_MAX ? 2 : 1; /* never 0 */
     f->state->next_free = f->pool->free;
     f->pool->free = index & NUMBER_MASK;

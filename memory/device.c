@@ -2,8 +2,10 @@
 #include "device.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -134,6 +136,27 @@ static size_t host_available(const trk_device_memory *self)
     }
 const trk_device_memory trk_host_memory = MEMORY_OF_HOST("host");
 const trk_device_memory trk_cpu_memory = MEMORY_OF_HOST("cpu");
+
+/* --- what was given back --- */
+
+static int poisons;
+
+static void read_poisons(void)
+{
+#ifdef NDEBUG
+    const char *wanted = getenv("TRK_POISON");
+    poisons = wanted && strcmp(wanted, "1") == 0;
+#else
+    poisons = 1;
+#endif
+}
+
+int trk_device_poisons(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, read_poisons);
+    return poisons;
+}
 
 /* --- plans: addresses only, whose pages nothing here may touch --- */
 

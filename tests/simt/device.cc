@@ -164,11 +164,19 @@ static size_t shared_allowed_of(const void *function)
     return found == shared_allowed.end() ? SIMT_SHARED_DEFAULT : std::max(found->second, SIMT_SHARED_DEFAULT);
 }
 
+static int has_code()
+{
+    const char *wanted = getenv("SIMT_CODE");
+    return !wanted || strcmp(wanted, "0") != 0;
+}
+
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *out, const void *function)
 {
     SIMT_LOCKED;
     if (!out || !function)
         return simt_failed(cudaErrorInvalidValue);
+    if (!has_code())
+        return simt_failed(cudaErrorNoKernelImageForDevice);
     *out = {};
     out->maxThreadsPerBlock = 1024;
     out->ptxVersion = out->binaryVersion = 90;

@@ -4,7 +4,7 @@
  * and not cleared ends with status 86, whatever it returned.
  *
  * Environment: SIMT_SCHEDULE=up|down|SEED, SIMT_ABORT=1 (abort at the first error), SIMT_DEVICES=0 (a machine without
- * one), SIMT_MEMORY=MIB of the device (default 8192). */
+ * one), SIMT_CODE=0 (a build for other cards), SIMT_MEMORY=MIB of the device (default 8192). */
 #ifndef SIMT_H
 #define SIMT_H
 

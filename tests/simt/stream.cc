@@ -85,6 +85,14 @@ void simt_run_everything()
         run_stream(s);
 }
 
+int simt_is_busy()
+{
+    for (const simt_stream *s : streams)
+        if (!s->queue.empty())
+            return 1;
+    return !default_stream.queue.empty();
+}
+
 static void append(simt_stream *s, simt_work work)
 {
     s->queue.push_back({++last_number, std::move(work)});

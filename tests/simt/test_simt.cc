@@ -833,8 +833,9 @@ static void test_launches()
     CHECK(cudaFuncSetAttribute(set_to, cudaFuncAttributeMaxDynamicSharedMemorySize, 227 * 1024 + 1) ==
           cudaErrorInvalidValue);
     cudaGetLastError();
-    cudaFree(data);
     CHECK(found(NULL));
+    CHECK(cudaFree(data) == cudaSuccess);
+    CHECK(found("while there is work that has not been waited for"));
 }
 
 /* --- cuBLASLt --- */
@@ -948,6 +949,7 @@ static void test_wrong_products()
     cublasLtMatrixLayoutSetAttribute(t.b, CUBLASLT_MATRIX_LAYOUT_TYPE, &type, sizeof type);
     CHECK(multiply(&t, data, data, d, 0.0f) == CUBLAS_STATUS_NOT_SUPPORTED);
     close_blas(&t);
+    cudaDeviceSynchronize();
     cudaFree(data);
     cudaFree(d);
     CHECK(found(NULL));

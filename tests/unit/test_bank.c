@@ -147,7 +147,6 @@ static void slots_are_shared_reused_and_owned(void **state)
     assert_int_equal(use.n_taken, 3);
     assert_int_equal(use.n_reused, 0);
     trk_slot_drop(&f.bank, a);
-#ifndef NDEBUG
     trk_slot again;
     assert_int_equal(trk_slot_take(&f.bank, TRK_SLOT_F32, &again), TRK_OK);
     assert_int_equal(again.index, a.index);
@@ -155,7 +154,6 @@ static void slots_are_shared_reused_and_owned(void **state)
     trk_bank_measure(&f.bank, &use);
     assert_int_equal(use.n_reused, 1);
     trk_slot_drop(&f.bank, again);
-#endif
     trk_slot_drop(&f.bank, own);
     close_fixture(&f);
 }
@@ -876,6 +874,7 @@ static void rebase_moves_what_was_lost(void **state)
 
 int main(void)
 {
+    setenv("TRK_POISON", "1", 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slots_have_the_size_of_their_kind),
         cmocka_unit_test(stale_handles_are_found_out),
