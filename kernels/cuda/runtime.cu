@@ -67,6 +67,25 @@ static trk_status no_driver(cudaError_t error)
     return TRK_FAIL(TRK_E_UNSUPPORTED, "device cuda: %s", cudaGetErrorString(error));
 }
 
+static __global__ void nothing()
+{
+}
+
+/* What a build has machine code for, only its kernels know. */
+static trk_status check_code(int device, const cudaDeviceProp *properties)
+{
+    cudaFuncAttributes unused;
+    trk_status rc = cuda_use(device);
+    if (rc < 0)
+        return rc;
+    const cudaError_t error = cudaFuncGetAttributes(&unused, (const void *)nothing);
+    if (error == cudaSuccess)
+        return TRK_OK;
+    cudaGetLastError();
+    return TRK_FAIL(TRK_E_UNSUPPORTED, "device cuda:%d: this build does not run on %s, compute capability %d.%d: %s",
+                    device, properties->name, properties->major, properties->minor, cudaGetErrorString(error));
+}
+
 trk_status cuda_device_open(int device, cuda_device_info *out)
 {
     int n = 0;
@@ -87,6 +106,9 @@ trk_status cuda_device_open(int device, cuda_device_info *out)
     if (properties.major < LEAST_MAJOR)
         return TRK_FAIL(TRK_E_UNSUPPORTED, "device cuda:%d: %s has compute capability %d.%d, expected %d.0 or newer",
                         device, properties.name, properties.major, properties.minor, LEAST_MAJOR);
+    trk_status rc = check_code(device, &properties);
+    if (rc < 0)
+        return rc;
     snprintf(info.name, sizeof info.name, "%s", properties.name);
     info.major = properties.major;
     info.minor = properties.minor;

@@ -283,39 +283,56 @@ static void keep_reason(void *user, int level, const char *line)
         snprintf(reason, sizeof reason, "%s", line);
 }
 
-/* The program as it is run by the test below, with an environment that hides every device. */
-static int run_without_device(void)
+/* The program as it is run by the tests below, with an environment in which no device can be used: refused where one is
+ * asked for, the CPU with the reason where the library chooses. */
+static int run_unusable(trk_status expected, const char *text)
 {
     trk_model *m = NULL;
     trk_model_info info = {.struct_size = sizeof info};
     trk_status rc = script_load(&m, TRK_DEVICE_CUDA, TRK_PRECISION_F32);
-    if (rc != TRK_E_UNSUPPORTED || m || strncmp(trk_last_error(), "device cuda", 11) || strchr(trk_last_error(), '\n'))
-        return 1;
     printf("%s\n", trk_last_error());
+    if (rc != expected || m || !strstr(trk_last_error(), text) || strchr(trk_last_error(), '\n'))
+        return 1;
     trk_set_log(keep_reason, NULL, 2);
     rc = script_load(&m, TRK_DEVICE_AUTO, TRK_PRECISION_F32);
     if (rc < 0 || trk_model_get_info(m, &info) < 0 || info.device != TRK_DEVICE_CPU)
         return 2;
     printf("%s\n", reason);
     trk_model_destroy(&m);
-    return strstr(reason, "device cuda") ? 0 : 3;
+    return strstr(reason, text) ? 0 : 3;
 }
 
-static void without_a_device(void **state)
+static void check_unusable(const char *name, const char *value, trk_status expected, const char *text)
 {
+    char number[16];
     int status;
+    snprintf(number, sizeof number, "%d", (int)expected);
     fflush(NULL);
     const pid_t child = fork();
     if (child == 0) {
-        setenv("SIMT_DEVICES", "0", 1);
-        setenv("CUDA_VISIBLE_DEVICES", "", 1);
-        execl("/proc/self/exe", "test_cuda_memory", "no-device", (char *)NULL);
+        setenv(name, value, 1);
+        execl("/proc/self/exe", "test_cuda_memory", "unusable", number, text, (char *)NULL);
         _exit(4);
     }
     assert_true(child > 0);
     assert_true(waitpid(child, &status, 0) == child);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void without_a_device(void **state)
+{
+    setenv("CUDA_VISIBLE_DEVICES", "", 1); /* on a card */
+    check_unusable("SIMT_DEVICES", "0", TRK_E_UNSUPPORTED, "device cuda");
+    unsetenv("CUDA_VISIBLE_DEVICES");
+}
+
+static void with_a_device_that_is_not_enough(void **state)
+{
+    if (!emulation_schedules())
+        skip();
+    check_unusable("SIMT_CODE", "0", TRK_E_UNSUPPORTED, "this build does not run on SIMT emulation");
+    check_unusable("SIMT_MEMORY", "1", TRK_E_MEMORY, "no memory for");
 }
 
 static int set_up(void **state)
@@ -358,10 +375,11 @@ int main(int argc, char **argv)
         TEST(tracking_with_one_failure),
         TEST(loading_with_one_failure),
         TEST(without_a_device),
+        TEST(with_a_device_that_is_not_enough),
     };
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (argc > 1 && !strcmp(argv[1], "no-device"))
-        return run_without_device();
+    if (argc == 4 && !strcmp(argv[1], "unusable"))
+        return run_unusable((trk_status)atoi(argv[2]), argv[3]);
     if (trk_backend_check(TRK_BACKEND_CUDA, 0) < 0) {
         printf("skipped: %s\n", trk_last_error());
         return 77;
