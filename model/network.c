@@ -7,7 +7,10 @@
 #include "heap.h"
 #include "log.h"
 
-#define STRIP_ROWS 2048 /* of a feed-forward network: its hidden rows stay in the last-level cache */
+/* Of a feed-forward network: on the host its hidden rows stay in the last-level cache; on a GPU, which wants few
+ * launches of many rows, they are only kept from taking memory without bound. */
+#define STRIP_ROWS       2048
+#define STRIP_BYTES_MOST ((size_t)64 << 20)
 
 trk_status trk_network_init(trk_network *net, const trk_network_model *model, trk_allocator *allocator,
                             trk_arena *frame, trk_arena *scratch)
@@ -130,12 +133,19 @@ void trk_run_mlp(trk_network *net, trk_mat out, trk_mat in, const trk_mlp *mlp, 
     trk_arena_rewind(net->scratch, mark);
 }
 
+static int strip_rows(const trk_exec *x, int n_hidden)
+{
+    const size_t row = (size_t)n_hidden * trk_dtype_bytes(x->activation);
+    const size_t most = trk_backend_on_host(x->backend) ? STRIP_ROWS : STRIP_BYTES_MOST / row;
+    return most < STRIP_ROWS ? STRIP_ROWS : (int)most / STRIP_ROWS * STRIP_ROWS;
+}
+
 void trk_run_feed_forward(trk_network *net, trk_mat x, const trk_norm *norm, float eps, const trk_linear *expand,
                           trk_act act, const trk_linear *project)
 {
     trk_exec *e = &net->exec;
     trk_arena_mark mark = trk_arena_here(net->scratch);
-    int strip = x.rows < STRIP_ROWS ? x.rows : STRIP_ROWS;
+    const int most = strip_rows(e, expand->n_out), strip = x.rows < most ? x.rows : most;
     trk_mat y = trk_new_mat(net, net->scratch, e->activation, strip, x.cols);
     trk_mat hidden = trk_new_mat(net, net->scratch, e->activation, strip, expand->n_out);
     for (int first = 0; first < x.rows; first += strip) {
