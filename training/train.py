@@ -2,13 +2,14 @@
 """Trains the demo model: `python train.py --out runs/demo` from nothing, the same line again to go on after a break.
 
 A step's data depend on the seed, the process and the number of the step alone and the state file holds everything else,
-so a run that was broken off ends as one that was not (same machine, same number of processes and threads).
+so a run that was broken off ends as one that was not (same machine, same options; others are told when it goes on).
 """
 import argparse
 import json
 import math
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from pointers import wake
 from rollout import Outcome, Rollout, Weights, watch_decoder
 
 AVERAGE = 0.998  # decay of the averaged weights, which are what is exported
+SAME = ("processes", "threads", "precision", "device", "rate", "weight_decay", "clip", "warmup")  # or a run is another one
 
 
 class Trainer:
@@ -76,10 +78,18 @@ class Trainer:
         for what, mine in (("curriculum", self.args.curriculum), ("seed", self.args.seed)):
             if state[what] != mine:
                 raise SystemExit(f"{self.args.state}: made with --{what} {state[what]}, expected {mine}")
+        if self.rank == 0:
+            self.tell_of_changes(state.get("options", {}))
         self.take_weights(state)
         self.optimizer.load_state_dict(state["optimizer"])
         self.average = {name: value.to(self.device) for name, value in state["average"].items()}
         self.n_done, self.seconds = state["n_done"], state["seconds"]
+
+    def tell_of_changes(self, before: dict):
+        for name, value in before.items():
+            if value != getattr(self.args, name):
+                print(f"{self.args.state}: until here with --{name.replace('_', '-')} {value}, from here with "
+                      f"{getattr(self.args, name)}: ends otherwise than without a break", file=sys.stderr, flush=True)
 
     def save(self):
         if self.rank:
@@ -88,7 +98,8 @@ class Trainer:
         torch.save({"curriculum": self.args.curriculum, "seed": self.args.seed, "n_done": self.n_done,
                     "seconds": self.seconds, "architecture": self.architecture, "model": self.model.state_dict(),
                     "affinity": self.affinity.state_dict(), "average": self.average,
-                    "optimizer": self.optimizer.state_dict()}, temporary)
+                    "optimizer": self.optimizer.state_dict(),
+                    "options": {name: getattr(self.args, name) for name in SAME}}, temporary)
         os.replace(temporary, self.args.state)
 
     # --- a step ---

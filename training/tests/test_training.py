@@ -262,25 +262,43 @@ def run(*words, cwd=HERE):
     return done.stdout
 
 
+def same_tensors(a, b) -> bool:
+    """Of two states: numbers, tensors, and dicts and lists of them."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same_tensors(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same_tensors, a, b))
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
 def test_training_goes_on_after_a_break_as_if_there_had_been_none(tmp_path):
-    """Four steps, then the rest, against all at once: the same weights."""
-    common = ("train.py", "--curriculum", "smoke", "--processes", 1, "--log-every", 1)
+    """Three steps, then the rest, against all at once, by two processes: the same weights."""
+    common = ("train.py", "--curriculum", "smoke", "--processes", 2, "--log-every", 1)
     run(*common, "--out", tmp_path / "whole")
     run(*common, "--out", tmp_path / "broken", "--stop-after", 3, "--workers", 1)
     assert torch.load(tmp_path / "broken/state.pt", weights_only=True)["n_done"] == 3
     run(*common, "--out", tmp_path / "broken")
     whole, broken = (torch.load(tmp_path / n / "state.pt", weights_only=True) for n in ("whole", "broken"))
     assert whole["n_done"] == broken["n_done"] == n_steps(SMOKE)
-    for name, value in whole["average"].items():
-        assert torch.equal(value, broken["average"][name]), name
+    for what in ("average", "model", "affinity", "optimizer", "options"):
+        assert same_tensors(whole[what], broken[what]), what
     lines = [json.loads(line) for line in (tmp_path / "whole/log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, n_steps(SMOKE) + 1))
+    run("plot_log.py", tmp_path / "whole/log.jsonl", tmp_path / "log.svg")
+    assert (tmp_path / "log.svg").read_text().rstrip().endswith("</svg>")
     run("export.py", tmp_path / "whole/state.pt", tmp_path / "m.safetensors")
     model = architecture.load(str(tmp_path / "m.safetensors"))
     worst = max(float((value - whole["average"][name]).abs().max()) for name, value in model.state_dict().items())
     assert worst < 2e-3  # half precision of values below 4
     out = run("evaluate.py", tmp_path / "m.safetensors", "--clips", 1, "--frames", 3, "--difficulty", 0)
     assert '"tracks": 2' in out
+
+
+def test_other_options_after_a_break_are_told(tmp_path):
+    words = [sys.executable, "train.py", "--curriculum", "smoke", "--processes", "1", "--stop-after", "1", "--out", str(tmp_path)]
+    said = [subprocess.run([*words, "--rate", rate], cwd=HERE, capture_output=True, text=True, timeout=300).stderr
+            for rate in ("1e-3", "1e-3", "2e-3")]
+    assert "ends otherwise" not in said[0] + said[1] and "until here with --rate 0.001, from here with 0.002" in said[2]
 
 
 def test_a_run_in_bf16_follows_one_in_f32(tmp_path):
