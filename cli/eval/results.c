@@ -116,20 +116,33 @@ static void print_title(const table *t, const char *name)
     for (int i = 0; i < N_COLUMNS; i++)
         if (t->shown[i])
             printf("%*s", NUMBER_WIDTH, columns[i].title);
-    printf("%*s\n", NUMBER_WIDTH, "frames/s");
+    printf("%*s%*s\n", NUMBER_WIDTH, "frames/s", NUMBER_WIDTH, "peak MB");
 }
 
-/* per_second 0: unknown. */
-static void print_line(const table *t, const char *name, int64_t n_frames, const eval_means *means, double per_second)
+/* One that is 0 is not known. */
+static void print_known(double value)
+{
+    if (value > 0)
+        printf("%*.1f", NUMBER_WIDTH, value);
+    else
+        printf("%*s", NUMBER_WIDTH, "-");
+}
+
+typedef struct effort {
+    double seconds;
+    size_t n_frames, peak_bytes; /* tracked; accounted on the model's device */
+} effort;
+
+/* spent: NULL for a part of a clip. */
+static void print_line(const table *t, const char *name, int64_t n_frames, const eval_means *means, const effort *spent)
 {
     printf("%-*s %8" PRId64, t->name_width, name, n_frames);
     for (int i = 0; i < N_COLUMNS; i++)
         if (t->shown[i])
             print_number(means->of[columns[i].mean]);
-    if (per_second > 0)
-        printf("%*.1f\n", NUMBER_WIDTH, per_second);
-    else
-        printf("%*s\n", NUMBER_WIDTH, "-");
+    print_known(spent && spent->seconds > 0 ? (double)spent->n_frames / spent->seconds : 0);
+    print_known(spent ? (double)spent->peak_bytes / 1e6 : 0);
+    printf("\n");
 }
 
 static void print_objects(const table *t, const clip_result *clip)
@@ -139,7 +152,7 @@ static void print_objects(const table *t, const clip_result *clip)
         const object_result *o = &clip->objects[i];
         const eval_means means = values_of(o);
         snprintf(name, sizeof name, "  object %d", o->id);
-        print_line(t, name, (int64_t)(o->boxes.n_frames ? o->boxes.n_frames : o->n_frames), &means, 0);
+        print_line(t, name, (int64_t)(o->boxes.n_frames ? o->boxes.n_frames : o->n_frames), &means, NULL);
     }
 }
 
@@ -163,8 +176,7 @@ void eval_results_print(const eval_results *self, int by_object)
     const eval_means all = eval_means_of(self->clips, self->n_clips, self->layout);
     char last[64] = "mean";
     int64_t n_frames = 0;
-    size_t n_tracked = 0;
-    double seconds = 0;
+    effort whole = {0};
     if (self->n_left_out)
         snprintf(last, sizeof last, "mean (%zu left out)", self->n_left_out);
     const table t = lay_out(self, &all, last);
@@ -172,13 +184,14 @@ void eval_results_print(const eval_results *self, int by_object)
     for (size_t i = 0; i < self->n_clips; i++) {
         const clip_result *clip = &self->clips[i];
         const eval_means means = eval_means_of(clip, 1, self->layout);
-        print_line(&t, clip->name, clip->n_frames, &means,
-                   clip->seconds > 0 ? (double)clip->n_bytes / clip->seconds : 0);
+        const effort spent = {clip->seconds, clip->n_bytes, clip->peak_bytes};
+        print_line(&t, clip->name, clip->n_frames, &means, &spent);
         if (by_object && clip->n_objects > 1)
             print_objects(&t, clip);
         n_frames += clip->n_frames;
-        n_tracked += clip->n_bytes;
-        seconds += clip->seconds;
+        whole.n_frames += clip->n_bytes;
+        whole.seconds += clip->seconds;
+        whole.peak_bytes = clip->peak_bytes > whole.peak_bytes ? clip->peak_bytes : whole.peak_bytes;
     }
-    print_line(&t, last, n_frames, &all, seconds > 0 ? (double)n_tracked / seconds : 0);
+    print_line(&t, last, n_frames, &all, &whole);
 }

@@ -32,7 +32,7 @@ is "test: exit status" $? 0
 is "test: standard error" "$(cat stderr.txt)" ""
 is "test: layout" "$(value test.json layout)" '"trackingnet"'
 is "test: files" "$(cd test && find . -type f)" ./disc.txt
-is "test: columns" "$(head -1 table.txt | tr -s ' ')" "clip frames frames/s"
+is "test: columns" "$(head -1 table.txt | tr -s ' ')" "clip frames frames/s peak MB"
 is "test: scores" "$(grep -cE '"(AUC|AO)"' test.json)" 0
 cmp -s test/disc.txt <("$track" "$clip" --box $box --frames $n --boxes - "${small[@]}") ||
     complain "test: other boxes than those of track itself"
@@ -50,7 +50,7 @@ for layout in lasot got10k trackingnet; do
     is "$layout read back: exit status" $? 0
     cmp -s <(box_scores $layout.json) <(box_scores again.json) || complain "$layout: other scores from the files"
 done
-is "columns" "$(head -1 table.txt | tr -s ' ')" "clip frames AUC OP50 OP75 precision AO frames/s"
+is "columns" "$(head -1 table.txt | tr -s ' ')" "clip frames AUC OP50 OP75 precision AO frames/s peak MB"
 # prompted with the box that was found on the first frame, which is not quite the one given there: about the same boxes
 awk -v auc="$(value lasot.json AUC)" 'BEGIN { exit !(auc >= 0.7) }' || complain "AUC $(value lasot.json AUC)"
 is "got10k: files" "$(cd as_got10k && find . -type f | sort | tr '\n' ' ')" "./disc/disc_001.txt ./disc/disc_time.txt "

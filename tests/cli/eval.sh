@@ -59,6 +59,7 @@ is "J of the ends" "$(grep -c '"index": \[0, 1, 2, 3, 4, 5\], "J": \[null, [^n]*
 at_least "mean J" "$(value one.json J)" 0.7
 at_least "mean F" "$(value one.json F)" 0.6
 is "mean of the table" "$(awk '$1 == "mean" { print $3 }' table.txt)" "$(printf %.4f "$(value one.json J)")"
+at_least "peak of the table" "$(awk '$1 == "mean" { print $NF }' table.txt)" 5
 
 # the same as the command gives without a dataset
 "$track" "$clip" --mask "$truth/00000.png" --frames 6 --masks direct -q "${small[@]}"
@@ -231,7 +232,7 @@ box_scores() {
 }
 cmp -s <(box_scores again.json) <(box_scores boxes.json) || complain "boxes of the masks written: other scores"
 at_least "boxes: AUC" "$(value boxes.json AUC)" 0.85
-is "boxes: columns" "$(head -1 table.txt | tr -s ' ')" "clip frames AUC OP50 OP75 precision AO frames/s"
+is "boxes: columns" "$(head -1 table.txt | tr -s ' ')" "clip frames AUC OP50 OP75 precision AO frames/s peak MB"
 "$track" eval lasot --layout lasot --pred boxes --out boxes.json >/dev/null
 is "boxes of --pred: exit status" $? 0
 is "boxes of --pred: AO" "$(value boxes.json AO)" 1
