@@ -3,7 +3,10 @@
 `python evaluate.py MODEL.safetensors --manifest DIR/manifest.json` on clips in files. By the official predictor's own
 loop, free running, from a box on the first frame (or on the object's own); J as DAVIS defines it.
 
-Scores leave the prompted frame out. "recovered": of the times an object is gone for three frames or more and then is back
+`python evaluate.py --results R.json` gives the same summary of what `track eval --out R.json` found, and `--against R.json`
+compares the two, clip by clip.
+
+Scores leave the prompted frame out, which `track eval`'s own means of a manifest's clips have in. "recovered": of the times an object is gone for three frames or more and then is back
 for eleven, those where mean J of the fourth to the eleventh frame after its return is at least 0.5.
 """
 import argparse
@@ -22,6 +25,7 @@ from official_loop import follow
 HELD_OUT_SEED = 20240807
 GONE, BACK, BACK_FROM = 3, 11, 3  # frames
 LAST = 10
+SAME_J = 0.002  # of a clip, by two programs with the same weights
 
 
 @dataclass
@@ -66,6 +70,31 @@ def held_out(n_clips: int, n_frames: int, size: int, difficulty: float):
         yield f"held-out-{i:03d}", list(clip.images), clip.masks.astype(bool), prompts
 
 
+def read_results(path: Path) -> list[Track]:
+    """Of a file of `track eval` on a manifest, the frame of each prompt left out."""
+    tracks = []
+    for clip in json.loads(path.read_text())["clips"]:
+        for o in clip["objects"]:
+            after = [i for i, frame in enumerate(o["frames"]["index"]) if frame > o["first_frame"]]
+            j, present = (np.array(o["frames"][key])[after] for key in ("J", "present"))
+            tracks.append(Track(clip["name"], o["id"], j.astype(float), present.astype(bool)))
+    return tracks
+
+
+def by_clip(tracks: list[Track]) -> dict[str, float]:
+    """Mean J over the objects of each clip."""
+    names = dict.fromkeys(t.clip for t in tracks)
+    return {name: float(np.mean([t.j.mean() for t in tracks if t.clip == name])) for name in names}
+
+
+def differences(tracks: list[Track], others: list[Track]) -> dict[str, float]:
+    """J of each clip against that of others, which have the same clips."""
+    here, there = by_clip(tracks), by_clip(others)
+    if missing := here.keys() ^ there.keys():
+        raise SystemExit(f"not in both results: {', '.join(sorted(missing))}")
+    return {name: there[name] - j for name, j in here.items()}
+
+
 def summary(tracks: list[Track]) -> dict:
     j, present = [t.j for t in tracks], [t.present for t in tracks]
     all_j, all_present = np.concatenate(j), np.concatenate(present)
@@ -83,7 +112,10 @@ def summary(tracks: list[Track]) -> dict:
 
 def parse() -> argparse.Namespace:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("model", help=".safetensors with its architecture, as export.py writes it")
+    p.add_argument("model", nargs="?", help=".safetensors with its architecture, as export.py writes it")
+    p.add_argument("--results", type=Path, help="what `track eval --out` wrote, instead of a model")
+    p.add_argument("--against", type=Path,
+                   help=f"what `track eval --out` wrote of the same clips: exit with 1 where J differs by {SAME_J} or more")
     p.add_argument("--manifest", type=Path, help="clips in files, instead of the held-out ones")
     p.add_argument("--clips", type=int, default=40)
     p.add_argument("--frames", type=int, default=64)
@@ -92,11 +124,13 @@ def parse() -> argparse.Namespace:
     p.add_argument("--device", default="cpu")
     p.add_argument("--out", type=Path, help="JSON with the scores of every track")
     p.add_argument("--floor", type=float, help="exit with 1 if J is below")
-    return p.parse_args()
+    args = p.parse_args()
+    if (args.model is None) == (args.results is None):
+        p.error("expected a model or --results")
+    return args
 
 
-def main():
-    args = parse()
+def track_all(args) -> list[Track]:
     architecture.use_real_rope()
     model = architecture.load(args.model).to(args.device)
     tracks = []
@@ -109,6 +143,12 @@ def main():
         latest = [t for t in tracks if t.clip == name]
         print(name, *(f"{t.object}: {t.j.mean():.4f}" for t in latest), f"all {np.mean([t.j.mean() for t in tracks]):.4f}",
               flush=True)
+    return tracks
+
+
+def main():
+    args = parse()
+    tracks = read_results(args.results) if args.results else track_all(args)
     result = summary(tracks)
     print(json.dumps(result, indent=1))
     if args.out:
@@ -116,7 +156,13 @@ def main():
                  "frames": [round(float(x), 4) for x in t.j]} for t in tracks]
         args.out.write_text(json.dumps({"summary": result, "tracks": rows}, indent=1) + "\n")
     if args.floor is not None and result["J"] < args.floor:
-        raise SystemExit(f"{args.model}: mean J {result['J']:.4f}, expected at least {args.floor}")
+        raise SystemExit(f"{args.model or args.results}: mean J {result['J']:.4f}, expected at least {args.floor}")
+    if args.against:
+        found = differences(tracks, read_results(args.against))
+        worst = max(found, key=lambda name: abs(found[name]))
+        print(f"{len(found)} clips; largest difference of J {found[worst]:+.5f} ({worst})")
+        if abs(found[worst]) >= SAME_J:
+            raise SystemExit(f"{args.against}: J of {worst} differs by {found[worst]:+.5f}, expected less than {SAME_J}")
 
 
 if __name__ == "__main__":

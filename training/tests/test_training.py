@@ -256,6 +256,20 @@ def test_scores():
     assert b.recoveries() == [True] and a.recoveries() == []
 
 
+def test_results_of_the_command(tmp_path):
+    def write(name, j):
+        objects = [{"id": 1, "first_frame": 2, "frames": {"index": [2, 3, 4, 5], "J": [0.5, *j], "present": [1, 1, 0, 1]}}]
+        (tmp_path / name).write_text(json.dumps({"clips": [{"name": "c", "objects": objects}]}))
+        return tmp_path / name
+
+    a, b, c = write("a.json", [0.9, 1.0, 0.8]), write("b.json", [0.9, 1.0, 0.803]), write("c.json", [0.9, 1.0, 0.8075])
+    track, = evaluate.read_results(a)
+    assert track.j.tolist() == [0.9, 1.0, 0.8] and track.present.tolist() == [True, False, True]
+    assert '"J": 0.9' in run("evaluate.py", "--results", a, "--against", b)
+    done = subprocess.run([sys.executable, "evaluate.py", "--results", a, "--against", c], cwd=HERE, capture_output=True, text=True)
+    assert done.returncode == 1 and "J of c differs by +0.00250" in done.stderr
+
+
 def run(*words, cwd=HERE):
     done = subprocess.run([sys.executable, *map(str, words)], cwd=cwd, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
