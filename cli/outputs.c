@@ -36,6 +36,7 @@ struct outputs {
     trk_video_writer *writer; /* for --overlay */
     uint8_t *scratch;         /* [height][3 width] RGB for --sheet without --overlay, owned */
     sheet *contact;           /* for --sheet */
+    int is_drawn;             /* 1: the last frame is, and went to all that did not fail */
     int one_failed;           /* 1: a file could not be written and is gone */
 };
 
@@ -321,18 +322,17 @@ static trk_status flush(outputs *self, output_file *file)
 
 static trk_status write_text(outputs *self, const trk_picture *picture)
 {
-    trk_status rc = TRK_OK;
+    first_failure first = {0};
     if (self->wanted->jsonl) {
         records_write_json(self->jsonl.stream, self->records, self->n_records, picture->index, picture->pts,
                            self->width, self->height);
-        TRK_CHECK(flush(self, &self->jsonl));
+        first_failure_note(&first, flush(self, &self->jsonl));
     }
     for (size_t i = 0; self->boxes && i < self->n_records; i++) {
         record_write_box(self->boxes[i].stream, &self->records[i]);
-        TRK_CHECK(flush(self, &self->boxes[i]));
+        first_failure_note(&first, flush(self, &self->boxes[i]));
     }
-done:
-    return rc;
+    return first_failure_tell(&first);
 }
 
 static trk_status write_indices(const outputs *self, int64_t frame)
@@ -362,36 +362,54 @@ done:
 /* rc: what the video's writer said. */
 static trk_status drop_failed_video(outputs *self, trk_status rc)
 {
+    trk_error_line said;
     if (!rc)
         return TRK_OK;
     self->one_failed = 1;
+    trk_error_keep(&said);
     trk_video_writer_destroy(&self->writer);
+    trk_error_restore(&said);
     return rc;
+}
+
+/* The canvas for a frame, from the video's writer where there is one. */
+static trk_status begin_drawing(outputs *self, drawing *on, trk_picture **borrowed)
+{
+    on->target = (canvas){self->scratch, 3 * (ptrdiff_t)self->width, self->width, self->height};
+    if (!self->writer)
+        return TRK_OK;
+    trk_status rc = drop_failed_video(self, trk_video_writer_begin(self->writer, borrowed));
+    if (rc)
+        return rc;
+    on->target.rgb = (*borrowed)->rgb;
+    on->target.stride = (*borrowed)->stride;
+    return TRK_OK;
 }
 
 trk_status outputs_write(outputs *self, trk_tracker *tracker, trk_video_reader *reader, trk_picture *picture)
 {
     trk_picture *borrowed = NULL; /* from the writer */
-    const int on_sheet = self->contact && sheet_wants_next(self->contact);
-    drawing on = {{self->scratch, 3 * (ptrdiff_t)self->width, self->width, self->height}, reader, picture, 1};
-    trk_status rc = TRK_OK;
-    if (self->writer) {
-        TRK_CHECK(drop_failed_video(self, trk_video_writer_begin(self->writer, &borrowed)));
-        on.target.rgb = borrowed->rgb;
-        on.target.stride = borrowed->stride;
-    }
+    first_failure first = {0};
+    drawing on = {.reader = reader, .picture = picture, .empty = 1};
+    first_failure_note(&first, begin_drawing(self, &on, &borrowed));
+    const int on_sheet = on.target.rgb && self->contact && sheet_wants_next(self->contact);
     if (self->indices)
         memset(self->indices, 0, (size_t)self->width * (size_t)self->height);
-    TRK_CHECK(draw(self, tracker, self->writer || on_sheet ? &on : NULL));
+    trk_status rc = draw(self, tracker, borrowed || on_sheet ? &on : NULL);
+    self->is_drawn = !rc;
+    if (rc)
+        return rc;
     if (on_sheet)
         sheet_add(self->contact, &on.target, picture->index);
-    if (self->indices)
-        TRK_CHECK(write_indices(self, picture->index));
-    TRK_CHECK(write_text(self, picture));
-    if (self->writer)
-        TRK_CHECK(drop_failed_video(self, trk_video_writer_submit(self->writer, borrowed)));
-done:
-    return rc;
+    if (self->indices) {
+        rc = write_indices(self, picture->index);
+        self->one_failed |= rc < 0;
+        first_failure_note(&first, rc);
+    }
+    first_failure_note(&first, write_text(self, picture));
+    if (borrowed)
+        first_failure_note(&first, drop_failed_video(self, trk_video_writer_submit(self->writer, borrowed)));
+    return first_failure_tell(&first);
 }
 
 /* --- the end ---------------------------------------------------------------------------------------------------- */
@@ -405,6 +423,11 @@ static trk_status finish_sheet(outputs *self)
     rc = trk_image_write_rgb(self->wanted->sheet, picture.rgb, picture.width, picture.height, picture.stride);
     trk_heap_release(picture.rgb);
     return rc;
+}
+
+int outputs_have_frame(const outputs *self)
+{
+    return self->is_drawn;
 }
 
 const char *outputs_kept(const outputs *self)

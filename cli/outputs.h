@@ -13,10 +13,12 @@ typedef struct outputs outputs;
  * destroyed. */
 trk_status outputs_open(outputs **out, const options *wanted, const trk_video_info *info, const int *ids, size_t n_ids);
 /* Results of the tracker's current frame, drawn on the picture, whose RGB is asked of the reader where that needs it.
- * tracker: NULL while no object has started. */
+ * tracker: NULL while no object has started. A file that can not be written is gone; the others get the frame before the
+ * failure is returned, and nothing more may be written. */
 trk_status outputs_write(outputs *self, trk_tracker *tracker, trk_video_reader *reader, trk_picture *picture);
-/* After outputs_write failed: what of the outputs can still be finished, "the outputs" or "the other outputs"; NULL: none.
- * A file that could not be written is gone. */
+/* After outputs_write failed: 1 where the other files have the frame, 0 where its results could not be had or drawn. */
+int outputs_have_frame(const outputs *self);
+/* Then: what can still be finished, "the outputs" or "the other outputs"; NULL: none. */
 const char *outputs_kept(const outputs *self);
 /* Brings every file under its name, also after one that fails: the first failure is returned. */
 trk_status outputs_finish(outputs *self);

@@ -48,7 +48,7 @@ static trk_status push(run *self, const trk_picture *picture)
     trk_status rc = trk_tracker_push(self->tracker, &frame);
     if (!rc)
         return TRK_OK;
-    self->push_failed = 1;
+    self->is_ahead = 1;
     return broken_off(self, failure_of_library(rc));
 }
 
@@ -62,7 +62,11 @@ static trk_status track_frame(run *self, trk_picture *picture)
         TRK_CHECK(push(self, picture));
     rc = outputs_write(self->written, self->started ? self->tracker : NULL, self->reader, picture);
     if (rc)
-        return broken_off(self, rc);
+        broken_off(self, rc);
+    if (rc && !outputs_have_frame(self->written)) {
+        self->is_ahead = 1;
+        return rc;
+    }
     self->first_pts = self->shown.n_done ? self->first_pts : picture->pts;
     self->last_pts = picture->pts;
     self->last_frame = picture->index;
@@ -96,8 +100,6 @@ static trk_status track_frames(run *self)
     do
         rc = pass_frame(self);
     while (rc == TRK_OK);
-    if (rc < 0 && !self->end_status)
-        return rc;
     return self->end_status < 0 && !self->shown.n_done ? trk_fail(self->end_status, "%s", self->end_failure) : TRK_OK;
 }
 
@@ -163,12 +165,12 @@ static trk_status report_end_of_video(run *self, const char *kept)
     return TRK_OK;
 }
 
-/* Tracking can go on after any end but one in the tracker itself. A tracker that has seen no frame does not know where
- * the video is. */
+/* Tracking can go on after any end but one in the tracker itself, or one with a frame that no output has. A tracker that
+ * has seen no frame does not know where the video is. */
 static trk_status save_state(run *self)
 {
     const char *path = self->wanted->save_state;
-    if (!path || self->push_failed)
+    if (!path || self->is_ahead)
         return TRK_OK;
     if (!self->started) {
         report_line("%swarning: --save-state: nothing was tracked, no state is saved (frame %" PRId64
@@ -205,8 +207,9 @@ static trk_status finish(run *self)
     const char *kept = outputs_kept(self->written); /* finish closes them */
     first_failure_note(&first, outputs_finish(self->written));
     first_failure_note(&first, save_state(self));
-    TRK_CHECK(first_failure_tell(&first));
-    TRK_CHECK(report_end_of_video(self, kept));
+    if (self->end_status >= 0)
+        TRK_CHECK(first_failure_tell(&first));
+    TRK_CHECK(report_end_of_video(self, first.status < 0 ? NULL : kept));
     tell_of_prompts_left_out(self);
     progress_summary(&self->shown, self->prefix, self->n_ids);
     if (self->shared->wanted->memory_report)

@@ -29,7 +29,7 @@ typedef struct run {
     int64_t last_frame;   /* the last one processed */
     int started;          /* 1: the frame of the first prompt was reached, or tracking goes on from a saved state */
     double first_pts, last_pts;
-    int push_failed;       /* 1: that ended the frames, and the tracker perhaps */
+    int is_ahead;          /* 1: the tracker was given a frame that the outputs have not, and perhaps ended */
     trk_status end_status; /* the failure that ended the frames early; TRK_OK: none */
     char end_failure[512]; /* its text */
     progress shown;

@@ -190,6 +190,10 @@ is "closed pipe: lines on standard error" "$(lines stderr.txt)" 1
 is "closed pipe beside an overlay: exit status" "${PIPESTATUS[0]}" 1
 is "closed pipe beside an overlay: message" "$(grep -c "standard output: .*(the other outputs are whole" stderr.txt)" 1
 is "closed pipe beside an overlay: files" "$(ls out | tr '\n' ' ')" "o.mp4 state "
+# to go on where the outputs end
+whole=$(sed -n 's/.*whole up to there: frame \([0-9]*\))$/\1/p' stderr.txt)
+"$track" "$clip" --resume out/state --image-size 128 --frames 1 --jsonl next.jsonl -q
+is "closed pipe beside an overlay: next frame" "$(grep -o '^{"frame":[0-9]*' next.jsonl)" "{\"frame\":$((whole + 1))"
 rm -r out
 mkdir out
 
