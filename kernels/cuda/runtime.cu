@@ -79,8 +79,9 @@ static trk_status check_code(int device, const cudaDeviceProp *properties)
     if (rc < 0)
         return rc;
     const cudaError_t error = cudaFuncGetAttributes(&unused, (const void *)nothing);
-    if (error == cudaSuccess)
-        return TRK_OK;
+    if (error != cudaErrorNoKernelImageForDevice && error != cudaErrorUnsupportedPtxVersion &&
+        error != cudaErrorInvalidDeviceFunction)
+        return cuda_error(error, "cudaFuncGetAttributes");
     cudaGetLastError();
     return TRK_FAIL(TRK_E_UNSUPPORTED, "device cuda:%d: this build does not run on %s, compute capability %d.%d: %s",
                     device, properties->name, properties->major, properties->minor, cudaGetErrorString(error));

@@ -375,7 +375,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: test_samurai CASE.json MODEL IMAGE_SIZE [cpu|cuda [FRAMES]], or KALMAN.json alone\n");
         return 2;
     }
-    if (on_gpu && trk_backend_check(TRK_BACKEND_CUDA, 0) < 0) {
+    if (on_gpu && trk_backend_check(TRK_BACKEND_CUDA, 0) == TRK_E_UNSUPPORTED) {
         printf("skipped: %s\n", trk_error_text());
         return 77;
     }

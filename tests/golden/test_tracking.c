@@ -311,7 +311,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: test_tracking CASE.json MODEL IMAGE_SIZE [cpu|cuda|cuda-bf16]\n");
         return 2;
     }
-    if (on_gpu && trk_backend_check(TRK_BACKEND_CUDA, 0) < 0) {
+    if (on_gpu && trk_backend_check(TRK_BACKEND_CUDA, 0) == TRK_E_UNSUPPORTED) {
         printf("skipped: %s\n", trk_error_text());
         return 77;
     }

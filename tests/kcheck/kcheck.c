@@ -791,7 +791,7 @@ int main(int argc, char **argv)
         if (!is_chosen(c, only_backend))
             continue;
         n_chosen++;
-        if (trk_backend_check(c->kind, 0) < 0) {
+        if (trk_backend_check(c->kind, 0) == TRK_E_UNSUPPORTED) {
             printf("skipped: no device (%s)\n", trk_error_text());
             continue;
         }

@@ -255,10 +255,9 @@ cudaError_t cudaFree(void *data)
         simt_error("cudaFree of %p, which is not allocated", data);
         return simt_failed(cudaErrorInvalidValue);
     }
-    if (simt_is_busy()) { /* its manual does not say that it waits */
+    if (simt_may_be_in_use()) /* its manual does not say that it waits */
         simt_error("cudaFree of %p while there is work that has not been waited for", data);
-        simt_run_everything();
-    }
+    simt_run_everything();
     madvise(r->start, r->pages_bytes, MADV_DONTNEED);
     r->is_free = 1;
     live_bytes -= r->bytes;

@@ -101,7 +101,7 @@ cudaError_t simt_refuse_any_capture(); /* of calls that wait for the whole devic
 /* Work that has not run uses these bytes. */
 int simt_is_waited_for(const void *data, size_t bytes);
 void simt_run_everything();
-int simt_is_busy(); /* 1: there is work that nothing has waited for */
+int simt_may_be_in_use(); /* 1: there is work, and this OS thread has not waited for the device */
 /* cudaErrorLaunchFailure once after a kernel was stopped. */
 cudaError_t simt_take_failure();
 void simt_note_failure();

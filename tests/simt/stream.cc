@@ -85,16 +85,20 @@ void simt_run_everything()
         run_stream(s);
 }
 
-int simt_is_busy()
+/* 1: this OS thread has waited for the device and given it nothing since; what others give it meanwhile is theirs. */
+static thread_local int has_waited;
+
+int simt_may_be_in_use()
 {
+    int is_busy = !default_stream.queue.empty();
     for (const simt_stream *s : streams)
-        if (!s->queue.empty())
-            return 1;
-    return !default_stream.queue.empty();
+        is_busy |= !s->queue.empty();
+    return is_busy && !has_waited;
 }
 
 static void append(simt_stream *s, simt_work work)
 {
+    has_waited = 0;
     s->queue.push_back({++last_number, std::move(work)});
 }
 
@@ -201,6 +205,7 @@ cudaError_t cudaDeviceSynchronize()
     if (error != cudaSuccess)
         return simt_failed(error);
     simt_run_everything();
+    has_waited = 1;
     return simt_failed(simt_take_failure());
 }
 
