@@ -21,7 +21,7 @@
  * - Index 0 is the null slot: "no memory here". It is shared, never written, never freed.
  * - A frame is in at most one of the two lists of a sequence; a recent entry may have lost its memory or its pointer
  *   (null), not both.
- * - In Debug builds the bytes of a freed slot are overwritten.
+ * - The bytes of a freed slot are overwritten where trk_device_poisons() says so.
  * Slots may be taken, shared and dropped from any thread; a sequence belongs to one thread at a time. */
 #ifndef TRK_MEMORY_BANK_H
 #define TRK_MEMORY_BANK_H

@@ -41,8 +41,8 @@ extern const trk_device_memory trk_plan_memory; /* "plan" */
 /* A GPU's memory ("cuda:0"), by way of kernels/cuda; NULL for an impossible number. device_cuda.c */
 const trk_device_memory *trk_cuda_memory(int index);
 
-/* 1: what was given back is filled with 0xff, NaN in every float format, so that reading it again fails loudly: in
- * debug builds, and in others with TRK_POISON=1 in the environment when first asked. */
+/* 1: what was given back is filled with 0xff, NaN in every float format, so that reading it again fails loudly: in debug
+ * builds, and in others with TRK_POISON=1 in the environment when first asked. Arenas do it under AddressSanitizer, too. */
 int trk_device_poisons(void);
 
 #endif

@@ -20,7 +20,7 @@ REGRESSION, NOTE = "regression", "note"
 
 @dataclass(frozen=True)
 class Finding:
-    kind: str  # quality, memory, time, masks, failed, missing, backend, weights, options, new, machine, busy
+    kind: str  # quality, memory, time, masks, failed, missing, backend, weights, options, new, machine, busy, pictures
     severity: str
     backend: str
     clip: str  # "": the backend as a whole

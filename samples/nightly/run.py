@@ -163,7 +163,7 @@ def picture_notes(tool: Path, n_pictures: int) -> list[compare.Finding]:
     if not n_pictures or tool.exists():
         return []
     return [compare.Finding("pictures", compare.NOTE, "pictures", "",
-                            "masks on gray, not on the frames: the build has no tests/tools/dump_frames (TRK_TESTS=OFF)")]
+                            "masks on gray, not on the frames: no tests/tools/dump_frames beside the command")]
 
 
 def make_night(runner: Runner, wanted: argparse.Namespace) -> report.Night:

@@ -268,6 +268,9 @@ def test_results_of_the_command(tmp_path):
     assert '"J": 0.9' in run("evaluate.py", "--results", a, "--against", b)
     done = subprocess.run([sys.executable, "evaluate.py", "--results", a, "--against", c], cwd=HERE, capture_output=True, text=True)
     assert done.returncode == 1 and "J of c differs by +0.00250" in done.stderr
+    other = evaluate.Track("c", 2, track.j, track.present)
+    with pytest.raises(SystemExit, match="other clips, objects"):
+        evaluate.differences([track], [other])
 
 
 def run(*words, cwd=HERE):
