@@ -48,25 +48,14 @@ FROM_NOTHING = [
 ]
 
 
+ROUNDS, LARGER_ROUNDS = 20, 12  # the latter are the last of the former
+
+
 def onward_round(number: int) -> list[Stage]:
-    """Some of everything: what a stage does not train is not forgotten until its turn comes. Far frames are reached
-    over 16 or 32 others."""
-    rate, frames, clips = (0.85, 0.85), *((24, 3), (40, 2))[number % 2]
-    return [
-        Stage("images", 60, 192, 1, 20, 3, (0.2, 1.0), rate),
-        Stage("apart", 30, 192, 3, 8, 3, (0.1, 1.0), rate, strides=(1.0, 30.0)),
-        Stage("leaps", 40, 192, 8, 4, 3, (0.3, 1.0), rate, strides=(1.0, 8.0)),
-        Stage("far", 20, 192, frames, clips, 3, (0.4, 1.0), rate, silent=frames - 8, events=0.4),
-    ]
-
-
-FINE_ROUNDS, LARGER_ROUNDS = 19, 5  # the latter are the last of the former
-
-
-def fine_round(number: int) -> list[Stage]:
-    """At the size of tracking, the last ones at a larger one; over all of these rounds the rate falls to nothing."""
-    start, middle, end = (0.7 * (1 - (number + share) / FINE_ROUNDS) for share in (0.0, 0.4, 1.0))
-    size = 256 if number < FINE_ROUNDS - LARGER_ROUNDS else 320
+    """Images and clips, so that neither is forgotten: at 256 pixels, then at those of tracking. The rate falls to nothing
+    over all rounds."""
+    start, middle, end = (0.7 * (1 - (number + share) / ROUNDS) for share in (0.0, 0.4, 1.0))
+    size = 256 if number < ROUNDS - LARGER_ROUNDS else 320
     return [
         Stage("fine", 20, size, 1, 8, 4, (0.3, 1.0), (start, middle)),
         Stage("late", 30, size, 20, 2, 4, (0.5, 1.0), (middle, end), silent=12, events=0.65),
@@ -74,9 +63,7 @@ def fine_round(number: int) -> list[Stage]:
 
 
 # On from a trained state, as often as wanted.
-ONWARD = [stage for number in range(2) for stage in onward_round(number)] + [
-    stage for number in range(FINE_ROUNDS) for stage in fine_round(number)
-]
+ONWARD = [stage for number in range(ROUNDS) for stage in onward_round(number)]
 # Seconds, not minutes: for the tests.
 SMOKE = [
     Stage("images", 4, 64, 1, 4, 2, (0.0, 0.5), (1.0, 1.0), bce=4.0, alpha=0.5, affinity=1.0),

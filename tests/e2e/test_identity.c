@@ -465,17 +465,19 @@ typedef struct stored {
     const char *name;
     trk_memory_type type, older;
     int older_after;
-    double floor; /* of the mean IoU with the masks of bf16 memories; measured: behind each */
+    double floor; /* of the mean IoU with the masks of bf16 memories; measured: behind each. Types differ by their rounding,
+                     which moves edges: at 320 pixels by more than it did at 256 (0.9999 for f32). A memory that is read
+                     wrongly loses its object. */
     double sum, least;
 } stored;
 
 static void storing_memories_in_other_types(void **state)
 {
     stored types[] = {
-        {"f32", TRK_MEMORY_F32, TRK_MEMORY_F32, 0, 0.999, 0, 1},                        /* 0.99993 */
-        {"f16", TRK_MEMORY_F16, TRK_MEMORY_F16, 0, 0.999, 0, 1},                        /* 0.99991 */
-        {"q8", TRK_MEMORY_Q8, TRK_MEMORY_Q8, 0, 0.998, 0, 1},                           /* 0.99960 */
-        {"bf16, q8 from 3 frames back", TRK_MEMORY_BF16, TRK_MEMORY_Q8, 3, 0.999, 0, 1},/* 0.99979 */
+        {"f32", TRK_MEMORY_F32, TRK_MEMORY_F32, 0, 0.998, 0, 1},                        /* 0.99879 */
+        {"f16", TRK_MEMORY_F16, TRK_MEMORY_F16, 0, 0.998, 0, 1},                        /* 0.99929 */
+        {"q8", TRK_MEMORY_Q8, TRK_MEMORY_Q8, 0, 0.997, 0, 1},                           /* 0.99839 */
+        {"bf16, q8 from 3 frames back", TRK_MEMORY_BF16, TRK_MEMORY_Q8, 3, 0.998, 0, 1},/* 0.99926 */
     };
     enum { TYPES = sizeof types / sizeof *types, EVERY_OTHER = 2, SOME_CLIPS = (N_CLIPS + 1) / EVERY_OTHER };
     for (size_t i = 0; i < N_CLIPS; i += EVERY_OTHER) {
