@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -100,10 +101,14 @@ def write_manifest(folder: Path, entries: list[dict]):
     temporary.replace(folder / "manifest.json")
 
 
-def read_frames(path: Path) -> list[np.ndarray]:
-    """RGB frames of a folder of PNGs, or of a video by the ffmpeg command."""
+def read_frames(path: Path, dump_frames: Path | None = None) -> list[np.ndarray]:
+    """RGB frames of a folder of PNGs, or of a video by the ffmpeg command, or by dump_frames of the project's build."""
     if path.is_dir():
         return [cv2.imread(str(p))[..., ::-1].copy() for p in sorted(path.iterdir())]
+    if dump_frames:
+        with TemporaryDirectory() as folder:
+            subprocess.run([str(dump_frames), str(path), folder], check=True, stdout=subprocess.DEVNULL)
+            return read_frames(Path(folder))
     width, height = video_size(path)
     command = ["ffmpeg", "-loglevel", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24",
                "-sws_flags", "accurate_rnd+full_chroma_int+full_chroma_inp+bicubic", "-"]
@@ -133,10 +138,10 @@ def read_truth(folder: Path, entry: dict, n_frames: int) -> np.ndarray:
     return np.stack([np.stack([image == i for image in indices]) for i in ids])
 
 
-def read_manifest_clip(manifest: Path, entry: dict):
+def read_manifest_clip(manifest: Path, entry: dict, dump_frames: Path | None = None):
     """(name, frames, truth [O, T, H, W] bool, prompts (object, frame, x0 y0 x1 y1))."""
     folder = manifest.parent
-    frames = read_frames(folder / entry["video"])
+    frames = read_frames(folder / entry["video"], dump_frames)
     truth = read_truth(folder, entry, len(frames))
     prompts = [(o["id"], o["frame"], [o["box"][0], o["box"][1], o["box"][0] + o["box"][2], o["box"][1] + o["box"][3]])
                for o in entry["objects"]]

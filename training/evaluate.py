@@ -4,7 +4,7 @@
 loop, free running, from a box on the first frame (or on the object's own); J as DAVIS defines it.
 
 `python evaluate.py --results R.json` gives the same summary of what `track eval --out R.json` found, and `--against R.json`
-compares the two, clip by clip.
+compares the two, clip by clip (videos: with `--dump-frames`, so that both see the same pixels).
 
 Scores leave the prompted frame out, which `track eval`'s own means of a manifest's clips have in. "recovered": of the times an object is gone for three frames or more and then is back
 for eleven, those where mean J of the fourth to the eleventh frame after its return is at least 0.5.
@@ -114,6 +114,8 @@ def parse() -> argparse.Namespace:
     p.add_argument("--against", type=Path,
                    help=f"what `track eval --out` wrote of the same clips: exit with 1 where J differs by {SAME_J} or more")
     p.add_argument("--manifest", type=Path, help="clips in files, instead of the held-out ones")
+    p.add_argument("--dump-frames", type=Path, metavar="BUILD/tests/tools/dump_frames",
+                   help="reads videos as `track` does: others interpolate colours otherwise, which moves J by up to 0.02")
     p.add_argument("--clips", type=int, default=40)
     p.add_argument("--frames", type=int, default=64)
     p.add_argument("--size", type=int, default=256, help="side of the held-out frames, pixels")
@@ -132,7 +134,8 @@ def track_all(args) -> list[Track]:
     model = architecture.load(args.model).to(args.device)
     tracks = []
     if args.manifest:
-        clips = (read_manifest_clip(args.manifest, c) for c in json.loads(args.manifest.read_text())["clips"])
+        clips = (read_manifest_clip(args.manifest, c, args.dump_frames)
+                 for c in json.loads(args.manifest.read_text())["clips"])
     else:
         clips = held_out(args.clips, args.frames, args.size, args.difficulty)
     for name, frames, truth, prompts in clips:
