@@ -4,7 +4,7 @@
 # it lies in, or from a build: run-gpu-tests.sh in scripts/ takes build/ (or $TRK_BUILD) of its checkout. Prints a table;
 # logs and programs' lines are in $OUT (default: ./gpu-test-results). The tests are those of `ctest -L gpu`, by the list
 # that CMake writes (gpu-tests.txt): ALL of them, or QUICK without the official configurations at full size but tiny. LIST
-# runs nothing and says which programs and files are missing. Each line of the table has at most $LIMIT seconds (default: 600). Exit status: 0 all
+# runs nothing and fails where a program or a file is missing. Each line of the table has at most $LIMIT seconds (default: 600). Exit status: 0 all
 # passed, 1 some failed, 77 no card.
 set -u
 what=${1:-QUICK}
@@ -30,8 +30,7 @@ tests() {
     esac
 }
 
-if [ "$what" = LIST ]; then
-    cd "$root" || exit 2
+list_all() {
     tests | while IFS='|' read -r name labels environment command; do
         path=$(program "${command%% *}")
         [ -x "$path" ] || echo "missing: program ${command%% *} of $name"
@@ -46,7 +45,12 @@ if [ "$what" = LIST ]; then
     for name in track frame_bench make_weights kcheck; do
         [ -x "$(program $name)" ] || echo "missing: program $name"
     done
-    exit 0
+}
+
+if [ "$what" = LIST ]; then
+    cd "$root" || exit 2
+    list_all | awk '{ print } /^missing: / { n++ } END { exit n > 0 }'
+    exit
 fi
 
 out=${OUT:-$PWD/gpu-test-results}

@@ -6,8 +6,9 @@ loop, free running, from a box on the first frame (or on the object's own); J as
 `python evaluate.py --results R.json` gives the same summary of what `track eval --out R.json` found, and `--against R.json`
 compares the two, clip by clip (videos: with `--dump-frames`, so that both see the same pixels).
 
-Scores leave the prompted frame out, which `track eval`'s own means of a manifest's clips have in. "recovered": of the times an object is gone for three frames or more and then is back
-for eleven, those where mean J of the fourth to the eleventh frame after its return is at least 0.5.
+Scores leave the prompted frame out, which `track eval`'s own means of a manifest's clips have in. "recovered": of the
+times an object is gone for three frames or more and then is back for eleven, those where mean J of the fourth to the
+eleventh frame after its return is at least 0.5.
 """
 import argparse
 import json
