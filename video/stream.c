@@ -9,6 +9,8 @@
 
 /* Errors without any progress between them before a stream is given up: some demuxers return the same one for ever. */
 #define MAX_ERRORS_IN_A_ROW (1 << 16)
+/* What a local file may have opened in its turn: playlists and session descriptions name addresses. */
+#define LOCAL_PROTOCOLS "file,crypto,data"
 
 static int is_stopped(void *user)
 {
@@ -102,6 +104,8 @@ static trk_status open_format(stream *s)
     if (!s->format)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", s->path);
     s->format->interrupt_callback = (AVIOInterruptCB){is_stopped, s};
+    if (s->local && !(s->format->protocol_whitelist = av_strdup(LOCAL_PROTOCOLS)))
+        return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", s->path);
     s->format->pb = s->local ? s->input.io : NULL;
     int error = avformat_open_input(&s->format, s->path, NULL, NULL);
     if (error == AVERROR_INVALIDDATA && s->local && !s->input.seekable)
