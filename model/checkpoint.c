@@ -69,13 +69,13 @@ static trk_status read_container(trk_checkpoint *c, const char *path)
         unmap_file(c); /* read instead: pages of the map would count on top of the copies */
         return trk_torch_zip_read_file(path, &c->tensors, &c->storages);
     }
-    if (n >= 2 && b[0] == 0x80 && b[1] >= 2 && b[1] <= 5)
-        return TRK_FAIL(TRK_E_FORMAT, "a bare pickle, as PyTorch wrote before 1.6; load and save it again with a newer "
-                                      "PyTorch to get the zip container");
-    if (n >= 9 && b[8] == '{') {
+    if (n >= 9 && b[8] == '{') { /* first: the length before it may begin as a pickle does */
         c->container = "safetensors";
         return trk_safetensors_read(b, n, &c->tensors, &c->metadata);
     }
+    if (n >= 2 && b[0] == 0x80 && b[1] >= 2 && b[1] <= 5)
+        return TRK_FAIL(TRK_E_FORMAT, "a bare pickle, as PyTorch wrote before 1.6; load and save it again with a newer "
+                                      "PyTorch to get the zip container");
     return TRK_FAIL(TRK_E_FORMAT, "is neither a PyTorch zip (.pt) nor a safetensors file");
 }
 
