@@ -243,6 +243,17 @@ trk_status prompts_load(prompt_list *list)
 
 /* --- frames ----------------------------------------------------------------------------------------------------- */
 
+/* A mask may be smaller or larger than the frames, but is stretched to them: 2 % are left for rounded sides. */
+static trk_status check_shape(const prompt *item, int width, int height)
+{
+    const trk_image *mask = &item->mask;
+    const double ratio = (double)mask->width * height / ((double)mask->height * width);
+    if (ratio > 1.02 || ratio < 1 / 1.02)
+        return TRK_FAIL(TRK_E_ARGUMENT, "%s: a mask of %d x %d for frames of %d x %d, expected the same aspect ratio",
+                        item->where, mask->width, mask->height, width, height);
+    return TRK_OK;
+}
+
 static trk_status check_bounds(const prompt *item, int width, int height)
 {
     const trk_box *box = &item->box;
@@ -258,7 +269,7 @@ static trk_status check_bounds(const prompt *item, int width, int height)
         !(point->x >= 0 && point->y >= 0 && point->x < (float)width && point->y < (float)height))
         return TRK_FAIL(TRK_E_ARGUMENT, "%s: the point %g,%g lies outside the frames of %d x %d", item->where,
                         (double)point->x, (double)point->y, width, height);
-    return TRK_OK;
+    return item->kind == PROMPT_MASK && item->mask.data ? check_shape(item, width, height) : TRK_OK;
 }
 
 /* A mask would take the place of what is given before it for the same object and frame, and a box that of a box. */

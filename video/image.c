@@ -31,13 +31,33 @@ static void to_luma(uint8_t *data, size_t n)
     }
 }
 
-/* In 8 bits small values of deeper images would be 0: nothing in a mask, another object in a map of indices. */
-static trk_status check_depth(const AVFrame *frame)
+static int is_transparent(const AVFrame *frame, const AVPixFmtDescriptor *format)
+{
+    const AVComponentDescriptor *alpha = &format->comp[format->nb_components - 1];
+    for (int y = 0; y < frame->height; y++) {
+        const uint8_t *row = frame->data[alpha->plane] + (ptrdiff_t)y * frame->linesize[alpha->plane] + alpha->offset;
+        for (int x = 0; x < frame->width; x++)
+            if (row[(ptrdiff_t)x * alpha->step] != 255)
+                return 1;
+    }
+    return 0;
+}
+
+/* What in one channel would be another mask than is meant: in 8 bits small values of deeper images are 0, which is nothing
+ * in a mask, another object in a map of indices; lossy formats have values near 0 where there was 0; what is hidden by
+ * transparency has colours. */
+static trk_status check_mask(const AVFrame *frame, const char *codec)
 {
     const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(frame->format);
-    if (format && format->comp[0].depth > 8)
+    if (!format)
+        return TRK_OK;
+    if (format->comp[0].depth > 8)
         return TRK_FAIL(TRK_E_FORMAT, "%d bits for a value of a pixel, expected at most 8 in a mask",
                         format->comp[0].depth);
+    if (!strcmp(codec, "mjpeg") || (format->nb_components >= 3 && !(format->flags & AV_PIX_FMT_FLAG_RGB)))
+        return TRK_FAIL(TRK_E_FORMAT, "compressed with loss (%s), expected a PNG as mask", codec);
+    if (frame->format != AV_PIX_FMT_PAL8 && format->flags & AV_PIX_FMT_FLAG_ALPHA && is_transparent(frame, format))
+        return TRK_FAIL(TRK_E_FORMAT, "has transparent pixels, expected a mask in gray, colours or a palette alone");
     return TRK_OK;
 }
 
@@ -63,20 +83,21 @@ trk_status trk_image_read(trk_image *out, const char *path, int channels)
     if (channels != 1 && channels != 3)
         return TRK_FAIL(TRK_E_ARGUMENT, "%d channels: expected 1 or 3", channels);
     uint8_t *data = NULL;
+    const char *codec = "";
     trk_status rc = TRK_OK;
     AVFrame *frame = av_frame_alloc();
     if (!frame) {
         rc = TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
         goto done;
     }
-    TRK_CHECK(trk_image_decode(frame, path, NULL));
+    TRK_CHECK(trk_image_decode(frame, path, &codec));
     /* Three bytes a pixel also for one channel: luma is made from colour in place. */
     data = trk_heap_allocate(TRK_MEM_FRAME, "image", (size_t)frame->width * (size_t)frame->height * 3);
     if (!data) {
         rc = TRK_FAIL(TRK_E_MEMORY, "%s: out of memory for %dx%d pixels", path, frame->width, frame->height);
         goto done;
     }
-    rc = channels == 1 ? check_depth(frame) : TRK_OK;
+    rc = channels == 1 ? check_mask(frame, codec) : TRK_OK;
     rc = rc ? rc : to_pixels(frame, data, channels);
     if (rc < 0) {
         trk_fail_prefix(rc, path);

@@ -71,6 +71,7 @@ static trk_status decode_packet(AVFrame *frame, const AVPacket *packet, enum AVC
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
     codec->thread_count = 1;
     codec->max_pixels = TRK_MAX_PIXELS;
+    codec->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK; /* else half a JPEG is a picture */
     int error = avcodec_open2(codec, decoder, NULL);
     if (!error)
         error = avcodec_send_packet(codec, packet);

@@ -116,7 +116,8 @@ typedef struct trk_image {
 } trk_image;
 
 /* channels 1: an indexed PNG gives its indices, gray its values, in less than 8 bits stretched to 0..255, colour its
- * luma, 0 for black alone; more than 8 bits for a value are TRK_E_FORMAT. 3: RGB. */
+ * luma, 0 for black alone; more than 8 bits for a value, lossy formats and transparent pixels are TRK_E_FORMAT. 3:
+ * RGB. */
 trk_status trk_image_read(trk_image *out, const char *path, int channels);
 void trk_image_free(trk_image *image); /* accepts a zeroed struct */
 /* PNG of indices with a 256-colour RGB palette; temporary name, then rename. */

@@ -3,6 +3,7 @@
 #include "video_check.h"
 
 #include <fcntl.h>
+#include <libavcodec/avcodec.h>
 #include <math.h>
 #include <sys/resource.h>
 
@@ -310,6 +311,61 @@ static void gray_values_are_kept(void **state)
     trk_image_free(&image);
 }
 
+/* FFmpeg's decoder makes gray of what is missing unless it is told otherwise. */
+static void half_a_jpeg_is_no_image(void **state)
+{
+    fixture f = {.encoder = "mjpeg", .container = "mjpeg", .format = AV_PIX_FMT_YUVJ420P, .width = 64, .height = 64};
+    f.n_frames = 1;
+    trk_image image = {0};
+    char *path = in_scratch("one.jpg");
+    assert_int_equal(fixture_write(path, &f), 0);
+    assert_works(trk_image_read(&image, path, 3));
+    assert_true(image.width == 64 && image.height == 64);
+    trk_image_free(&image);
+    assert_fails(trk_image_read(&image, path, 1), TRK_E_FORMAT, "one.jpg: compressed with loss (mjpeg), expected a PNG");
+    struct stat info;
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(truncate(path, info.st_size / 2), 0);
+    assert_fails(trk_image_read(&image, path, 3), TRK_E_FORMAT, "one.jpg: a damaged or unsupported mjpeg image");
+}
+
+/* A PNG of two pixels, white and black, with these values of alpha. */
+static void write_rgba(const char *path, uint8_t alpha_white, uint8_t alpha_black)
+{
+    const uint8_t pixels[8] = {255, 255, 255, alpha_white, 0, 0, 0, alpha_black};
+    AVCodecContext *codec = avcodec_alloc_context3(avcodec_find_encoder(AV_CODEC_ID_PNG));
+    AVFrame *frame = av_frame_alloc();
+    AVPacket *packet = av_packet_alloc();
+    codec->width = frame->width = 2;
+    codec->height = frame->height = 1;
+    codec->pix_fmt = frame->format = AV_PIX_FMT_RGBA;
+    codec->time_base = (AVRational){1, 25};
+    assert_int_equal(avcodec_open2(codec, NULL, NULL), 0);
+    assert_int_equal(av_frame_get_buffer(frame, 0), 0);
+    memcpy(frame->data[0], pixels, sizeof pixels);
+    assert_int_equal(avcodec_send_frame(codec, frame), 0);
+    assert_int_equal(avcodec_send_frame(codec, NULL), 0);
+    assert_int_equal(avcodec_receive_packet(codec, packet), 0);
+    write_bytes(path, packet->data, (size_t)packet->size);
+    av_packet_free(&packet);
+    av_frame_free(&frame);
+    avcodec_free_context(&codec);
+}
+
+static void transparent_masks_are_refused(void **state)
+{
+    trk_image image = {0};
+    char *path = in_scratch("cut.png");
+    write_rgba(path, 255, 255);
+    assert_works(trk_image_read(&image, path, 1));
+    assert_memory_equal(image.data, "\xff\0", 2);
+    trk_image_free(&image);
+    write_rgba(path, 255, 0);
+    assert_fails(trk_image_read(&image, path, 1), TRK_E_FORMAT, "cut.png: has transparent pixels");
+    assert_works(trk_image_read(&image, path, 3));
+    trk_image_free(&image);
+}
+
 static void what_is_no_image_is_named(void **state)
 {
     trk_image image = {0};
@@ -457,6 +513,7 @@ int main(void)
         cmocka_unit_test(what_is_no_file_is_written_in_place),
         cmocka_unit_test(a_full_disk_keeps_the_old_file), cmocka_unit_test(indexed_images_keep_their_indices),
         cmocka_unit_test(rgb_images_are_exact),           cmocka_unit_test(gray_values_are_kept),
+        cmocka_unit_test(half_a_jpeg_is_no_image),        cmocka_unit_test(transparent_masks_are_refused),
         cmocka_unit_test(what_is_no_image_is_named),      cmocka_unit_test(a_full_disk_leaves_no_image),
         cmocka_unit_test(folders_go_by_number),           cmocka_unit_test(odd_folders_are_refused),
     };
