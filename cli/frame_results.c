@@ -2,13 +2,11 @@
  * Objects are taken from the highest id down, so that lower ids end up on top in pictures; records stay ascending. */
 #include "frame_results.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "failure.h"
 #include "heap.h"
 #include "index_map.h"
-#include "npy.h"
 #include "overlay.h"
 #include "palette.h"
 
@@ -69,18 +67,7 @@ trk_status frame_results_open(frame_results *self, const options *wanted, int wi
     return open_drawn(self);
 }
 
-static trk_status write_logits(const frame_results *self, const trk_result *result, int object)
-{
-    char *path =
-        trk_heap_format("name of a file", "%s/%05" PRId64 "_%d.npy", self->wanted->logits, result->frame, object);
-    if (!path)
-        return no_memory();
-    trk_status rc = npy_write(path, result->logits, result->mask_size, result->mask_size);
-    trk_heap_release(path);
-    return rc;
-}
-
-static trk_status take_scores(const frame_results *self, record *taken, trk_tracker *tracker)
+static trk_status take_scores(record *taken, trk_tracker *tracker)
 {
     trk_result result = {.struct_size = sizeof result};
     trk_status rc = trk_tracker_result(tracker, taken->object, &result);
@@ -94,7 +81,7 @@ static trk_status take_scores(const frame_results *self, record *taken, trk_trac
     taken->hypothesis = result.hypothesis;
     taken->kept = result.kept;
     taken->motion = result.motion;
-    return self->wanted->logits ? write_logits(self, &result, taken->object) : TRK_OK;
+    return TRK_OK;
 }
 
 /* The picture as the video has it. */
@@ -160,7 +147,7 @@ static trk_status take_objects(frame_results *self, trk_tracker *tracker, drawin
     size_t n = 0;
     for (size_t i = self->n_records; i-- > 0;) {
         record *taken = &self->records[i];
-        TRK_CHECK(take_scores(self, taken, tracker));
+        TRK_CHECK(take_scores(taken, tracker));
         if (taken->present) {
             self->drawn[n].object = taken->object;
             palette_drawing_colour(taken->object, self->drawn[n].colour);

@@ -25,8 +25,7 @@ typedef struct frame_results {
 trk_status frame_results_open(frame_results *self, const options *wanted, int width, int height, const int *ids,
                               size_t n_ids);
 /* Those of the tracker's current frame; tracker: NULL while no object has started. target: NULL, or gets the picture,
- * whose RGB is asked of the reader where that needs it, with masks, predicted boxes and ids. Writes the files of
- * --logits. */
+ * whose RGB is asked of the reader where that needs it, with masks, predicted boxes and ids. */
 trk_status frame_results_take(frame_results *self, trk_tracker *tracker, trk_video_reader *reader, trk_picture *picture,
                               canvas *target);
 void frame_results_close(frame_results *self);

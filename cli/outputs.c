@@ -9,6 +9,7 @@
 #include "frame_results.h"
 #include "heap.h"
 #include "index_map.h"
+#include "npy.h"
 #include "output_file.h"
 #include "palette.h"
 #include "sheet.h"
@@ -167,6 +168,32 @@ static trk_status write_text(outputs *self, const trk_picture *picture)
     return first_failure_tell(&first);
 }
 
+static trk_status write_logits_of(const outputs *self, const trk_result *result, int object)
+{
+    char *path =
+        trk_heap_format("name of a file", "%s/%05" PRId64 "_%d.npy", self->wanted->logits, result->frame, object);
+    if (!path)
+        return no_memory();
+    trk_status rc = npy_write(path, result->logits, result->mask_size, result->mask_size);
+    trk_heap_release(path);
+    return rc;
+}
+
+/* Of all objects that are there: one that can not be written leaves the others. */
+static trk_status write_logits(const outputs *self, trk_tracker *tracker)
+{
+    first_failure first = {0};
+    for (size_t i = 0; tracker && i < self->results.n_records; i++) {
+        const record *of = &self->results.records[i];
+        trk_result result = {.struct_size = sizeof result};
+        if (!of->present)
+            continue;
+        trk_status rc = trk_tracker_result(tracker, of->object, &result);
+        first_failure_note(&first, rc ? failure_of_library(rc) : write_logits_of(self, &result, of->object));
+    }
+    return first_failure_tell(&first);
+}
+
 static trk_status write_indices(const outputs *self, int64_t frame)
 {
     char name[32];
@@ -216,6 +243,11 @@ trk_status outputs_write(outputs *self, trk_tracker *tracker, trk_video_reader *
         sheet_add(self->contact, &target, picture->index);
     if (self->results.indices) {
         rc = write_indices(self, picture->index);
+        self->one_failed |= rc < 0;
+        first_failure_note(&first, rc);
+    }
+    if (self->wanted->logits) {
+        rc = write_logits(self, tracker);
         self->one_failed |= rc < 0;
         first_failure_note(&first, rc);
     }

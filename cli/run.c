@@ -170,8 +170,13 @@ static trk_status report_end_of_video(run *self, const char *kept)
 static trk_status save_state(run *self)
 {
     const char *path = self->wanted->save_state;
-    if (!path || self->is_ahead)
+    if (!path)
         return TRK_OK;
+    if (self->is_ahead) {
+        report_line("%swarning: --save-state: no state is saved, since the failure was in the middle of a frame",
+                    self->prefix);
+        return TRK_OK;
+    }
     if (!self->started) {
         report_line("%swarning: --save-state: nothing was tracked, no state is saved (frame %" PRId64
                     " of the first prompt was not reached)",
