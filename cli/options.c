@@ -144,6 +144,24 @@ static trk_status check_resume(const options *self)
     return TRK_OK;
 }
 
+/* Options that do nothing by themselves. Those of a whole --list need not matter to each of its lines. */
+static trk_status check_company(const options *self, const word_list *words)
+{
+    if (self->pred && self->tracking_option)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: nothing is tracked with --pred", self->tracking_option);
+    if (self->box_layout && !self->boxes)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--box-layout: expected --boxes too");
+    if (self->plan && self->memory_report)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--memory-report: nothing is tracked with --plan");
+    if (words->in_list)
+        return TRK_OK;
+    if (self->encoder == TRK_HARDWARE_MUST && !self->overlay)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--encoder: nvenc, expected --overlay too");
+    if (self->motion.draw && !self->overlay && !self->sheet)
+        return TRK_FAIL(TRK_E_ARGUMENT, "--draw-motion: expected --overlay or --sheet too");
+    return TRK_OK;
+}
+
 static trk_status check(const options *self, const word_list *words)
 {
     if (self->command == COMMAND_HELP || self->command == COMMAND_EVAL_HELP || self->command == COMMAND_VERSION)
@@ -152,11 +170,8 @@ static trk_status check(const options *self, const word_list *words)
         return check_list(self);
     if (self->jobs && self->command != COMMAND_EVAL)
         return TRK_FAIL(TRK_E_ARGUMENT, "--jobs: expected --list too");
-    if (self->pred && self->tracking_option)
-        return TRK_FAIL(TRK_E_ARGUMENT, "--%s: nothing is tracked with --pred", self->tracking_option);
-    if (self->box_layout && !self->boxes)
-        return TRK_FAIL(TRK_E_ARGUMENT, "--box-layout: expected --boxes too");
     trk_status rc = self->resume ? check_resume(self) : motion_options_check(&self->motion);
+    rc = rc ? rc : check_company(self, words);
     return rc ? rc : check_operands(self, words);
 }
 

@@ -80,10 +80,13 @@ trk_status places_add_output(places *list, const char *role, const char *path, c
 
 trk_status places_add_input(places *list, const char *role, const char *path, const char *where)
 {
-    place item = {.role = role, .where = where, .exists = 1};
+    place item = {.role = role, .where = where};
     const int is_stream = path && !strcmp(path, "-");
     char resolved[PATH_MAX], stream[] = "standard input", given[PATH_MAX];
-    if (!path || strlen(path) >= sizeof given || (is_stream ? fstat(STDIN_FILENO, &item.self) : stat(path, &item.self)))
+    if (!path || strlen(path) >= sizeof given)
+        return TRK_OK;
+    item.exists = !(is_stream ? fstat(STDIN_FILENO, &item.self) : stat(path, &item.self));
+    if (is_stream && !item.exists)
         return TRK_OK;
     strcpy(given, path);
     item.path = is_stream ? stream : realpath(path, resolved) ? resolved : given;

@@ -24,7 +24,8 @@ typedef struct places {
     size_t n_items, capacity;
 } places;
 
-/* Neither does anything for a path that is NULL. An input that is not there is left out: it fails when opened. */
+/* Neither does anything for a path that is NULL. What is not there is compared by its folder and name, so that the answer
+ * does not depend on what an earlier run left. */
 trk_status places_add_output(places *list, const char *role, const char *path, const char *where);
 trk_status places_add_input(places *list, const char *role, const char *path, const char *where);
 void places_free(places *list);

@@ -124,6 +124,8 @@ static trk_status open_video(run *self)
         return rc;
     params.hardware = (trk_video_hardware){wanted->decoder, wanted->device_index};
     rc = trk_video_open(&self->reader, wanted->operands[0], &params);
+    if (rc == TRK_E_ARGUMENT && self->tracker && self->started) /* not what was asked for, but where the state is */
+        return trk_fail_prefix(TRK_E_STATE, "--resume: the state goes on behind the end");
     if (rc)
         return rc;
     self->info = trk_video_get_info(self->reader);

@@ -147,7 +147,7 @@ static void test_policy_options(void **state)
         "--memory-object-score -3.5", "--memory-motion 1", "--min-object-score -0.75"};
     static const char line[] = "--box 1,2,3,4 --policy samurai --motion-weight 0.250 --stable-frames 7 --stable-iou=.5 "
                                "--memory-iou 0.125 --memory-object-score -3.5 --memory-motion 1 "
-                               "--min-object-score -0.75 --strict-reference --draw-motion v";
+                               "--min-object-score -0.75 --strict-reference --draw-motion --sheet s.png v";
     options o = parsed(line);
     assert_int_equal(o.motion.policy, TRK_POLICY_SAMURAI);
     assert_true(o.motion.strict_reference && o.motion.draw);
@@ -161,7 +161,7 @@ static void test_policy_options(void **state)
     o = parsed("v --box 1,2,3,4 --policy samurai --policy sam2"); /* the later one counts */
     assert_int_equal(o.motion.policy, TRK_POLICY_SAM2);
     options_free(&o);
-    o = parsed("v --resume s --draw-motion"); /* whether that has a motion model shows later */
+    o = parsed("v --resume s --draw-motion -o o.mp4"); /* whether that has a motion model shows later */
     assert_true(o.motion.draw);
     options_free(&o);
     o = parsed("eval d --policy samurai --stable-iou 0.1 --strict-reference --boxes b --box-layout got10k");
@@ -333,6 +333,9 @@ static void test_misuse(void **state)
         {"v --box 1,2,3,4 --policy sam2 --memory-iou 0.5", "--memory-iou: expected --policy samurai too"},
         {"v --box 1,2,3,4 --strict-reference", "--strict-reference: expected --policy samurai too"},
         {"v --box 1,2,3,4 --draw-motion", "--draw-motion: expected --policy samurai too"},
+        {"v --box 1,2,3,4 --draw-motion --policy samurai --jsonl j", "--draw-motion: expected --overlay or --sheet too"},
+        {"v --box 1,2,3,4 --encoder nvenc --sheet s.png", "--encoder: nvenc, expected --overlay too"},
+        {"v --box 1,2,3,4 --plan --memory-report=r.json", "--memory-report: nothing is tracked with --plan"},
         {"v --resume s --policy samurai", "--policy: not with --resume: the saved state has its own"},
         {"v --resume s --policy sam2", "--policy: not with --resume"},
         {"v --resume s --stable-frames 3", "--stable-frames: not with --resume"},
