@@ -163,9 +163,24 @@ static trk_status fill_gaps(reverse_source *s, int64_t n)
     return TRK_OK;
 }
 
+/* Backwards from the end of a file that was cut off would begin at some frame in its middle. 5 % and a frame are left for
+ * headers that are not exact. */
+static trk_status check_whole(const reverse_source *s)
+{
+    int exact;
+    const int64_t promised = trk_stream_count(&s->stream, &exact);
+    if (s->start < 0 && exact && (double)s->index.n_frames < 0.95 * (double)promised - 1)
+        return TRK_FAIL(TRK_E_FORMAT, "%s: ends early, after %lld of %lld frames: expected a frame to start at (--start)",
+                        s->stream.path, (long long)s->index.n_frames, (long long)promised);
+    return TRK_OK;
+}
+
 /* Where to begin and how many there are, from the index. */
 static trk_status place_start(reverse_source *s)
 {
+    trk_status rc = check_whole(s);
+    if (rc < 0)
+        return rc;
     if (s->start >= s->index.n_frames)
         return trk_source_fail_start(s->stream.path, s->start, s->index.n_frames);
     s->next_number = s->start >= 0 ? s->start : s->index.n_frames - 1;

@@ -11,6 +11,16 @@ refused 1 "text.mp4" text.mp4 --box $box "${outputs[@]}"
 refused 1 "empty" empty.mp4 --box $box "${outputs[@]}"
 head -c 4000 "$clip" >truncated.mp4 # within the header, which is in front
 refused 1 "truncated.mp4" truncated.mp4 --box $box "${outputs[@]}"
+# files that name addresses: nothing is fetched, nor waited for
+printf 'v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n' \
+    >session.sdp
+timeout 20 "$track" session.sdp --box $box --jsonl out/o.jsonl >stdout.txt 2>stderr.txt
+is "session description: exit status" $? 1
+is "session description: lines" "$(lines stderr.txt)" 1
+printf '#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:9/x.ts\n#EXT-X-ENDLIST\n' >playlist.mp4
+"$track" playlist.mp4 --box $box --jsonl out/o.jsonl -v 2>stderr.txt
+is "playlist: exit status" $? 1
+grep -qi "connection refused\|tcp:" stderr.txt && complain "playlist: $(cat stderr.txt)"
 mkdir empty_folder
 refused 1 "empty_folder" empty_folder --box $box "${outputs[@]}"
 refused 2 "1000" "$clip" --box $box --start 1000 "${outputs[@]}"
@@ -52,6 +62,8 @@ refused 1 "prompts.json: prompts\[1\]: no_mask.png" "$clip" --prompts prompts.js
 head -c 60 "$truth/00000.png" >half.png
 refused 1 "half.png" "$clip" --mask half.png "${outputs[@]}"
 refused 2 "palette PNG" "$clip" --box 256:$box --masks out/masks
+printf 'P5 64 32 255\n%2048s' "" >wide.pgm
+refused 2 "a mask of 64 x 32 for frames of 480 x 480" "$clip" --mask wide.pgm "${outputs[@]}"
 
 echo "models"
 refused 1 "no-such-model" "$clip" --box $box --model no-such-model "${outputs[@]}"
@@ -196,6 +208,17 @@ whole=$(sed -n 's/.*whole up to there: frame \([0-9]*\))$/\1/p' stderr.txt)
 is "closed pipe beside an overlay: next frame" "$(grep -o '^{"frame":[0-9]*' next.jsonl)" "{\"frame\":$((whole + 1))"
 rm -r out
 mkdir out
+mkdir -p out/logits/00002_1.npy # no file can take its place
+"$track" "$clip" --box $box --image-size 128 --logits out/logits --jsonl out/o.jsonl --save-state out/state -q 2>stderr.txt
+is "logits that fail: exit status" $? 1
+is "logits that fail: message" "$(grep -c "00002_1.npy: .*(the other outputs are whole up to there: frame 2)" stderr.txt)" 1
+is "logits that fail: JSON lines" "$(wc -l <out/o.jsonl)" 3
+"$track" "$clip" --resume out/state --image-size 128 --frames 1 --jsonl next.jsonl -q
+is "logits that fail: next frame" "$(grep -o '^{"frame":[0-9]*' next.jsonl)" '{"frame":3'
+rm -r out
+mkdir out
+"$track" "$clip" --box $box --image-size 128 --start 46 --save-state at_end -q
+refused 1 "the state goes on behind the end: .*start at frame 48" "$clip" --resume at_end --image-size 128 "${outputs[@]}"
 
 echo "memory"
 refused 1 "30000 bytes" "$clip" --box $box --memory-budget 30kB "${outputs[@]}"
