@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "output_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -121,6 +123,31 @@ trk_status output_folder_create(const char *path, int *created)
         rc = not_writable(path);
     trk_heap_release(copy);
     return rc;
+}
+
+/* The number of a frame's file, -1: it is none. */
+static int64_t frame_of_name(const char *name, const char *suffix)
+{
+    const size_t n_digits = strspn(name, "0123456789");
+    const char *rest = name + n_digits;
+    if (n_digits < 5 || n_digits > 18)
+        return -1;
+    if (*rest == '_')
+        rest += 1 + strspn(rest + 1, "0123456789");
+    return strcmp(rest, suffix) ? -1 : strtoll(name, NULL, 10);
+}
+
+int64_t output_folder_behind(const char *path, const char *suffix, int64_t last, int reverse)
+{
+    int64_t n = 0;
+    DIR *entries = path ? opendir(path) : NULL;
+    for (const struct dirent *entry; entries && (entry = readdir(entries)) != NULL;) {
+        const int64_t frame = frame_of_name(entry->d_name, suffix);
+        n += frame >= 0 && (reverse ? frame < last : frame > last);
+    }
+    if (entries)
+        closedir(entries);
+    return n;
 }
 
 void output_folder_remove_empty(const char *path, int created)

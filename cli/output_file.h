@@ -4,6 +4,7 @@
 #ifndef TRK_CLI_OUTPUT_FILE_H
 #define TRK_CLI_OUTPUT_FILE_H
 
+#include <stdint.h>
 #include <stdio.h>
 
 #include "temporary.h"
@@ -24,6 +25,9 @@ void output_file_discard(output_file *file); /* accepts a zeroed, finished or fa
 
 /* Creates a folder and the ones above it. *created: how many were not there before. */
 trk_status output_folder_create(const char *path, int *created);
+/* How many files of frames behind `last` (before it with reverse) a folder holds: five digits or more, then the suffix or
+ * _ID and the suffix. 0 also where it cannot be read. path NULL: none. */
+int64_t output_folder_behind(const char *path, const char *suffix, int64_t last, int reverse);
 /* Of a run that then wrote nothing: removes the innermost `created` ones if they are empty. Allocates nothing, as it
  * also follows a failed allocation. path NULL: none. */
 void output_folder_remove_empty(const char *path, int created);

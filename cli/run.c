@@ -124,6 +124,22 @@ static void warn_of_missed_prompts(const run *self)
     }
 }
 
+/* Of a run before, in a folder that is written to again: whoever reads it would mix the two. */
+static void warn_of_other_frames(const run *self)
+{
+    const struct {
+        const char *option, *path, *suffix;
+    } folders[] = {{"masks", self->wanted->masks, ".png"}, {"logits", self->wanted->logits, ".npy"}};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        const int64_t n = output_folder_behind(folders[i].path, folders[i].suffix, self->last_frame,
+                                               self->wanted->reverse);
+        if (n)
+            report_line("%swarning: --%s: %s has %" PRId64 " file%s of frames %s %" PRId64 ", where this run ended",
+                        self->prefix, folders[i].option, folders[i].path, n, n == 1 ? "" : "s",
+                        self->wanted->reverse ? "before" : "after", self->last_frame);
+    }
+}
+
 /* 1 if much less came than the header of the video promises. Counting alone would also find damaged packets in the
  * middle, so the time of the last frame must be early too, from the first frame delivered and from the first of the
  * video: frames lost before --start shift the numbers, not the times. Frames lost at the very beginning shift the times
@@ -212,6 +228,7 @@ static trk_status finish(run *self)
     const char *kept = outputs_kept(self->written); /* finish closes them */
     first_failure_note(&first, outputs_finish(self->written));
     first_failure_note(&first, save_state(self));
+    warn_of_other_frames(self);
     if (self->end_status >= 0)
         TRK_CHECK(first_failure_tell(&first));
     TRK_CHECK(report_end_of_video(self, first.status < 0 ? NULL : kept));

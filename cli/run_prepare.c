@@ -195,8 +195,9 @@ done:
 
 /* --- plan and tracker ------------------------------------------------------------------------------------------- */
 
-/* Of a run that goes on from a state, the policies and the prompted frames in the state are not known here: the plan,
- * which --plan does not print then, is that of a run that began with the usual ones. */
+/* Of a run that goes on from a state, the policies and the prompted frames in the state are not known here: the plan is
+ * that of a run that began with the usual ones. It serves for taking turns; --plan does not print it, nor is it told, nor
+ * held against the budget, which the tracker does itself. */
 static trk_status make_plan(run *self)
 {
     trk_status rc = plan_report_make(&self->plan, self->shared->model, &self->policies, &self->wanted->prompts,
@@ -205,7 +206,7 @@ static trk_status make_plan(run *self)
         return rc;
     if (self->wanted->plan)
         plan_report_print(&self->plan, stdout);
-    return plan_report_check(&self->plan);
+    return self->wanted->resume ? TRK_OK : plan_report_check(&self->plan);
 }
 
 /* Takes its turn where runs at once need more than the budget. */
@@ -243,7 +244,7 @@ trk_status run_prepare(run *self)
         return TRK_OK;
     enter(self);
     TRK_CHECK(create_tracker(self));
-    if (!self->wanted->quiet)
+    if (!self->wanted->quiet && !self->wanted->resume)
         plan_report_line(&self->plan, self->prefix);
 done:
     return rc;

@@ -66,6 +66,16 @@ for n in 3 5 9; do
     diff -r parts whole >diff.txt || complain "resumed after $n: $(cat diff.txt)"
     rm -r parts
 done
+# within a budget that fits the state's type of memories and not the usual one
+q8=("$clip" --box $box --image-size 128 --memory-dtype q8)
+for budget in $(seq 17000 20 20000); do
+    "$track" "${q8[@]}" --plan --memory-budget "${budget}kB" >plan.txt 2>&1 && break
+done
+"$track" "$clip" --box $box --image-size 128 --plan --memory-budget "${budget}kB" >plan.txt 2>&1
+is "budget for q8 alone: exit status" $? 1
+"$track" "${q8[@]}" --memory-budget "${budget}kB" --frames 9 --save-state of_q8 -q
+"$track" "$clip" --resume of_q8 --image-size 128 --memory-budget "${budget}kB" -q 2>stderr.txt
+is "resumed within the budget: exit status" $? 0
 # in one state file, and with a prompt that comes later: a new object
 cp state again
 "$track" "$clip" --resume again --save-state again --frames 1 --boxes out/b.txt --box 10,10,50,50 "${small[@]}"

@@ -149,6 +149,11 @@ is "stopped before the first frame: message" "$(grep -c "^track: stopped before 
 [ ! -e out/silent.jsonl ] || complain "stopped before the first frame: JSON lines"
 exec 4>&-
 
+# a folder of a longer run before
+"$track" "$clip" --box $box --image-size 128 --frames 9 --masks again -q
+"$track" "$clip" --box $box --image-size 128 --frames 5 --masks again -q 2>stderr.txt
+is "masks of a longer run: warning" "$(grep -c "warning: --masks: again has 4 files of frames after 4, where" stderr.txt)" 1
+
 # stopped by a signal: status 128 + signal, outputs whole up to there
 mkfifo pipe
 "$track" "$clip" --box $box --jsonl pipe -o out/stopped.mp4 -q &

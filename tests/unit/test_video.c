@@ -434,6 +434,7 @@ static void truncated_files_give_what_they_have(void **state)
 static void missing_frames_of_a_cut_file_are_counted(void **state)
 {
     trk_video_writer *writer = NULL;
+    trk_video_reader *reader = NULL;
     trk_picture *picture;
     assert_works(trk_video_writer_open(&writer, in_scratch("front.mp4"), 96, 64, 25, 1));
     for (int i = 0; i < 40; i++) {
@@ -454,6 +455,12 @@ static void missing_frames_of_a_cut_file_are_counted(void **state)
     assert_in_range(c.n, 1, 39);
     assert_true(c.n + c.damaged >= 40);
     clip_free(&c);
+    trk_video_params back = {.start = -1, .n_frames = -1, .reverse = 1};
+    assert_fails(trk_video_open(&reader, in_scratch("front-cut.mp4"), &back), TRK_E_FORMAT,
+                 "of 40 frames: expected a frame to start at");
+    back.start = 5;
+    assert_works(trk_video_open(&reader, in_scratch("front-cut.mp4"), &back));
+    trk_video_close(&reader);
 }
 
 static void what_is_no_video_is_named(void **state)
