@@ -3,6 +3,7 @@
 #include "outputs.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "failure.h"
@@ -25,6 +26,7 @@ struct outputs {
     trk_video_writer *writer; /* for --overlay */
     uint8_t *scratch;         /* [height][3 width] RGB for --sheet without --overlay, owned */
     sheet *contact;           /* for --sheet */
+    double first_pts;         /* seconds, of the first frame in the overlay */
     int is_drawn;             /* 1: the last frame is, and went to all that did not fail */
     int one_failed;           /* 1: a file could not be written and is gone */
 };
@@ -216,13 +218,16 @@ static trk_status drop_failed_video(outputs *self, trk_status rc)
 }
 
 /* The video's writer's own picture as the canvas, where there is one. */
-static trk_status begin_drawing(outputs *self, canvas *target, trk_picture **borrowed)
+static trk_status begin_drawing(outputs *self, canvas *target, double pts, trk_picture **borrowed)
 {
     if (!self->writer)
         return TRK_OK;
     trk_status rc = drop_failed_video(self, trk_video_writer_begin(self->writer, borrowed));
     if (rc)
         return rc;
+    if (!(*borrowed)->index)
+        self->first_pts = pts;
+    (*borrowed)->pts = fabs(pts - self->first_pts); /* the video's own times, which need not be even; or backwards */
     target->rgb = (*borrowed)->rgb;
     target->stride = (*borrowed)->stride;
     return TRK_OK;
@@ -233,7 +238,7 @@ trk_status outputs_write(outputs *self, trk_tracker *tracker, trk_video_reader *
     trk_picture *borrowed = NULL; /* from the writer */
     first_failure first = {0};
     canvas target = {self->scratch, 3 * (ptrdiff_t)self->width, self->width, self->height};
-    first_failure_note(&first, begin_drawing(self, &target, &borrowed));
+    first_failure_note(&first, begin_drawing(self, &target, picture->pts, &borrowed));
     const int on_sheet = target.rgb && self->contact && sheet_wants_next(self->contact);
     trk_status rc = frame_results_take(&self->results, tracker, reader, picture, borrowed || on_sheet ? &target : NULL);
     self->is_drawn = !rc;

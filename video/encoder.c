@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "encoder.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -12,6 +13,7 @@
 #include "heap.h"
 #include "log.h"
 
+#define TICKS                   16   /* of a frame's time at the average rate, to which times are rounded */
 #define QUALITY                 "18" /* constant rate factor: no visible loss */
 #define NVENC                   "h264_nvenc"
 #define NVENC_QUALITY           "19" /* its constant quality, on about the same scale */
@@ -49,7 +51,7 @@ static trk_status try_codec(encoder *e, const AVCodec *candidate, const video_de
     codec->height = height;
     codec->pix_fmt = AV_PIX_FMT_YUV420P;
     codec->framerate = rate;
-    codec->time_base = av_inv_q(rate);
+    codec->time_base = av_mul_q(av_inv_q(rate), (AVRational){1, TICKS});
     codec->thread_count = THREADS;
     codec->color_range = AVCOL_RANGE_MPEG;
     codec->colorspace = height < 720 ? AVCOL_SPC_SMPTE170M : AVCOL_SPC_BT709;
@@ -179,6 +181,7 @@ trk_status trk_encoder_open(encoder *e, const char *path, const char *file, int 
     trk_status rc = TRK_OK;
     AVDictionary *options = NULL;
     memset(e, 0, sizeof *e);
+    e->last_pts = -1;
     e->path = path;
     const char *container = container_of(path);
     if (!container)
@@ -230,7 +233,7 @@ static trk_status drain(encoder *e)
             return trk_libav_fail(error, e->path, "encoding");
         av_packet_rescale_ts(e->packet, e->codec->time_base, e->stream->time_base);
         if (!e->packet->duration)
-            e->packet->duration = av_rescale_q(1, e->codec->time_base, e->stream->time_base);
+            e->packet->duration = av_rescale_q(1, av_inv_q(e->codec->framerate), e->stream->time_base);
         e->packet->stream_index = e->stream->index;
         trk_status rc = check_output(e, av_interleaved_write_frame(e->format, e->packet));
         if (rc < 0)
@@ -238,14 +241,22 @@ static trk_status drain(encoder *e)
     }
 }
 
-trk_status trk_encoder_add(encoder *e, const uint8_t *rgb, ptrdiff_t stride)
+/* MPEG-4 counts whole frames. */
+static int64_t next_pts(encoder *e, double seconds)
+{
+    const double frame = 1 / av_q2d(e->codec->framerate), tick = av_q2d(e->codec->time_base);
+    const int64_t given = tick < frame && seconds < 1e9 ? llrint(seconds / tick) : 0;
+    return e->last_pts = given > e->last_pts ? given : e->last_pts + 1;
+}
+
+trk_status trk_encoder_add(encoder *e, const uint8_t *rgb, ptrdiff_t stride, double seconds)
 {
     if (av_frame_make_writable(e->frame) < 0)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory for a frame", e->path);
     const uint8_t *planes[4] = {rgb};
     int strides[4] = {(int)stride};
     sws_scale(e->scaler, planes, strides, 0, e->codec->height, e->frame->data, e->frame->linesize);
-    e->frame->pts = e->n_frames++;
+    e->frame->pts = next_pts(e, seconds);
     int error = avcodec_send_frame(e->codec, e->frame);
     return error < 0 ? trk_libav_fail(error, e->path, "encoding") : drain(e);
 }

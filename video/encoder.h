@@ -16,14 +16,16 @@ typedef struct encoder {
     AVFrame *frame; /* the picture in the encoder's pixel format */
     AVPacket *packet;
     struct SwsContext *scaler;
-    int64_t n_frames;
+    int64_t last_pts; /* in the codec's time base; -1: none yet */
     int header_written;
 } encoder;
 
 /* Opens `file` for the container that the suffix of `path` names. width and height are even. */
 trk_status trk_encoder_open(encoder *e, const char *path, const char *file, int width, int height, AVRational rate,
                             const trk_video_hardware *hardware);
-trk_status trk_encoder_add(encoder *e, const uint8_t *rgb, ptrdiff_t stride);
+/* seconds: when it is shown, to a sixteenth of a frame's time at the rate; one that is not later than the one before is
+ * shown right after it. */
+trk_status trk_encoder_add(encoder *e, const uint8_t *rgb, ptrdiff_t stride, double seconds);
 trk_status trk_encoder_finish(encoder *e); /* everything is in the file, and the file closed, on success */
 void trk_encoder_close(encoder *e);        /* accepts a zeroed struct */
 

@@ -101,7 +101,8 @@ trk_status trk_video_writer_open(trk_video_writer **out, const char *path, int w
  * open for sides that it does not take, and for more streams at once than it has. */
 trk_status trk_video_writer_open_on(trk_video_writer **out, const char *path, int width, int height, int rate_num,
                                     int rate_den, const trk_video_hardware *hardware);
-/* Borrows a picture to draw into; blocks while all are in the queue. */
+/* Borrows a picture to draw into; blocks while all are in the queue. Its pts is -1: shown at its place by the average
+ * rate; the caller may set one (kept to a sixteenth of a frame's time; later than that of the picture before). */
 trk_status trk_video_writer_begin(trk_video_writer *writer, trk_picture **out);
 /* Hands it over for encoding. An error of the encoder thread surfaces here or in finish. */
 trk_status trk_video_writer_submit(trk_video_writer *writer, trk_picture *picture);

@@ -49,7 +49,7 @@ static void *run(void *user)
     while ((rc = trk_picture_queue_take_ready(&writer->queue, &picture)) == TRK_OK &&
            !atomic_load(&writer->abandoned)) {
         pad_edges(writer, picture);
-        rc = trk_encoder_add(&writer->encoder, picture->rgb, picture->stride);
+        rc = trk_encoder_add(&writer->encoder, picture->rgb, picture->stride, picture->pts);
         trk_picture_queue_put_free(&writer->queue, picture);
         if (rc < 0)
             break;
@@ -123,7 +123,7 @@ trk_status trk_video_writer_begin(trk_video_writer *writer, trk_picture **out)
     trk_status rc = trk_picture_queue_take_free(&writer->queue, out);
     if (rc == TRK_OK) {
         (*out)->index = writer->n_submitted;
-        (*out)->pts = (double)writer->n_submitted / av_q2d(writer->rate);
+        (*out)->pts = -1;
     }
     return rc;
 }
@@ -132,6 +132,8 @@ trk_status trk_video_writer_submit(trk_video_writer *writer, trk_picture *pictur
 {
     if (!writer->started)
         return TRK_FAIL(TRK_E_STATE, "%s: the video is already finished", writer->path);
+    if (!(picture->pts >= 0))
+        picture->pts = (double)writer->n_submitted / av_q2d(writer->rate);
     trk_status rc = trk_picture_queue_put_ready(&writer->queue, picture);
     writer->n_submitted += rc == TRK_OK;
     return rc;

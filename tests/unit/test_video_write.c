@@ -263,6 +263,35 @@ static void indexed_images_keep_their_indices(void **state)
     trk_image_free(&image);
 }
 
+/* Of a phone, say, whose frames come when there is light enough. One time is not later than the one before. */
+static void times_of_frames_are_kept(void **state)
+{
+    static const double given[] = {0, 0.04, 0.3, 0.317, 0.317, 1.5}, kept[] = {0, 0.04, 0.3, 0.3175, 0.32, 1.5};
+    for (int c = 0; c < 2; c++) {
+        char *path = in_scratch(c ? "odd-times.mkv" : "odd-times.mp4");
+        trk_video_writer *writer = NULL;
+        trk_video_reader *reader = NULL;
+        trk_picture *picture;
+        assert_works(trk_video_writer_open(&writer, path, WIDTH, HEIGHT, 25, 1));
+        for (int i = 0; i < 6; i++) {
+            assert_works(trk_video_writer_begin(writer, &picture));
+            draw(picture, i);
+            picture->pts = given[i];
+            assert_works(trk_video_writer_submit(writer, picture));
+        }
+        assert_works(trk_video_writer_finish(writer));
+        trk_video_writer_destroy(&writer);
+        assert_works(trk_video_open(&reader, path, NULL));
+        for (int i = 0; i < 6; i++) {
+            assert_works(trk_video_read(reader, &picture));
+            if (!(fabs(picture->pts - kept[i]) < 0.0011)) /* Matroska has milliseconds */
+                fail_msg("%s: frame %d at %g s, expected %g", path, i, picture->pts, kept[i]);
+            trk_video_release(reader, picture);
+        }
+        trk_video_close(&reader);
+    }
+}
+
 static void rgb_images_are_exact(void **state)
 {
     uint8_t rgb[33 * 128];
@@ -513,6 +542,7 @@ int main(void)
         cmocka_unit_test(what_is_no_file_is_written_in_place),
         cmocka_unit_test(a_full_disk_keeps_the_old_file), cmocka_unit_test(indexed_images_keep_their_indices),
         cmocka_unit_test(rgb_images_are_exact),           cmocka_unit_test(gray_values_are_kept),
+        cmocka_unit_test(times_of_frames_are_kept),
         cmocka_unit_test(half_a_jpeg_is_no_image),        cmocka_unit_test(transparent_masks_are_refused),
         cmocka_unit_test(what_is_no_image_is_named),      cmocka_unit_test(a_full_disk_leaves_no_image),
         cmocka_unit_test(folders_go_by_number),           cmocka_unit_test(odd_folders_are_refused),
