@@ -155,23 +155,50 @@ static trk_chunk *obtain_chunk(trk_chunk_pool *pool, trk_mem_class mem_class, co
     return idle;
 }
 
-trk_status trk_chunk_pool_reserve(trk_chunk_pool *pool, size_t bytes)
+/* The largest chunk that is taken for a planned one of `size`. */
+static size_t most_for_planned(size_t size)
+{
+    return size + size / 8;
+}
+
+/* Counted as idle, touched. */
+static trk_status new_chunk(trk_chunk_pool *pool, size_t size, trk_chunk **out)
 {
     trk_chunk *chunk = trk_heap_zeroed(TRK_MEM_SCRATCH, "descriptors of chunks", 1, sizeof *chunk);
-    if (!chunk || bytes > SIZE_MAX / 2) {
+    if (chunk)
+        chunk->data = trk_ledger_allocate(pool->ledger, TRK_MEM_SCRATCH, "idle chunks", size);
+    if (!chunk || !chunk->data) {
         trk_heap_release(chunk);
-        return trk_ledger_fail(pool->ledger, bytes, "a reserved chunk");
+        return trk_ledger_fail(pool->ledger, size, "a reserved chunk");
     }
-    chunk->size = trk_aligned(bytes ? bytes : 1);
-    chunk->data = trk_ledger_allocate(pool->ledger, TRK_MEM_SCRATCH, "idle chunks", chunk->size);
-    if (!chunk->data) {
-        trk_heap_release(chunk);
-        return trk_ledger_fail(pool->ledger, bytes, "a reserved chunk");
-    }
-    pool->ledger->device->fill(pool->ledger->device, chunk->data, 0xff, chunk->size);
-    close_bytes(pool, chunk->data, chunk->size);
-    give_idle(pool, chunk);
+    chunk->size = size;
+    pool->ledger->device->fill(pool->ledger->device, chunk->data, 0xff, size);
+    close_bytes(pool, chunk->data, size);
+    *out = chunk;
     return TRK_OK;
+}
+
+trk_status trk_chunk_pool_claim(trk_chunk_pool *pool, size_t bytes, trk_chunk **claimed)
+{
+    if (bytes > SIZE_MAX / 2)
+        return trk_ledger_fail(pool->ledger, bytes, "a reserved chunk");
+    const size_t size = trk_aligned(bytes ? bytes : 1);
+    trk_chunk *chunk = take_idle(pool, size, most_for_planned(size));
+    trk_status rc = chunk ? TRK_OK : new_chunk(pool, size, &chunk);
+    if (rc < 0)
+        return rc;
+    chunk->next = *claimed;
+    *claimed = chunk;
+    return TRK_OK;
+}
+
+void trk_chunk_pool_offer(trk_chunk_pool *pool, trk_chunk **claimed)
+{
+    while (*claimed) {
+        trk_chunk *chunk = *claimed;
+        *claimed = chunk->next;
+        give_idle(pool, chunk);
+    }
 }
 
 /* --- arenas --- */
@@ -200,7 +227,7 @@ static int push_chunk(trk_arena *arena, size_t bytes)
 {
     int planned = !arena->top && arena->first_bytes >= bytes && arena->first_bytes > 0;
     size_t size = planned ? trk_aligned(arena->first_bytes) : round_up(bytes ? bytes : 1, MIN_CHUNK);
-    size_t most = planned ? size + size / 8 : size > MIN_CHUNK ? 4 * size : 4 * MIN_CHUNK;
+    size_t most = planned ? most_for_planned(size) : size > MIN_CHUNK ? 4 * size : 4 * MIN_CHUNK;
     trk_chunk *chunk = take_resting(arena, size, most);
     if (!chunk)
         chunk = obtain_chunk(arena->pool, arena->mem_class, arena->owner, size, most);

@@ -4,8 +4,8 @@
  * chunks.
  *
  * Invariants
- * - A chunk is in exactly one place: on an arena's stack or idle in the pool. Idle chunks count as SCRATCH, owner
- *   "idle chunks".
+ * - A chunk is in exactly one place: on an arena's stack, idle in the pool, or on its claimer's list. Idle and claimed
+ *   chunks count as SCRATCH, owner "idle chunks".
  * - Rewinding returns chunks to the pool, never to the system: after the first frames nothing is allocated any more.
  *   trk_chunk_pool_trim gives idle ones back, under pressure.
  * - Sweeping an arena is rewinding it to empty; nothing outside it may still point into it. What was taken
@@ -33,8 +33,11 @@ typedef struct trk_chunk_pool {
 
 void trk_chunk_pool_init(trk_chunk_pool *pool, trk_ledger *ledger);
 void trk_chunk_pool_release(trk_chunk_pool *pool); /* after its arenas were swept; accepts a zeroed struct */
-/* Allocates an idle chunk of `bytes` and touches it, so that it is there when needed. */
-trk_status trk_chunk_pool_reserve(trk_chunk_pool *pool, size_t bytes);
+/* Sets a chunk aside that an arena planned with `bytes` would take: an idle one, else one from the device, touched so that
+ * it is there when needed. *claimed is a list, NULL at first; nobody else gets or trims what is in it. After a failure it
+ * is as it was. */
+trk_status trk_chunk_pool_claim(trk_chunk_pool *pool, size_t bytes, trk_chunk **claimed);
+void trk_chunk_pool_offer(trk_chunk_pool *pool, trk_chunk **claimed); /* makes them idle, and the list empty */
 /* Gives idle chunks back to the system, until `bytes` are free or none is left; returns the bytes given back. */
 size_t trk_chunk_pool_trim(trk_chunk_pool *pool, size_t bytes);
 

@@ -380,20 +380,23 @@ static trk_status refuse(const trk_plan *plan, const char *limit, size_t bytes)
                     (double)plan->frame / mb, (double)plan->scratch / mb, limit, (double)bytes / mb);
 }
 
+/* Chunks first, set aside until the slots are there: what is short of memory gives idle ones back. */
 static trk_status reserve(trk_tracker *t, const request *r, const trk_plan *plan)
 {
     trk_pool *pool = t->pool;
     const slot_counts object = slots_of_object(r, &t->model->network->arch);
+    trk_chunk *claimed = NULL;
     trk_bank_use use;
     trk_status rc = TRK_OK;
+    for (int i = 0; i < plan->frames_held; i++)
+        TRK_CHECK(trk_chunk_pool_claim(&pool->chunks, plan->frame_each, &claimed));
+    TRK_CHECK(trk_chunk_pool_claim(&pool->chunks, pool->scratch_bytes, &claimed));
     trk_bank_measure(&pool->bank, &use);
     for (trk_slot_kind kind = 0; kind < TRK_SLOT_KINDS; kind++)
         if (object.n[kind])
             TRK_CHECK(trk_bank_reserve(&pool->bank, kind, use.used[kind] + object.n[kind] * r->objects));
-    for (int i = 0; i < plan->frames_held; i++)
-        TRK_CHECK(trk_chunk_pool_reserve(&pool->chunks, plan->frame_each));
-    TRK_CHECK(trk_chunk_pool_reserve(&pool->chunks, trk_aligned(pool->scratch_bytes)));
 done:
+    trk_chunk_pool_offer(&pool->chunks, &claimed);
     return rc;
 }
 

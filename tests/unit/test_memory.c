@@ -172,6 +172,7 @@ static void plan_addresses_have_no_memory(void **state)
     trk_ledger l;
     trk_chunk_pool pool;
     trk_arena arena;
+    trk_chunk *claimed = NULL;
     trk_ledger_init(&l, &trk_plan_memory);
     trk_chunk_pool_init(&pool, &l);
     trk_arena_init(&arena, &pool, TRK_MEM_FRAME, "planned", 0);
@@ -185,7 +186,9 @@ static void plan_addresses_have_no_memory(void **state)
     trk_plan_memory.read(&trk_plan_memory, &byte, q, 1);
     assert_int_equal(byte, 0);
     trk_arena_sweep(&arena);
-    assert_int_equal(trk_chunk_pool_reserve(&pool, bytes), TRK_OK);
+    assert_int_equal(trk_chunk_pool_claim(&pool, bytes, &claimed), TRK_OK);
+    assert_int_equal(trk_chunk_pool_claim(&pool, 3 * bytes, &claimed), TRK_OK);
+    trk_chunk_pool_offer(&pool, &claimed);
     assert_true(resident_pages() < before + 4096);
     assert_int_equal(arena.peak, 2 * bytes);
     trk_chunk_pool_release(&pool);
@@ -489,9 +492,11 @@ static void arena_takes_its_planned_chunk(void **state)
     (void)state;
     pool_fixture f;
     trk_arena arena;
+    trk_chunk *claimed = NULL;
     open_pool(&f, &fake_device);
-    assert_int_equal(trk_chunk_pool_reserve(&f.pool, 1234567), TRK_OK);
-    assert_int_equal(trk_chunk_pool_reserve(&f.pool, 1300000), TRK_OK);
+    assert_int_equal(trk_chunk_pool_claim(&f.pool, 1234567, &claimed), TRK_OK);
+    assert_int_equal(trk_chunk_pool_claim(&f.pool, 1300000, &claimed), TRK_OK);
+    trk_chunk_pool_offer(&f.pool, &claimed);
     size_t reserved = f.ledger.account.total_now;
     trk_arena_init(&arena, &f.pool, TRK_MEM_FRAME, "features", 1234567);
     assert_non_null(trk_arena_allocate(&arena, 1000));
@@ -505,6 +510,26 @@ static void arena_takes_its_planned_chunk(void **state)
     close_pool(&f);
 }
 
+/* An idle chunk is claimed before another is made, once, and is nobody else's until it is offered. */
+static void claimed_chunks_are_counted_once(void **state)
+{
+    (void)state;
+    pool_fixture f;
+    trk_chunk *claimed = NULL;
+    open_pool(&f, &fake_device);
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(trk_chunk_pool_claim(&f.pool, 1000000, &claimed), TRK_OK);
+        assert_int_equal(trk_chunk_pool_claim(&f.pool, 1100000, &claimed), TRK_OK);
+        assert_int_equal(trk_chunk_pool_claim(&f.pool, 1100000, &claimed), TRK_OK);
+        assert_int_equal(trk_chunk_pool_trim(&f.pool, SIZE_MAX), 0);
+        trk_chunk_pool_offer(&f.pool, &claimed);
+        assert_null(claimed);
+        assert_int_equal(f.ledger.account.total_now, 1000000 + 2 * trk_aligned(1100000));
+        assert_int_equal(f.pool.idle_bytes, f.ledger.account.total_now);
+    }
+    close_pool(&f);
+}
+
 static int trim_pool(void *user, size_t bytes)
 {
     return trk_chunk_pool_trim(user, bytes) > 0;
@@ -515,6 +540,7 @@ static void arena_lives_within_a_budget(void **state)
     (void)state;
     pool_fixture f;
     trk_arena a, b;
+    trk_chunk *claimed = NULL;
     open_pool(&f, &fake_device);
     f.ledger.budget = (size_t)10 << 20;
     f.ledger.reclaim = trim_pool;
@@ -528,7 +554,8 @@ static void arena_lives_within_a_budget(void **state)
     assert_null(trk_arena_allocate(&a, 2 << 20));
     assert_non_null(trk_arena_allocate(&a, 1 << 20));
     assert_true(f.ledger.account.total_peak <= f.ledger.budget);
-    assert_int_equal(trk_chunk_pool_reserve(&f.pool, 1), TRK_E_MEMORY);
+    assert_int_equal(trk_chunk_pool_claim(&f.pool, 1, &claimed), TRK_E_MEMORY);
+    assert_null(claimed);
     trk_arena_sweep(&a);
     trk_arena_sweep(&b);
     close_pool(&f);
@@ -754,10 +781,12 @@ static trk_status scenario(pool_fixture *f, trk_sweeper *s, trk_blob *blob)
 {
     trk_status rc = TRK_OK;
     trk_holding *h;
+    trk_chunk *claimed = NULL;
     open_pool(f, &trk_cpu_memory);
     trk_sweep_policy policy = {.mode = TRK_SWEEPER_EVERY_N, .every = 3};
     TRK_CHECK(trk_sweeper_init(s, &f->pool, &f->host, policy, 40, 0));
-    TRK_CHECK(trk_chunk_pool_reserve(&f->pool, 100000));
+    TRK_CHECK(trk_chunk_pool_claim(&f->pool, 100000, &claimed));
+    trk_chunk_pool_offer(&f->pool, &claimed);
     trk_blob_init(blob, &f->host, "test blob");
     for (int64_t t = 0; t < 7; t++) {
         TRK_CHECK(trk_sweeper_begin(s, t, &h));
@@ -886,6 +915,8 @@ int main(void)
         cmocka_unit_test(arena_rewinds_and_reuses),
         cmocka_unit_test(arena_refuses_absurd_sizes),
         cmocka_unit_test(arena_takes_its_planned_chunk),
+        cmocka_unit_test(claimed_chunks_are_counted_once),
+        cmocka_unit_test(claimed_chunks_are_counted_once),
         cmocka_unit_test(arena_lives_within_a_budget),
         cmocka_unit_test(arena_poisons_what_it_takes_back),
         cmocka_unit_test(sweeper_follows_every_n),

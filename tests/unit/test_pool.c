@@ -445,6 +445,40 @@ static void reserving_leaves_nothing_to_allocate(void **state)
     trk_tracker_destroy(&t);
 }
 
+static size_t beside_the_model(const trk_tracker *t)
+{
+    trk_device_bytes d = device_of(t);
+    return d.total_now - d.now[TRK_CLASS_PINNED]; /* its operators may have met new shapes */
+}
+
+/* Video after video, of one tracker and of one each in a pool. */
+static void reserving_takes_what_is_there_already(void **state)
+{
+    enum { VIDEOS = 4 };
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    trk_pool_params q = TRK_POOL_PARAMS_INIT;
+    size_t first = 0;
+    p.reserve = 1;
+    p.sweep_every = 3;
+    p.pool = new_pool(&q);
+    trk_tracker *t = new_tracker(&p);
+    for (int video = 0; video < 2 * VIDEOS; video++) {
+        assert_ok(prompt(t, 1, video));
+        for (int i = 0; i < FRAMES; i++)
+            assert_ok(push(t, video, i));
+        assert_ok(trk_tracker_reset(t));
+        first = video ? first : beside_the_model(t);
+        if (beside_the_model(t) != first)
+            fail_msg("after video %d: %zu bytes, after the first there were %zu", video, beside_the_model(t), first);
+        if (video >= VIDEOS) {
+            trk_tracker_destroy(&t);
+            t = new_tracker(&p);
+        }
+    }
+    trk_tracker_destroy(&t);
+    trk_pool_destroy(&p.pool);
+}
+
 /* --- one tracker, several videos -------------------------------------------------------------------------------- */
 
 static void follow(trk_tracker *t, int width, int height, int number, logits *out)
@@ -503,6 +537,7 @@ int main(void)
         cmocka_unit_test(what_can_not_fit_is_refused),
         cmocka_unit_test(a_budget_below_the_model_is_refused),
         cmocka_unit_test(reserving_leaves_nothing_to_allocate),
+        cmocka_unit_test(reserving_takes_what_is_there_already),
         cmocka_unit_test(videos_of_other_sizes_follow_each_other),
         cmocka_unit_test(tables_were_built_once),
     };
