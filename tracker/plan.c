@@ -381,16 +381,18 @@ static trk_status refuse(const trk_plan *plan, const char *limit, size_t bytes)
 }
 
 /* Chunks first, set aside until the slots are there: what is short of memory gives idle ones back. */
-static trk_status reserve(trk_tracker *t, const request *r, const trk_plan *plan)
+static trk_status reserve(trk_tracker *t, const request *r, const trk_plan_cache *found)
 {
     trk_pool *pool = t->pool;
+    const trk_plan *plan = &found->plan;
+    const size_t scratch = found->arenas.scratch > pool->scratch_bytes ? found->arenas.scratch : pool->scratch_bytes;
     const slot_counts object = slots_of_object(r, &t->model->network->arch);
     trk_chunk *claimed = NULL;
     trk_bank_use use;
     trk_status rc = TRK_OK;
     for (int i = 0; i < plan->frames_held; i++)
         TRK_CHECK(trk_chunk_pool_claim(&pool->chunks, plan->frame_each, &claimed));
-    TRK_CHECK(trk_chunk_pool_claim(&pool->chunks, pool->scratch_bytes, &claimed));
+    TRK_CHECK(trk_chunk_pool_claim(&pool->chunks, scratch, &claimed));
     trk_bank_measure(&pool->bank, &use);
     for (trk_slot_kind kind = 0; kind < TRK_SLOT_KINDS; kind++)
         if (object.n[kind])
@@ -457,29 +459,44 @@ static trk_status plan_more_together(trk_tracker *t, const trk_frame *frame)
     return TRK_OK;
 }
 
-static trk_status plan_first_push(trk_tracker *t, const trk_frame *frame)
+/* Every reason to refuse a plan that was found. */
+static trk_status check_plan(const trk_tracker *t, const trk_plan *plan)
 {
-    trk_pool *pool = t->pool;
-    request r = request_of(t, frame);
-    trk_plan_cache found;
-    trk_status rc = find_plan(t, &r, &found);
+    const trk_ledger *ledger = &t->pool->ledger;
+    if (exceeds_budget(t, plan))
+        return refuse(plan, "the memory budget is", ledger->budget);
+    if (exceeds_device(t, plan))
+        return refuse(plan, "there are", ledger->device->available(ledger->device));
+    return TRK_OK;
+}
+
+/* A plan that can not be reserved is as good as refused: until then nothing has changed. */
+static trk_status commit_plan(trk_tracker *t, const request *r, const trk_plan_cache *found)
+{
+    trk_status rc = t->params.reserve ? reserve(t, r, found) : TRK_OK;
     if (rc < 0)
         return rc;
-    const trk_plan *plan = &found.plan;
-    if (exceeds_budget(t, plan))
-        return refuse(plan, "the memory budget is", pool->ledger.budget);
-    adopt(pool, &found);
-    if (exceeds_device(t, plan))
-        return refuse(plan, "there are", pool->ledger.device->available(pool->ledger.device));
-    trk_log(TRK_LOG_INFO, "plan: %zu bytes: pinned %zu, bank %zu, frame %zu, scratch %zu", plan->total, plan->pinned,
-            plan->bank, plan->frame, plan->scratch);
-    if (t->params.reserve && (rc = reserve(t, &r, plan)) < 0)
-        return rc;
-    t->sweeper.frame_bytes = found.arenas.frame;
+    adopt(t->pool, found);
+    t->sweeper.frame_bytes = found->arenas.frame;
     t->planned = 1;
-    t->together = r.together;
+    t->together = r->together;
     t->planned_objects = t->n_objects;
     return TRK_OK;
+}
+
+static trk_status plan_first_push(trk_tracker *t, const trk_frame *frame)
+{
+    request r = request_of(t, frame);
+    trk_plan_cache found;
+    const trk_plan *plan = &found.plan;
+    trk_status rc;
+    TRK_CHECK(find_plan(t, &r, &found));
+    TRK_CHECK(check_plan(t, plan));
+    trk_log(TRK_LOG_INFO, "plan: %zu bytes: pinned %zu, bank %zu, frame %zu, scratch %zu", plan->total, plan->pinned,
+            plan->bank, plan->frame, plan->scratch);
+    rc = commit_plan(t, &r, &found);
+done:
+    return rc;
 }
 
 trk_status trk_plan_push(trk_tracker *t, const trk_frame *frame)

@@ -397,12 +397,17 @@ static void a_source_can_not_use_its_own_tracker(void **state)
 
 enum { MASK = 1024 }; /* its floats are 4 MiB */
 
-static trk_status push_with_mask(trk_tracker *t)
+static void prompt_with_mask(trk_tracker *t, int side)
 {
     static uint8_t mask[MASK * MASK];
-    for (int i = 0; i < MASK * MASK; i++)
-        mask[i] = abs(i % MASK - MASK / 3) < MASK / 6 && abs(i / MASK - MASK / 2) < MASK / 5;
-    assert_ok(trk_tracker_prompt_mask(t, 1, 0, mask, MASK, MASK, MASK));
+    for (int i = 0; i < side * side; i++)
+        mask[i] = abs(i % side - side / 3) < side / 6 && abs(i / side - side / 2) < side / 5;
+    assert_ok(trk_tracker_prompt_mask(t, 1, 0, mask, side, side, side));
+}
+
+static trk_status push_with_mask(trk_tracker *t)
+{
+    prompt_with_mask(t, MASK);
     return push(t, 0);
 }
 
@@ -541,6 +546,30 @@ static void what_can_not_be_reserved_is_not_planned(void **state)
     trk_pool_destroy(&reserves.pool);
 }
 
+/* A tracker that asks for more than there is leaves the pool's others as they are. */
+static void a_refused_plan_changes_nothing(void **state)
+{
+    (void)state;
+    size_t peaks[2];
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    trk_pool_params q = TRK_POOL_PARAMS_INIT;
+    p.history = INT64_MAX / 8;
+    p.reserve = 1;
+    for (int refused = 0; refused < 2; refused++) {
+        p.pool = new_pool(&q);
+        trk_tracker *greedy = new_tracker(&p), *t = in_pool(p.pool);
+        if (refused)
+            assert_int_equal(push_with_mask(greedy), TRK_E_MEMORY);
+        assert_ok(prompt(t, 1, 0));
+        push_all(t, 0, 1);
+        peaks[refused] = device_peak(t);
+        trk_tracker_destroy(&t);
+        trk_tracker_destroy(&greedy);
+        trk_pool_destroy(&p.pool);
+    }
+    assert_in_range(peaks[1], 1, peaks[0] + ((size_t)64 << 10)); /* what the model may have learned */
+}
+
 /* Nothing is left of one; after the first plan, for which the model learns shapes. */
 static void failing_plans_leave_nothing(void **state)
 {
@@ -630,6 +659,7 @@ int main(void)
         cmocka_unit_test(too_many_points_do_not_end_a_tracker),
         cmocka_unit_test(plans_beyond_all_memory_are_refused),
         cmocka_unit_test(what_can_not_be_reserved_is_not_planned),
+        cmocka_unit_test(a_refused_plan_changes_nothing),
         cmocka_unit_test(failing_plans_leave_nothing),
         cmocka_unit_test(all_prompts_may_be_asked_for_by_the_largest_number),
         cmocka_unit_test(left_over_parts_do_not_stop_a_save),
