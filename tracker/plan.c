@@ -385,14 +385,13 @@ static trk_status reserve(trk_tracker *t, const request *r, const trk_plan_cache
 {
     trk_pool *pool = t->pool;
     const trk_plan *plan = &found->plan;
-    const size_t scratch = found->arenas.scratch > pool->scratch_bytes ? found->arenas.scratch : pool->scratch_bytes;
     const slot_counts object = slots_of_object(r, &t->model->network->arch);
     trk_chunk *claimed = NULL;
     trk_bank_use use;
     trk_status rc = TRK_OK;
     for (int i = 0; i < plan->frames_held; i++)
         TRK_CHECK(trk_chunk_pool_claim(&pool->chunks, plan->frame_each, &claimed));
-    TRK_CHECK(trk_chunk_pool_claim(&pool->chunks, scratch, &claimed));
+    TRK_CHECK(trk_chunk_pool_claim(&pool->chunks, found->arenas.scratch, &claimed));
     trk_bank_measure(&pool->bank, &use);
     for (trk_slot_kind kind = 0; kind < TRK_SLOT_KINDS; kind++)
         if (object.n[kind])
@@ -402,25 +401,19 @@ done:
     return rc;
 }
 
-/* From here on seats are as large as this tracker needs, and no more calls run at once than the budget holds. */
-static void adopt(trk_pool *pool, const trk_plan_cache *found)
+/* From here on the tracker's calls are as large as planned, and no more run at once than the budget holds. */
+static void adopt(trk_tracker *t, const trk_plan_cache *found)
 {
-    const trk_workspace_sizes *sizes = &found->arenas.workspace;
+    trk_pool *pool = t->pool;
     const trk_plan *plan = &found->plan;
-    pthread_mutex_lock(&pool->mutex);
-    pool->scratch_bytes = found->arenas.scratch > pool->scratch_bytes ? found->arenas.scratch : pool->scratch_bytes;
-    for (size_t i = 0; i < sizeof sizes->bytes / sizeof *sizes->bytes; i++)
-        if (sizes->bytes[i] > pool->workspace.bytes[i])
-            pool->workspace.bytes[i] = sizes->bytes[i];
-    if (pool->ledger.budget) { /* it was compared with the plan */
-        const size_t fit = (pool->ledger.budget - plan->pinned) / (plan->total - plan->pinned);
-        pool->most_busy = !pool->most_busy || fit < pool->most_busy ? fit : pool->most_busy;
-    }
+    trk_call_sizes sizes = {.scratch = found->arenas.scratch, .workspace = found->arenas.workspace};
+    if (pool->ledger.budget) /* it was compared with the plan */
+        sizes.most_busy = (pool->ledger.budget - plan->pinned) / (plan->total - plan->pinned);
+    trk_pool_size_calls(t, &sizes);
     pthread_mutex_lock(&pool->ledger.mutex);
     if (plan->pinned > pool->ledger.under_at_least)
         pool->ledger.under_at_least = plan->pinned;
     pthread_mutex_unlock(&pool->ledger.mutex);
-    pthread_mutex_unlock(&pool->mutex);
 }
 
 static int exceeds_budget(const trk_tracker *t, const trk_plan *plan)
@@ -454,7 +447,7 @@ static trk_status plan_more_together(trk_tracker *t, const trk_frame *frame)
     trk_status rc = find_plan(t, &r, &found);
     if (rc < 0 || r.together <= t->together || exceeds_budget(t, &found.plan))
         return rc;
-    adopt(t->pool, &found);
+    adopt(t, &found);
     t->together = r.together;
     return TRK_OK;
 }
@@ -476,7 +469,7 @@ static trk_status commit_plan(trk_tracker *t, const request *r, const trk_plan_c
     trk_status rc = t->params.reserve ? reserve(t, r, found) : TRK_OK;
     if (rc < 0)
         return rc;
-    adopt(t->pool, found);
+    adopt(t, found);
     t->sweeper.frame_bytes = found->arenas.frame;
     t->planned = 1;
     t->together = r->together;

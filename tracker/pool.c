@@ -6,6 +6,8 @@
  * - A tracker is changed by its own call only, or, while no call runs (busy == 0), by eviction under the pool's mutex.
  * - A tracker that is not resident has no slot of the bank and no features: they are in `evicted`, bit for bit or in
  *   the compact form. Objects, prompts and results stay where they are: results can be read without coming back.
+ * - Under a budget a call has a seat no larger than its own plan: what another tracker needed, or the same one for an
+ *   earlier video, lies in seats that are idle and go when memory is short.
  * - Nobody holds the pool's mutex while computing or waiting for the source of frames. */
 #include <string.h>
 
@@ -62,7 +64,7 @@ static trk_status seat_new(trk_pool *pool, trk_seat **out)
     if (!seat)
         return trk_ledger_fail(&pool->host, sizeof *seat, "a seat");
     *seat = (trk_seat){0};
-    trk_arena_init(&seat->scratch, &pool->chunks, TRK_MEM_SCRATCH, "temporaries of stages", pool->scratch_bytes);
+    trk_arena_init(&seat->scratch, &pool->chunks, TRK_MEM_SCRATCH, "temporaries of stages", 0);
     pool->n_seats++;
     trk_status rc =
         trk_network_init(&seat->net, pool->model->network, &pool->ledger.allocator, NULL, &seat->scratch);
@@ -76,15 +78,76 @@ static trk_status seat_new(trk_pool *pool, trk_seat **out)
     return TRK_OK;
 }
 
-static trk_status take_seat(trk_pool *pool, trk_seat **out)
+static void enlarge(trk_workspace_sizes *sizes, const trk_workspace_sizes *has)
 {
-    trk_seat *seat = pool->idle_seats;
-    if (!seat)
-        return seat_new(pool, out);
-    pool->idle_seats = seat->next;
-    seat->next = NULL;
-    *out = seat;
+    for (size_t i = 0; i < sizeof has->bytes / sizeof *has->bytes; i++)
+        if (has->bytes[i] > sizes->bytes[i])
+            sizes->bytes[i] = has->bytes[i];
+}
+
+/* No buffer of the operators is larger than planned. */
+static int is_within(const trk_workspace_sizes *has, const trk_workspace_sizes *planned)
+{
+    int within = 1;
+    for (size_t i = 0; i < sizeof has->bytes / sizeof *has->bytes; i++)
+        within &= has->bytes[i] <= planned->bytes[i];
+    return within;
+}
+
+/* The largest idle seat the tracker may have, so that smaller ones stay small; NULL: there is none. */
+static trk_seat **find_seat(trk_pool *pool, const trk_tracker *t)
+{
+    trk_seat **found = NULL;
+    size_t largest = 0;
+    if (!pool->ledger.budget || !t->sizes.scratch)
+        return pool->idle_seats ? &pool->idle_seats : NULL;
+    for (trk_seat **link = &pool->idle_seats; *link; link = &(*link)->next) {
+        trk_workspace_sizes has;
+        trk_exec_workspace(&(*link)->net.exec, &has);
+        if (!is_within(&has, &t->sizes.workspace) || (found && has.total <= largest))
+            continue;
+        found = link;
+        largest = has.total;
+    }
+    return found;
+}
+
+static trk_status take_seat(trk_pool *pool, trk_tracker *t)
+{
+    trk_seat **link = find_seat(pool, t);
+    if (!link)
+        return seat_new(pool, &t->seat);
+    t->seat = *link;
+    *link = t->seat->next;
+    t->seat->next = NULL;
     return TRK_OK;
+}
+
+static void give_seat(trk_pool *pool, trk_tracker *t)
+{
+    trk_workspace_sizes has;
+    trk_arena_sweep(&t->seat->scratch);
+    t->seat->net.frame = NULL;
+    t->seat->net.exec.status = TRK_OK;
+    trk_exec_workspace(&t->seat->net.exec, &has);
+    if (t->sizes.scratch) /* a call that went beyond the plan has made the seat its tracker's own */
+        enlarge(&t->sizes.workspace, &has);
+    t->seat->next = pool->idle_seats;
+    pool->idle_seats = t->seat;
+    t->seat = NULL;
+}
+
+void trk_pool_size_calls(trk_tracker *t, const trk_call_sizes *sizes)
+{
+    trk_pool *pool = t->pool;
+    pthread_mutex_lock(&pool->mutex);
+    t->sizes = *sizes;
+    pool->most_busy = 0;
+    for (const trk_tracker *o = pool->trackers; o; o = o->next_in_pool)
+        if (o->sizes.most_busy && (!pool->most_busy || o->sizes.most_busy < pool->most_busy))
+            pool->most_busy = o->sizes.most_busy;
+    pthread_cond_broadcast(&pool->changed);
+    pthread_mutex_unlock(&pool->mutex);
 }
 
 /* --- eviction ------------------------------------------------------------------------------------------------- */
@@ -257,10 +320,10 @@ trk_status trk_pool_enter(trk_tracker *t, trk_residence residence)
         returning = rc >= 0;
     }
     if (rc >= 0)
-        rc = take_seat(pool, &t->seat);
-    const trk_workspace_sizes workspace = pool->workspace; /* as planned so far */
+        rc = take_seat(pool, t);
+    const trk_workspace_sizes workspace = t->sizes.workspace;
     if (rc >= 0)
-        t->seat->scratch.first_bytes = pool->scratch_bytes;
+        t->seat->scratch.first_bytes = t->sizes.scratch;
     pthread_mutex_unlock(&pool->mutex);
     if (rc >= 0)
         rc = trk_exec_reserve(&t->seat->net.exec, &workspace);
@@ -292,14 +355,8 @@ void trk_pool_exit(trk_tracker *t)
     if (t->seat)
         settle(t);
     pthread_mutex_lock(&pool->mutex);
-    if (t->seat) {
-        trk_arena_sweep(&t->seat->scratch);
-        t->seat->net.frame = NULL;
-        t->seat->net.exec.status = TRK_OK;
-        t->seat->next = pool->idle_seats;
-        pool->idle_seats = t->seat;
-        t->seat = NULL;
-    }
+    if (t->seat)
+        give_seat(pool, t);
     t->busy = 0;
     pool->n_busy--;
     in_call = t->caller;

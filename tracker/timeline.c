@@ -263,6 +263,7 @@ static trk_status copy_tracker(trk_tracker *to, const trk_tracker *from)
     to->planned = from->planned;
     to->together = from->together;
     to->planned_objects = from->planned_objects;
+    trk_pool_size_calls(to, &from->sizes);
     to->sweeper.frame_bytes = from->sweeper.frame_bytes;
     to->index = from->index;
     to->first = from->first;

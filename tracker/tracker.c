@@ -78,6 +78,7 @@ static void forget_all(trk_tracker *t)
     trk_blob_release(&t->evicted);
     pthread_mutex_unlock(&t->pool->mutex);
     trk_drop_features(t);
+    trk_pool_size_calls(t, &(trk_call_sizes){0});
     t->broken = TRK_OK;
     t->started = t->planned = t->together = 0;
     t->planned_objects = 0;

@@ -86,6 +86,13 @@ typedef struct trk_seat {
     struct trk_seat *next;
 } trk_seat;
 
+/* What one call of a tracker needs while it runs, as planned. */
+typedef struct trk_call_sizes {
+    size_t scratch;                /* of a seat's arena; 0: there is no plan yet */
+    trk_workspace_sizes workspace; /* of its operators' buffers */
+    size_t most_busy;              /* calls like it that the budget holds at once; 0: not limited */
+} trk_call_sizes;
+
 struct trk_tracker {
     const trk_model *model;
     trk_pool *pool;            /* a reference is held */
@@ -108,6 +115,7 @@ struct trk_tracker {
     trk_status broken;         /* failure that ended the tracker, or TRK_OK */
     /* the pool's side, under its mutex */
     trk_seat *seat;            /* while a call runs; else NULL */
+    trk_call_sizes sizes;
     int busy;
     trk_blob evicted;          /* where the sequences and features are while the tracker is not resident */
     int resident;
@@ -131,12 +139,10 @@ struct trk_pool {
     int planning;            /* 1: a pool of plan.c: operators compute nothing */
     trk_seat *idle_seats;
     size_t n_seats;
-    size_t scratch_bytes;          /* planned: of a seat's arena; 0: not known yet */
-    trk_workspace_sizes workspace; /* and of its operators' buffers */
-    trk_plan_cache *last_plan;     /* or NULL; owned */
+    trk_plan_cache *last_plan; /* or NULL; owned */
     trk_tracker *trackers;
     size_t n_trackers, n_resident, n_busy;
-    size_t most_busy;        /* calls the budget holds at once; 0: not limited */
+    size_t most_busy;        /* the least of its trackers' sizes; 0: not limited */
     uint64_t clock, n_evictions, n_returns;
 };
 
@@ -151,6 +157,8 @@ trk_status trk_pool_open(trk_pool **out, const trk_model *model, const trk_pool_
 void trk_pool_leave(trk_pool *pool); /* one reference less; the last one frees it; NULL-safe */
 void trk_pool_add(trk_pool *pool, trk_tracker *t); /* a member, with a reference, not resident */
 void trk_pool_remove(trk_tracker *t); /* idle or secluded; the reference stays, for trk_pool_leave */
+/* What the tracker's calls need from now on; all 0: it has no plan any more. */
+void trk_pool_size_calls(trk_tracker *t, const trk_call_sizes *sizes);
 /* Room for n reads in the seat's lists. */
 trk_status trk_seat_lists(trk_tracker *t, size_t n);
 /* Between enter and exit the tracker has a seat and can not be evicted. After a failed enter there is no exit. */

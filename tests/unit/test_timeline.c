@@ -570,6 +570,72 @@ static void a_refused_plan_changes_nothing(void **state)
     assert_in_range(peaks[1], 1, peaks[0] + ((size_t)64 << 10)); /* what the model may have learned */
 }
 
+/* --- large prompts and many objects ------------------------------------------------------------------------------- */
+
+enum { LARGE = 512, MOST_OBJECTS = 200 };
+
+static size_t planned_bytes(int objects, int mask_side)
+{
+    trk_plan plan = {.struct_size = sizeof plan};
+    trk_plan_params p = TRK_PLAN_PARAMS_INIT;
+    p.width = mask_side ? mask_side : WIDTH;
+    p.height = mask_side ? mask_side : HEIGHT;
+    p.mask_prompts = mask_side != 0;
+    p.objects = objects;
+    assert_ok(trk_plan_make(&plan, model, &p));
+    return plan.total;
+}
+
+/* A budget for a mask of LARGE, and as many objects without one as are planned to fit it. */
+static trk_pool *tight_pool(int *objects)
+{
+    trk_pool_params q = TRK_POOL_PARAMS_INIT;
+    q.budget = planned_bytes(1, LARGE) + ((size_t)64 << 10);
+    for (*objects = 1; *objects < MOST_OBJECTS && planned_bytes(*objects + 1, 0) <= q.budget;)
+        ++*objects;
+    assert_in_range(*objects, 8, MOST_OBJECTS - 1);
+    return new_pool(&q);
+}
+
+static void follow_many(trk_tracker *t, int objects, int64_t first, int64_t last)
+{
+    for (int k = 1; k <= objects && first == 0; k++)
+        assert_ok(prompt(t, k, 0));
+    push_all(t, first, last);
+}
+
+static void the_next_video_does_not_pay_for_the_last_one(void **state)
+{
+    (void)state;
+    int objects;
+    trk_pool *pool = tight_pool(&objects);
+    trk_tracker *t = in_pool(pool);
+    prompt_with_mask(t, LARGE);
+    push_all(t, 0, 1);
+    assert_ok(trk_tracker_reset(t));
+    follow_many(t, objects, 0, 20);
+    trk_tracker_destroy(&t);
+    trk_pool_destroy(&pool);
+}
+
+static void one_video_does_not_pay_for_another(void **state)
+{
+    (void)state;
+    int objects;
+    trk_pool *pool = tight_pool(&objects);
+    trk_tracker *many = in_pool(pool), *large = in_pool(pool);
+    objects -= 2; /* slots of both may lie in one slab, which stays while one is in use */
+    follow_many(many, objects, 0, 5);
+    prompt_with_mask(large, LARGE);
+    for (int i = 0; i < 15; i++) {
+        assert_ok(push(large, i));
+        follow_many(many, objects, 6 + i, 6 + i);
+    }
+    trk_tracker_destroy(&many);
+    trk_tracker_destroy(&large);
+    trk_pool_destroy(&pool);
+}
+
 /* Nothing is left of one; after the first plan, for which the model learns shapes. */
 static void failing_plans_leave_nothing(void **state)
 {
@@ -660,6 +726,8 @@ int main(void)
         cmocka_unit_test(plans_beyond_all_memory_are_refused),
         cmocka_unit_test(what_can_not_be_reserved_is_not_planned),
         cmocka_unit_test(a_refused_plan_changes_nothing),
+        cmocka_unit_test(the_next_video_does_not_pay_for_the_last_one),
+        cmocka_unit_test(one_video_does_not_pay_for_another),
         cmocka_unit_test(failing_plans_leave_nothing),
         cmocka_unit_test(all_prompts_may_be_asked_for_by_the_largest_number),
         cmocka_unit_test(left_over_parts_do_not_stop_a_save),
