@@ -176,8 +176,10 @@ typedef struct trk_tracker_params {
     trk_memory_type memory_type;       /* of memories */
     trk_memory_type older_memory_type; /* of tracked frames' memories from `older_after` frames back on (and the history) */
     int older_after;          /* 0 = older_memory_type is not used */
-    int reserve;              /* 1: the first push allocates all that the plan says, so that later ones can not fail for
-                                 want of memory, unless what is kept grows: TRK_SWEEP_NEVER, history < 0 */
+    int reserve;              /* 1: the first push, of a fork and after a resume too, allocates all that the plan says, so
+                                 that later ones can not fail for want of memory, unless what is kept grows:
+                                 TRK_SWEEP_NEVER, history < 0. In a pool it is there for whoever comes first, and goes
+                                 when another tracker's push is short of memory */
     trk_frame_source source;  /* or NULL: with it the tracker can be evicted to the compact form; asked for frames whose
                                  memories can be read: with TRK_POLICY_SAM2 the last ones and the prompted ones, with
                                  TRK_POLICY_SAMURAI old ones too */

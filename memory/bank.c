@@ -372,6 +372,17 @@ trk_slot trk_slot_share(trk_bank *bank, trk_slot slot)
     return (trk_slot){0, 0};
 }
 
+int trk_slot_is_shared(trk_bank *bank, trk_slot slot)
+{
+    if (trk_slot_is_null(slot))
+        return 0;
+    pthread_mutex_lock(&bank->mutex);
+    found_slot f = locate(bank, slot.index);
+    const int shared = is_valid(&f, slot) && f.state->references > 1;
+    pthread_mutex_unlock(&bank->mutex);
+    return shared;
+}
+
 void trk_slot_drop(trk_bank *bank, trk_slot slot)
 {
     if (trk_slot_is_null(slot))

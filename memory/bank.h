@@ -81,6 +81,7 @@ void trk_slot_drop(trk_bank *bank, trk_slot slot);       /* one less; accepts th
  * whose bytes are not set. On failure *slot is null. */
 trk_status trk_slot_own(trk_bank *bank, trk_slot_kind kind, trk_slot *slot);
 int trk_slot_is_null(trk_slot slot);
+int trk_slot_is_shared(trk_bank *bank, trk_slot slot);   /* 1: more than one refer to it */
 trk_slot_kind trk_slot_kind_of(trk_slot slot);           /* not of the null slot */
 /* The bytes of a slot, on the device. TRK_E_STATE: the handle is stale or null (names frame-independent facts: index,
  * generation found and expected). */
@@ -169,6 +170,8 @@ const trk_memory_entry *trk_sequence_find(const trk_sequence *sequence, int64_t 
 void trk_sequence_advance(trk_sequence *sequence, int64_t frame, int direction);
 /* into (uninitialised) becomes a copy that shares every slot. */
 trk_status trk_sequence_fork(trk_sequence *into, const trk_sequence *from);
+/* Adds how many slots of each kind nobody but this sequence refers to. */
+void trk_sequence_count_own(const trk_sequence *sequence, size_t n[TRK_SLOT_KINDS]);
 /* Adds delta to every frame number. */
 void trk_sequence_rebase(trk_sequence *sequence, int64_t delta);
 /* 1 if a frame could be tracked (or prompted) at t with everything it would have read at first: nothing it reads was

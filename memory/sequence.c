@@ -297,6 +297,22 @@ trk_status trk_sequence_fork(trk_sequence *into, const trk_sequence *from)
     return TRK_E_MEMORY;
 }
 
+static void count_own(trk_bank *bank, const trk_memory_entry *list, int n_list, size_t n[TRK_SLOT_KINDS])
+{
+    for (int i = 0; i < n_list; i++) {
+        const trk_slot slots[] = {list[i].memory, list[i].pointer, list[i].mask};
+        for (size_t k = 0; k < sizeof slots / sizeof *slots; k++)
+            if (!trk_slot_is_null(slots[k]) && !trk_slot_is_shared(bank, slots[k]))
+                n[trk_slot_kind_of(slots[k])]++;
+    }
+}
+
+void trk_sequence_count_own(const trk_sequence *sequence, size_t n[TRK_SLOT_KINDS])
+{
+    count_own(sequence->bank, sequence->conditioning, sequence->n_conditioning, n);
+    count_own(sequence->bank, sequence->recent, sequence->n_recent, n);
+}
+
 void trk_sequence_rebase(trk_sequence *sequence, int64_t delta)
 {
     for (int i = 0; i < sequence->n_conditioning; i++)

@@ -380,22 +380,37 @@ static trk_status refuse(const trk_plan *plan, const char *limit, size_t bytes)
                     (double)plan->frame / mb, (double)plan->scratch / mb, limit, (double)bytes / mb);
 }
 
+/* Slots of the bank that others use: a tracker's own are part of what it reserves. It may be evicted any time, but then
+ * what it had is no longer used, either. */
+static slot_counts used_by_others(const trk_tracker *t)
+{
+    slot_counts own = {{0}}, out;
+    trk_bank_use use;
+    pthread_mutex_lock(&t->pool->mutex);
+    for (size_t i = 0; i < t->n_objects; i++)
+        trk_sequence_count_own(&t->objects[i]->memories, own.n);
+    trk_bank_measure(&t->pool->bank, &use);
+    pthread_mutex_unlock(&t->pool->mutex);
+    for (trk_slot_kind kind = 0; kind < TRK_SLOT_KINDS; kind++)
+        out.n[kind] = use.used[kind] > own.n[kind] ? use.used[kind] - own.n[kind] : 0;
+    return out;
+}
+
 /* Chunks first, set aside until the slots are there: what is short of memory gives idle ones back. */
 static trk_status reserve(trk_tracker *t, const request *r, const trk_plan_cache *found)
 {
     trk_pool *pool = t->pool;
     const trk_plan *plan = &found->plan;
     const slot_counts object = slots_of_object(r, &t->model->network->arch);
+    const slot_counts others = used_by_others(t);
     trk_chunk *claimed = NULL;
-    trk_bank_use use;
     trk_status rc = TRK_OK;
     for (int i = 0; i < plan->frames_held; i++)
         TRK_CHECK(trk_chunk_pool_claim(&pool->chunks, plan->frame_each, &claimed));
     TRK_CHECK(trk_chunk_pool_claim(&pool->chunks, found->arenas.scratch, &claimed));
-    trk_bank_measure(&pool->bank, &use);
     for (trk_slot_kind kind = 0; kind < TRK_SLOT_KINDS; kind++)
         if (object.n[kind])
-            TRK_CHECK(trk_bank_reserve(&pool->bank, kind, use.used[kind] + object.n[kind] * r->objects));
+            TRK_CHECK(trk_bank_reserve(&pool->bank, kind, others.n[kind] + object.n[kind] * r->objects));
 done:
     trk_chunk_pool_offer(&pool->chunks, &claimed);
     return rc;

@@ -260,7 +260,7 @@ static trk_status copy_tracker(trk_tracker *to, const trk_tracker *from)
     to->width = from->width;
     to->height = from->height;
     to->started = from->started;
-    to->planned = from->planned;
+    to->planned = from->planned && !from->params.reserve; /* it has nothing reserved yet */
     to->together = from->together;
     to->planned_objects = from->planned_objects;
     trk_pool_size_calls(to, &from->sizes);

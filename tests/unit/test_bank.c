@@ -492,6 +492,7 @@ static void forks_cost_nothing_until_written(void **state)
     fixture f;
     trk_sequence s, forks[8];
     trk_bank_use before, after;
+    size_t own[TRK_SLOT_KINDS] = {0};
     open_fixture(&f);
     trk_sequence_init(&s, &f.bank, &trk_window_recent, 7, 16, 0);
     for (int t = 0; t < 12; t++)
@@ -506,6 +507,9 @@ static void forks_cost_nothing_until_written(void **state)
     for (int i = 0; i < 8; i++)
         put(&f, &forks[i], 11, 0, 1000 + i);
     trk_bank_measure(&f.bank, &after);
+    trk_sequence_count_own(&forks[7], own);
+    assert_int_equal(own[TRK_SLOT_BF16], 1);
+    assert_int_equal(own[TRK_SLOT_POINTER], 1);
     assert_int_equal(after.bytes_used, before.bytes_used + 8 * (128 + 32));
     assert_int_equal(after.n_copies, 16);
     for (int t = 0; t < 12; t++)

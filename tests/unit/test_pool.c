@@ -479,6 +479,28 @@ static void reserving_takes_what_is_there_already(void **state)
     trk_pool_destroy(&p.pool);
 }
 
+/* Its parent still holds all that the two share. */
+static void a_fork_reserves_for_itself(void **state)
+{
+    enum { HISTORY = 20, FORK = 40, LAST = 80 };
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    trk_tracker *fork = NULL;
+    p.reserve = 1;
+    p.history = HISTORY;
+    trk_tracker *t = new_tracker(&p);
+    assert_ok(prompt(t, 1, 0));
+    for (int i = 0; i < FORK; i++)
+        assert_ok(push(t, 0, i));
+    assert_ok(trk_tracker_fork(&fork, t));
+    assert_ok(push(fork, 0, FORK));
+    const size_t early = beside_the_model(fork);
+    for (int i = FORK + 1; i <= LAST; i++)
+        assert_ok(push(fork, 0, i));
+    assert_int_equal(beside_the_model(fork), early);
+    trk_tracker_destroy(&t);
+    trk_tracker_destroy(&fork);
+}
+
 /* --- one tracker, several videos -------------------------------------------------------------------------------- */
 
 static void follow(trk_tracker *t, int width, int height, int number, logits *out)
@@ -538,6 +560,7 @@ int main(void)
         cmocka_unit_test(a_budget_below_the_model_is_refused),
         cmocka_unit_test(reserving_leaves_nothing_to_allocate),
         cmocka_unit_test(reserving_takes_what_is_there_already),
+        cmocka_unit_test(a_fork_reserves_for_itself),
         cmocka_unit_test(videos_of_other_sizes_follow_each_other),
         cmocka_unit_test(tables_were_built_once),
     };

@@ -636,6 +636,36 @@ static void one_video_does_not_pay_for_another(void **state)
     trk_pool_destroy(&pool);
 }
 
+/* What was saved is part of the plan, not on top of it. */
+static void a_resumed_tracker_reserves_the_rest(void **state)
+{
+    (void)state;
+    enum { HISTORY = 400, LAST = HISTORY + 20 };
+    static const char path[] = "test_timeline.reserve.state";
+    trk_plan plan = {.struct_size = sizeof plan};
+    trk_plan_params q = TRK_PLAN_PARAMS_INIT;
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    trk_pool_params pool = TRK_POOL_PARAMS_INIT;
+    p.history = HISTORY;
+    q.width = WIDTH;
+    q.height = HEIGHT;
+    q.tracker = &p;
+    trk_tracker *t = new_tracker(&p);
+    assert_ok(prompt(t, 1, 0));
+    push_all(t, 0, LAST);
+    assert_ok(trk_tracker_save(t, path));
+    trk_tracker_destroy(&t);
+    assert_ok(trk_plan_make(&plan, model, &q));
+    pool.budget = plan.total + ((size_t)64 << 10);
+    p.pool = new_pool(&pool);
+    p.reserve = 1;
+    assert_ok(trk_tracker_resume(&t, model, &p, path));
+    push_all(t, LAST + 1, LAST + 5);
+    trk_tracker_destroy(&t);
+    trk_pool_destroy(&p.pool);
+    assert_int_equal(unlink(path), 0);
+}
+
 /* Nothing is left of one; after the first plan, for which the model learns shapes. */
 static void failing_plans_leave_nothing(void **state)
 {
@@ -728,6 +758,7 @@ int main(void)
         cmocka_unit_test(a_refused_plan_changes_nothing),
         cmocka_unit_test(the_next_video_does_not_pay_for_the_last_one),
         cmocka_unit_test(one_video_does_not_pay_for_another),
+        cmocka_unit_test(a_resumed_tracker_reserves_the_rest),
         cmocka_unit_test(failing_plans_leave_nothing),
         cmocka_unit_test(all_prompts_may_be_asked_for_by_the_largest_number),
         cmocka_unit_test(left_over_parts_do_not_stop_a_save),
