@@ -247,8 +247,8 @@ TRK_API trk_status trk_tracker_prompt_mask(trk_tracker *tracker, int object, int
                                            int width, int height, ptrdiff_t stride);
 /* Drops the prompts of an object on a frame: waiting ones, or, with keep_frame, those applied to the current one; the
  * object is then tracked into it again as if it had not been prompted, or has no result if it began there. An object
- * that has lost its only prompt like this, or because the frame was passed over, stays until it is prompted again or
- * removed. TRK_E_NOT_FOUND if there is none. */
+ * that has lost its last prompt like this, or because the frame was passed over, has nothing to remember and stays until
+ * it is prompted again or removed. TRK_E_NOT_FOUND if there is none. */
 TRK_API trk_status trk_tracker_clear_prompts(trk_tracker *tracker, int object, int64_t frame);
 /* Forgets an object, its prompts and its memories. TRK_E_NOT_FOUND if there is no such object. */
 TRK_API trk_status trk_tracker_remove_object(trk_tracker *tracker, int object);

@@ -165,6 +165,16 @@ static trk_status queue(trk_tracker *t, int id, trk_prompt *prompt)
     return TRK_OK;
 }
 
+/* Takes back that the object was prompted on the current frame; without a prompted frame it has no past. */
+static void remove_prompted(trk_tracker *t, trk_object *object)
+{
+    trk_sequence_remove(&object->memories, t->index, t->index);
+    if (object->memories.n_conditioning)
+        return;
+    trk_sequence_clear(&object->memories);
+    trk_choice_rewind(t, object, t->index); /* the policy's note goes as well */
+}
+
 /* Tracks the object into the current frame again as if it had not been prompted there, if the features are held; it has
  * no result if it began there. *found: 1 if that was done. */
 static trk_status undo_now(trk_tracker *t, trk_object *object, int *found)
@@ -175,7 +185,7 @@ static trk_status undo_now(trk_tracker *t, trk_object *object, int *found)
     if (trk_current_features(t)) {
         *found = 1;
         trk_use_current(t);
-        trk_sequence_remove(&object->memories, t->index, t->index);
+        remove_prompted(t, object);
         rc = trk_settle_current(t, trk_object_step(t, object, NULL));
     }
     trk_pool_exit(t);

@@ -231,6 +231,46 @@ static void nothing_lies_before_the_first_push(void **state)
     trk_tracker_destroy(&t);
 }
 
+static void check_a_life_after(const trk_tracker_params *p)
+{
+    enum { AGAIN = 7 };
+    logits expected[2], got[2];
+    trk_result now = {.struct_size = sizeof now}, first = now;
+    trk_tracker *t = new_tracker(p), *fresh = new_tracker(p);
+    assert_ok(prompt(t, 1, 0));
+    push_all(t, 0, 5);
+    assert_ok(prompt(t, 1, 5));
+    assert_ok(trk_tracker_forget(t, 1, 0, 0));
+    assert_ok(trk_tracker_clear_prompts(t, 1, 5));
+    assert_ok(push(t, 6));
+    assert_ok(prompt(t, 1, AGAIN));
+    push_and_keep(t, AGAIN, AGAIN + 1, got);
+    assert_ok(prompt(fresh, 1, AGAIN));
+    push_and_keep(fresh, AGAIN, AGAIN + 1, expected);
+    assert_memory_equal(got, expected, sizeof got);
+    assert_ok(trk_tracker_result(t, 1, &now));
+    assert_ok(trk_tracker_result(fresh, 1, &first));
+    assert_memory_equal(&now.motion, &first.motion, sizeof first.motion);
+    trk_tracker_destroy(&t);
+    trk_tracker_destroy(&fresh);
+}
+
+/* Memories and, where the policy has one, the motion model. */
+static void losing_the_last_prompt_loses_the_past(void **state)
+{
+    (void)state;
+    trk_motion_params motion = {.struct_size = sizeof motion};
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    p.keep_frame = 1;
+    p.correct_as_condition = TRK_ON;
+    check_a_life_after(&p);
+    assert_ok(trk_motion_defaults(model, &motion));
+    motion.stable_frames = 1;
+    p.policy = TRK_POLICY_SAMURAI;
+    p.motion = &motion;
+    check_a_life_after(&p);
+}
+
 /* --- pools -------------------------------------------------------------------------------------------------------- */
 
 enum { FORKS = 4, MOST = 2 };
@@ -745,6 +785,7 @@ int main(void)
         cmocka_unit_test(going_back_reads_older_memories_as_they_were),
         cmocka_unit_test(a_frame_pushed_again_keeps_its_locks),
         cmocka_unit_test(nothing_lies_before_the_first_push),
+        cmocka_unit_test(losing_the_last_prompt_loses_the_past),
         cmocka_unit_test(who_comes_back_after_forks_makes_room),
         cmocka_unit_test(forks_make_room_when_they_go_on),
         cmocka_unit_test(destroyed_trackers_leave_nothing_in_the_pool),
