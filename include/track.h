@@ -347,8 +347,9 @@ TRK_API trk_status trk_tracker_reach(trk_tracker *tracker, int object, int64_t *
 /* Goes back to `frame`: what was remembered of it and of every frame tracked after it is forgotten, for every object,
  * conditioning frames included, and prompts that were applied there are gone. If its features are still held (sweep
  * policy, lock or keep_frame), it is the current frame again, tracked anew from them, and *next is the frame after it;
- * otherwise it is to be pushed again, and *next is `frame` (next may be NULL). Objects that started there or later are
- * removed, unless a prompt waits for them.
+ * otherwise it is to be pushed again, and *next is `frame` (next may be NULL). Until then there is no current frame to
+ * prompt: on the one before it a prompt is TRK_E_STATE, even where its features are held. Objects that started there or
+ * later are removed, unless a prompt waits for them.
  * TRK_E_STATE, nothing changed: what the frame reads was dropped already, the text names the first frame in reach; or
  * it was never tracked. */
 TRK_API trk_status trk_tracker_rewind(trk_tracker *tracker, int64_t frame, int64_t *next);

@@ -38,7 +38,6 @@ static trk_memory_note note_before(const trk_tracker *t, const trk_object *o, in
     return note ? *note : (trk_memory_note){{0}};
 }
 
-/* The frame before may still be held, and be prompted. */
 void trk_choice_rewind(trk_tracker *t, trk_object *o, int64_t frame)
 {
     o->note_frame = frame - trk_direction(t);

@@ -203,6 +203,9 @@ static trk_status check_prompt(const trk_tracker *t, int id, const trk_prompt *p
     if (t->started && *ahead < 0)
         return TRK_FAIL(TRK_E_STATE, "frame %lld has passed; the current frame is %lld", (long long)prompt->frame,
                         (long long)t->index);
+    if (t->is_over && *ahead == 0)
+        return TRK_FAIL(TRK_E_STATE, "frame %lld has passed; the rewind went on to frame %lld, which is to be pushed",
+                        (long long)prompt->frame, (long long)(t->index + trk_direction(t)));
     return t->started ? trk_prompt_check(prompt, id, t->width, t->height) : TRK_OK;
 }
 

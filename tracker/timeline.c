@@ -158,8 +158,9 @@ trk_status trk_tracker_rewind(trk_tracker *t, int64_t frame, int64_t *next)
     if (frame != t->index)
         trk_unlock_current(t);
     forget_from(t, frame);
-    t->index = trk_sweeper_find(&t->sweeper, frame) ? frame : frame - trk_direction(t);
-    if (t->index == frame)
+    t->is_over = !trk_sweeper_find(&t->sweeper, frame);
+    t->index = t->is_over ? frame - trk_direction(t) : frame;
+    if (!t->is_over)
         TRK_CHECK(track_again(t));
     if (next)
         *next = t->index + trk_direction(t);
@@ -266,6 +267,7 @@ static trk_status copy_tracker(trk_tracker *to, const trk_tracker *from)
     trk_pool_size_calls(to, &from->sizes);
     to->sweeper.frame_bytes = from->sweeper.frame_bytes;
     to->index = from->index;
+    to->is_over = from->is_over;
     to->first = from->first;
     to->n_prompts_left_out = from->n_prompts_left_out;
 done:

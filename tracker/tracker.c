@@ -84,6 +84,7 @@ static void forget_all(trk_tracker *t)
     t->planned_objects = 0;
     t->width = t->height = 0;
     t->index = 0;
+    t->is_over = 0;
     t->sweeper.n_sweeps = 0;
     t->sweeper.n_since = 0;
     t->n_prompts_left_out = 0;
@@ -302,6 +303,7 @@ static trk_status push(trk_tracker *t, const trk_frame *frame)
     t->width = frame->width;
     t->height = frame->height;
     t->index = frame->index;
+    t->is_over = 0;
     t->first = t->started ? t->first : frame->index;
     t->started = 1;
     TRK_CHECK(encode(t, frame));

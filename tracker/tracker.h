@@ -107,6 +107,7 @@ struct trk_tracker {
     int together;              /* objects that are tracked in one pass, as planned: a power of two; 0: one */
     size_t planned_objects;    /* how many there were when this was planned */
     int64_t index;             /* current frame */
+    int is_over;               /* 1: a rewind goes on at the next one; this one has no results and takes no prompts */
     int64_t first;             /* the earliest one (in order of tracking) that was pushed, as far as known */
     trk_sweeper sweeper;
     int current_locked;        /* the tracker's own lock on the features of the current frame */

@@ -644,8 +644,8 @@ static void a_correction_is_not_judged_by_what_it_corrects(void **state)
     trk_tracker_destroy(&t);
 }
 
-/* Back to a frame that is to be pushed again, with the one before it at hand for another prompt: that one has moved the
- * filter already. */
+/* Back to a frame that is to be pushed again, and then to the one before it, whose features are at hand: a prompt there
+ * that is taken back leaves the filter where it was. */
 static void a_frame_before_the_one_gone_back_to(void **state)
 {
     (void)state;
@@ -665,6 +665,8 @@ static void a_frame_before_the_one_gone_back_to(void **state)
         assert_ok(push(t, i));
     assert_ok(trk_tracker_rewind(t, 6, &next));
     assert_int_equal(next, 6);
+    assert_int_equal(trk_tracker_prompt_points(t, 1, 5, &click, 1), TRK_E_STATE);
+    assert_ok(trk_tracker_rewind(t, 5, &next));
     assert_ok(trk_tracker_prompt_points(t, 1, 5, &click, 1));
     assert_ok(trk_tracker_clear_prompts(t, 1, 5));
     take(t, 1, &back);

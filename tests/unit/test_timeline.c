@@ -271,6 +271,36 @@ static void losing_the_last_prompt_loses_the_past(void **state)
     check_a_life_after(&p);
 }
 
+/* Back at frame 4, which is to be pushed again, 3 is in the past, though its features are there. */
+static void the_frame_before_a_rewind_is_over(void **state)
+{
+    (void)state;
+    logits expected, got;
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    p.history = 20;
+    p.sweep_every = 5;
+    trk_tracker *t = new_tracker(&p), *fork = NULL;
+    assert_ok(prompt(t, 1, 0));
+    assert_ok(prompt(t, 1, 3));
+    push_all(t, 0, 3);
+    assert_ok(trk_tracker_lock_frame(t, 3));
+    push_and_keep(t, 4, 4, &expected); /* all are swept but 3 */
+    push_all(t, 5, 6);
+    assert_int_equal(rewind_to(t, 4), 4);
+    assert_int_equal(prompt(t, 1, 3), TRK_E_STATE);
+    assert_non_null(strstr(trk_last_error(), "frame 3 has passed"));
+    assert_ok(trk_tracker_fork(&fork, t));
+    assert_int_equal(prompt(fork, 1, 3), TRK_E_STATE);
+    assert_non_null(strstr(trk_last_error(), "frame 3 has passed"));
+    push_and_keep(t, 4, 4, &got);
+    assert_memory_equal(&got, &expected, sizeof got);
+    assert_int_equal(rewind_to(t, 3), 4); /* this is how to get there */
+    assert_ok(prompt(t, 1, 3));
+    assert_ok(push(t, 4));
+    trk_tracker_destroy(&t);
+    trk_tracker_destroy(&fork);
+}
+
 /* --- pools -------------------------------------------------------------------------------------------------------- */
 
 enum { FORKS = 4, MOST = 2 };
@@ -786,6 +816,7 @@ int main(void)
         cmocka_unit_test(a_frame_pushed_again_keeps_its_locks),
         cmocka_unit_test(nothing_lies_before_the_first_push),
         cmocka_unit_test(losing_the_last_prompt_loses_the_past),
+        cmocka_unit_test(the_frame_before_a_rewind_is_over),
         cmocka_unit_test(who_comes_back_after_forks_makes_room),
         cmocka_unit_test(forks_make_room_when_they_go_on),
         cmocka_unit_test(destroyed_trackers_leave_nothing_in_the_pool),
