@@ -327,8 +327,10 @@ trk_status trk_tracker_push(trk_tracker *t, const trk_frame *frame)
         return rc;
     if ((rc = trk_plan_push(t, frame)) < 0)
         return rc;
-    if ((rc = trk_pool_enter(t, TRK_RESIDENT)) < 0)
+    if ((rc = trk_pool_enter(t, TRK_RESIDENT)) < 0) {
+        t->planned = t->planned && t->started; /* the first frame to come may be of another size */
         return rc;
+    }
     rc = push(t, frame);
     trk_pool_exit(t);
     return rc;

@@ -736,6 +736,40 @@ static void a_resumed_tracker_reserves_the_rest(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
+/* --- plans that were not used ------------------------------------------------------------------------------------- */
+
+static trk_status push_large(trk_tracker *t)
+{
+    static uint8_t bytes[MASK * MASK * 3 / 2];
+    trk_frame frame = {.width = MASK,
+                       .height = MASK,
+                       .format = TRK_PIXEL_I420,
+                       .planes = {bytes, bytes + MASK * MASK, bytes + MASK * MASK * 5 / 4},
+                       .strides = {MASK, MASK / 2, MASK / 2}};
+    return trk_tracker_push(t, &frame);
+}
+
+/* The plan of a push that found no place says nothing of a later push of another size. */
+static void a_first_push_that_did_not_begin_was_not_planned(void **state)
+{
+    (void)state;
+    trk_pool_params q = TRK_POOL_PARAMS_INIT;
+    q.budget = planned_bytes(1, 0) + ((size_t)256 << 10);
+    q.most_resident = 1;
+    q.evict = TRK_EVICT_OFF;
+    trk_pool *pool = new_pool(&q);
+    trk_tracker *other = in_pool(pool), *t = in_pool(pool);
+    assert_ok(prompt(other, 1, 0));
+    assert_ok(push(other, 0));
+    assert_int_equal(push(t, 0), TRK_E_MEMORY); /* no prompt: it has not been resident */
+    trk_tracker_destroy(&other);
+    assert_int_equal(push_large(t), TRK_E_MEMORY);
+    assert_non_null(strstr(trk_last_error(), "the plan needs"));
+    push_all(t, 0, 1); /* it has not ended */
+    trk_tracker_destroy(&t);
+    trk_pool_destroy(&pool);
+}
+
 /* Nothing is left of one; after the first plan, for which the model learns shapes. */
 static void failing_plans_leave_nothing(void **state)
 {
@@ -831,6 +865,7 @@ int main(void)
         cmocka_unit_test(the_next_video_does_not_pay_for_the_last_one),
         cmocka_unit_test(one_video_does_not_pay_for_another),
         cmocka_unit_test(a_resumed_tracker_reserves_the_rest),
+        cmocka_unit_test(a_first_push_that_did_not_begin_was_not_planned),
         cmocka_unit_test(failing_plans_leave_nothing),
         cmocka_unit_test(all_prompts_may_be_asked_for_by_the_largest_number),
         cmocka_unit_test(left_over_parts_do_not_stop_a_save),
