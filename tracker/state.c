@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The payload of a state. Numbers are 8 bytes, signed; floats 4 bytes; arrays as they lie in memory.
  *
- *   parameters that decide results, device, precision | started, index, width, height, prompts left out
+ *   parameters that decide results, device, precision
+ *   started, index, whether it is over, first frame, width, height, prompts left out
  *   objects: how many; each: id, result, waiting prompts, applied prompts
  *   memories, per object: conditioning entries in their order, recent ones; then the held frames that are locked
  *
@@ -135,6 +136,8 @@ static void put_timeline(const trk_tracker *t, trk_blob *out)
 {
     trk_blob_put_i64(out, t->started != 0);
     trk_blob_put_i64(out, t->index);
+    trk_blob_put_i64(out, t->is_over != 0);
+    trk_blob_put_i64(out, t->started ? t->first : t->index);
     trk_blob_put_i64(out, t->width);
     trk_blob_put_i64(out, t->height);
     trk_blob_put_i64(out, (int64_t)t->n_prompts_left_out);
@@ -144,11 +147,16 @@ static trk_status take_timeline(trk_tracker *t, trk_blob_reader *in)
 {
     t->started = trk_state_flag(in, "\"started\"");
     t->index = trk_state_frame(in, "current frame");
+    t->is_over = trk_state_flag(in, "\"current frame is over\"");
+    t->first = trk_state_frame(in, "first frame");
     int64_t low = t->started ? 1 : 0, high = t->started ? 32768 : 0;
     t->width = (int)trk_blob_take_within(in, low, high, "width of the frames");
     t->height = (int)trk_blob_take_within(in, low, high, "height of the frames");
     t->n_prompts_left_out = (uint64_t)trk_blob_take_within(in, 0, INT64_MAX, "number of prompts left out");
-    t->first = t->index; /* until the objects tell of earlier frames */
+    const int64_t next = t->index + (t->is_over ? trk_direction(t) : 0); /* of those that were pushed, or are again */
+    if (in->status >= 0 && (t->first - next) * trk_direction(t) > 0)
+        return TRK_FAIL(TRK_E_FORMAT, "state: the first frame is %lld, after the current one, %lld",
+                        (long long)t->first, (long long)t->index);
     return in->status;
 }
 
@@ -421,13 +429,17 @@ static int is_left_out(const trk_memory_entry *e)
     return trk_slot_is_null(e->memory) && !trk_slot_is_null(e->mask);
 }
 
-/* A result that does not come from a first prompt comes from memories; and only eviction leaves memories out. */
-static trk_status check_object(const trk_object *o)
+/* A result that does not come from a first prompt comes from memories; objects begin with the video or later; and only
+ * eviction leaves memories out. */
+static trk_status check_object(const trk_tracker *t, const trk_object *o)
 {
     const trk_sequence *s = &o->memories;
     int left_out = 0;
     if (o->has_result && !o->initial && !s->n_conditioning)
         return TRK_FAIL(TRK_E_FORMAT, "state: object %d was tracked, but has no conditioning frame", o->id);
+    if (s->n_conditioning && (t->first - trk_object_start(t, o)) * trk_direction(t) > 0)
+        return TRK_FAIL(TRK_E_FORMAT, "state: object %d starts on frame %lld, before the first one, %lld", o->id,
+                        (long long)trk_object_start(t, o), (long long)t->first);
     for (int i = 0; i < s->n_conditioning; i++)
         left_out |= is_left_out(&s->conditioning[i]);
     for (int i = 0; i < s->n_recent; i++)
@@ -435,17 +447,6 @@ static trk_status check_object(const trk_object *o)
     if (left_out)
         return TRK_FAIL(TRK_E_FORMAT, "state: object %d has masks without their memories", o->id);
     return TRK_OK;
-}
-
-/* The earliest frame that is known to have been pushed: where the first object started. */
-static void find_first_frame(trk_tracker *t)
-{
-    for (size_t i = 0; i < t->n_objects; i++)
-        for (int k = 0; k < t->objects[i]->memories.n_conditioning; k++) {
-            const int64_t frame = t->objects[i]->memories.conditioning[k].frame;
-            if ((t->first - frame) * trk_direction(t) > 0)
-                t->first = frame;
-        }
 }
 
 trk_status trk_state_take(trk_tracker *t, trk_blob_reader *in)
@@ -458,8 +459,7 @@ trk_status trk_state_take(trk_tracker *t, trk_blob_reader *in)
     TRK_CHECK(take_objects(t, in));
     TRK_CHECK(trk_state_take_memories(t, in));
     for (size_t i = 0; i < t->n_objects; i++)
-        TRK_CHECK(check_object(t->objects[i]));
-    find_first_frame(t);
+        TRK_CHECK(check_object(t, t->objects[i]));
 done:
     return rc;
 }

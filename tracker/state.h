@@ -9,7 +9,7 @@
 
 #include "tracker.h"
 
-#define TRK_STATE_VERSION 2
+#define TRK_STATE_VERSION 3
 
 /* Sequences of all objects, and the features of held frames that are locked (or kept). compact: memories whose mask is
  * kept are left out; features too. What is read from the device goes through pool->ledger.device. */

@@ -108,7 +108,7 @@ struct trk_tracker {
     size_t planned_objects;    /* how many there were when this was planned */
     int64_t index;             /* current frame */
     int is_over;               /* 1: a rewind goes on at the next one; this one has no results and takes no prompts */
-    int64_t first;             /* the earliest one (in order of tracking) that was pushed, as far as known */
+    int64_t first;             /* the earliest one (in order of tracking) that was pushed */
     trk_sweeper sweeper;
     int current_locked;        /* the tracker's own lock on the features of the current frame */
     uint64_t n_prompts_left_out;

@@ -2,6 +2,7 @@
  * State files: a resumed tracker goes on with the same bits; what is not whole is refused; what fails leaves the old
  * file and nothing behind. */
 #include <dirent.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -236,6 +237,36 @@ static void locks_come_back(void **state)
     assert_int_equal(trk_tracker_unlock_frame(t, 1), TRK_OK);
     assert_int_equal(trk_tracker_unlock_frame(t, 1), TRK_OK);
     assert_int_equal(trk_tracker_unlock_frame(t, 1), TRK_E_STATE);
+    trk_tracker_destroy(&t);
+}
+
+/* The video began before any object did. */
+static void knows_where_the_video_began(void **state)
+{
+    (void)state;
+    enum { LATE = 4, LAST = 6 };
+    static const trk_box box = {20, 20, 36, 32};
+    int64_t next = -1;
+    trk_tracker *t = NULL;
+    assert_int_equal(trk_tracker_create(&t, model, NULL), TRK_OK);
+    assert_int_equal(trk_tracker_prompt_box(t, 4, LATE, &box), TRK_OK);
+    for (int i = 0; i <= LAST; i++)
+        push(t, i);
+    assert_int_equal(trk_tracker_save(t, path), TRK_OK);
+    trk_tracker_destroy(&t);
+    t = resume(model, NULL);
+    assert_int_equal(trk_tracker_rewind(t, -1, &next), TRK_E_STATE);
+    assert_int_equal(trk_tracker_rewind(t, 2, &next), TRK_OK);
+    assert_int_equal(next, 2);
+    assert_int_equal(trk_tracker_save(t, path), TRK_OK); /* between two frames, too */
+    trk_tracker_destroy(&t);
+    t = resume(model, NULL);
+    assert_int_equal(trk_tracker_prompt_box(t, 4, 1, &box), TRK_E_STATE);
+    assert_int_equal(trk_tracker_rewind(t, 0, &next), TRK_OK);
+    assert_int_equal(trk_tracker_save(t, path), TRK_OK); /* before the first one again */
+    trk_tracker_destroy(&t);
+    t = resume(model, NULL);
+    push(t, 0);
     trk_tracker_destroy(&t);
 }
 
@@ -632,6 +663,7 @@ int main(void)
         cmocka_unit_test(resumes_before_the_first_frame),
         cmocka_unit_test(refines_a_kept_frame),
         cmocka_unit_test(locks_come_back),
+        cmocka_unit_test(knows_where_the_video_began),
         cmocka_unit_test(the_file_decides),
         cmocka_unit_test(refuses_truncated_files),
         cmocka_unit_test(refuses_altered_files),
