@@ -517,3 +517,18 @@ trk_status trk_plan_push(trk_tracker *t, const trk_frame *frame)
         return plan_more_together(t, frame);
     return TRK_OK;
 }
+
+trk_status trk_plan_again(trk_tracker *t, int64_t frame)
+{
+    const trk_frame size = {.width = t->width, .height = t->height};
+    if (!t->started || t->planned || t->pool->planning)
+        return TRK_OK;
+    pthread_mutex_lock(&t->pool->mutex); /* nobody evicts it meanwhile */
+    const int held = t->evicted.bytes || trk_sweeper_find(&t->sweeper, frame);
+    pthread_mutex_unlock(&t->pool->mutex);
+    if (!held)
+        return TRK_OK;
+    trk_status rc = plan_first_push(t, &size);
+    t->planned = 0;
+    return rc;
+}

@@ -152,7 +152,9 @@ static trk_status track_again(trk_tracker *t)
 trk_status trk_tracker_rewind(trk_tracker *t, int64_t frame, int64_t *next)
 {
     trk_status rc = usable(t, "trk_tracker_rewind");
-    if (rc < 0 || (rc = trk_check_index(frame)) < 0 || (rc = trk_pool_enter(t, TRK_RESIDENT)) < 0)
+    if (rc < 0 || (rc = trk_check_index(frame)) < 0)
+        return rc;
+    if ((rc = trk_plan_again(t, frame)) < 0 || (rc = trk_pool_enter(t, TRK_RESIDENT)) < 0)
         return rc;
     TRK_CHECK(check_rewind(t, frame));
     if (frame != t->index)

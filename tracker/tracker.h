@@ -171,6 +171,9 @@ void trk_pool_exit(trk_tracker *t);
  * not fit, reserves if wanted. Before a later one with more objects than then: has more of them tracked together, if
  * that fits. */
 trk_status trk_plan_push(trk_tracker *t, const trk_frame *frame);
+/* Before `frame` may be tracked again from held features, without a push since a resume: the same, as far as the size of
+ * the frames tells; the first push plans with what it is given. */
+trk_status trk_plan_again(trk_tracker *t, int64_t frame);
 
 /* --- rebuild.c: from the compact form --- */
 /* Encodes again, from frames of params.source, every memory that is null while its mask is there and it can be read. */

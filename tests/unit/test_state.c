@@ -270,6 +270,27 @@ static void knows_where_the_video_began(void **state)
     trk_tracker_destroy(&t);
 }
 
+/* As many objects in a pass as a push would have. */
+static void a_rewind_after_resuming_is_planned(void **state)
+{
+    (void)state;
+    int64_t next = -1;
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    p.history = -1;
+    p.keep_frame = 1;
+    trk_tracker *t = start(&p);
+    for (int i = 0; i < 7; i++)
+        push(t, i);
+    assert_int_equal(trk_tracker_save(t, path), TRK_OK);
+    trk_tracker_destroy(&t);
+    t = resume(model, NULL);
+    assert_int_equal(trk_tracker_rewind(t, 6, &next), TRK_OK);
+    assert_int_equal(next, 7);
+    assert_int_equal(t->together, 1);
+    push(t, 7);
+    trk_tracker_destroy(&t);
+}
+
 static int n_told;
 
 static void hear(void *user, int level, const char *line)
@@ -664,6 +685,7 @@ int main(void)
         cmocka_unit_test(refines_a_kept_frame),
         cmocka_unit_test(locks_come_back),
         cmocka_unit_test(knows_where_the_video_began),
+        cmocka_unit_test(a_rewind_after_resuming_is_planned),
         cmocka_unit_test(the_file_decides),
         cmocka_unit_test(refuses_truncated_files),
         cmocka_unit_test(refuses_altered_files),
