@@ -109,8 +109,8 @@ typedef struct trk_frame trk_frame;
 /* When the features of frames are returned. Results are the same bits with any of them. */
 typedef enum trk_sweep {
     TRK_SWEEP_EVERY = 0, /* after every `sweep_every` frames */
-    TRK_SWEEP_ABOVE,     /* when the pool is above `sweep_above` of its budget, oldest first; TRK_E_ARGUMENT from the
-                            first push in a pool without a budget */
+    TRK_SWEEP_ABOVE,     /* when the pool is above `sweep_above` of its budget, oldest first; in a pool without a budget
+                            no tracker is made: TRK_E_ARGUMENT */
     TRK_SWEEP_NEVER      /* only when memory is needed */
 } trk_sweep;
 
@@ -230,9 +230,12 @@ typedef struct trk_point { float x, y; int positive; /* 1: on the object, 0: not
 
 /* Prompts. `object` is any positive number; naming a new one adds the object, which exists from `frame` on. `frame` is
  * one not pushed yet (the prompt waits for it) or the current one, if its features are held (keep_frame, a lock, the
- * sweep policy), else TRK_E_STATE; then it is applied at once: masks, logits and scores of that object change. A second prompt of one object on one frame joins the first: points add up, a box
- * replaces a box, clicks refine a mask or an earlier result. A box given after clicks keeps them. A waiting prompt
- * whose frame is passed over without being pushed is dropped, with a warning in the log.
+ * sweep policy), else TRK_E_STATE; then it is applied at once: masks, logits and scores of that object change. A second
+ * prompt of one object on one frame joins the first: points add up, a box replaces a box, clicks refine a mask or an
+ * earlier result. A box given after clicks keeps them. Points and the box that wait for their frame are run there
+ * together, as one call of upstream's with all of them; on the current frame each prompt is run when it is given, on top
+ * of the result before it. A waiting prompt whose frame is passed over without being pushed is dropped, with a warning in
+ * the log.
  * TRK_E_ARGUMENT: a box without positive width and height, or, once the frame size is known, entirely outside it; a
  * point outside; not finite. For waiting prompts the frame size may be unknown yet: the push of their frame then
  * reports it, and goes through once trk_tracker_clear_prompts has dropped them. */
