@@ -318,7 +318,7 @@ static trk_status take_held(trk_tracker *t, trk_blob_reader *in)
 {
     trk_holding *h;
     int64_t frame = trk_state_frame(in, "held frame");
-    int64_t n_locks = trk_blob_take_within(in, 1, INT_MAX, "locks of a held frame");
+    int64_t n_locks = trk_blob_take_within(in, 1, INT_MAX / 2, "locks of a held frame");
     int64_t due = trk_state_flag(in, "\"due\" of a held frame");
     if (in->status < 0)
         return in->status;

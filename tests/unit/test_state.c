@@ -484,6 +484,16 @@ static void refuses_too_many_points(void **state)
     trk_tracker_destroy(&t);
 }
 
+static void refuses_too_many_locks(void **state)
+{
+    (void)state;
+    trk_tracker *t = rich_run();
+    t->sweeper.holdings[0]->n_locks = INT_MAX; /* one more would overflow */
+    assert_int_equal(trk_tracker_save(t, path), TRK_OK);
+    assert_refused(model, path, TRK_E_FORMAT, "locks of a held frame");
+    trk_tracker_destroy(&t);
+}
+
 static void refuses_other_models(void **state)
 {
     (void)state;
@@ -691,6 +701,7 @@ int main(void)
         cmocka_unit_test(refuses_altered_files),
         cmocka_unit_test(refuses_hostile_content),
         cmocka_unit_test(refuses_too_many_points),
+        cmocka_unit_test(refuses_too_many_locks),
         cmocka_unit_test(refuses_other_models),
         cmocka_unit_test(refuses_what_is_no_state),
         cmocka_unit_test(memories_go_out_and_come_back),
