@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "encoder.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -245,7 +244,7 @@ static trk_status drain(encoder *e)
 static int64_t next_pts(encoder *e, double seconds)
 {
     const double frame = 1 / av_q2d(e->codec->framerate), tick = av_q2d(e->codec->time_base);
-    const int64_t given = tick < frame && seconds < 1e9 ? llrint(seconds / tick) : 0;
+    const int64_t given = tick < frame && seconds < 1e9 ? (int64_t)(seconds / tick + 0.5) : 0;
     return e->last_pts = given > e->last_pts ? given : e->last_pts + 1;
 }
 
