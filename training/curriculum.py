@@ -3,7 +3,7 @@
 the number of the step alone, so that a run that was broken off goes on as if it had not been."""
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch.utils.data import DataLoader
@@ -25,55 +25,63 @@ class Stage:
     clips: int                     # in a step, of each process
     objects: int                   # followed in each clip
     difficulty: tuple[float, float]  # drawn between these for every clip
-    rate: tuple[float, float]      # learning rate at the start and at the end, as a share of the run's
+    rate: tuple[float, float] = (1.0, 1.0)  # learning rate at the start and at the end, as a share of the run's
     truth_in_memory: tuple[float, float] = (0.0, 0.0)  # share of memories made of true masks, start and end
     bce: float = 0.0               # see losses.mask_losses
     alpha: float = 0.25
     affinity: float = 0.3          # weight of losses.Affinity
     silent: int = 0                # of the frames: those after the prompt that are tracked without gradients or losses
+    taught: int = 0                # of the other frames: those whose encoding has gradients, the first among them; 0: all
     strides: tuple[float, float] = (1.0, 3.0)  # time from frame to frame, drawn between these for every clip
     events: float = 0.0            # share of clips that are one of EVENTS; the others are the generator's mixture
 
 
-# From nothing: meant for two hours on two cores. Most of it at 128 pixels, where several times as many objects are seen
-# in a given time; what is learnt there holds at the full size as well. "apart": frames so far apart that objects must be known
-# by their looks. "far" and "late": losses begin late, on memories that have drifted as far as those of a long video do.
+def between(ends: tuple[float, float], share: float) -> float:
+    return ends[0] + (ends[1] - ends[0]) * share
+
+
+def in_turns(n: int, rates: tuple[float, float], images: Stage, clips: Stage) -> list[Stage]:
+    """n rounds of images and clips, so that neither is forgotten; the rate goes evenly from rates[0] to rates[1]."""
+    share = images.steps / (images.steps + clips.steps)
+    stages = []
+    for number in range(n):
+        start, middle, end = (between(rates, (number + x) / n) for x in (0.0, share, 1.0))
+        stages += [replace(images, rate=(start, middle)), replace(clips, rate=(middle, end))]
+    return stages
+
+
+def far(size: int, clips: int) -> Stage:
+    """Losses that begin late, on memories that have drifted as far as those of a long video do."""
+    return Stage("far", 25, size, 20, clips, 4, (0.4, 1.0), silent=12, events=0.4, taught=4)
+
+
+LEAPS = Stage("leaps", 50, 128, 8, 4, 4, (0.2, 1.0), strides=(1.0, 8.0), taught=4)
+# From nothing, in 112 minutes on two cores with --precision bf16. Half of it at 128 pixels, where several times as many
+# objects are seen in a given time; what is learnt there holds at the full size as well. "apart": frames so far apart that
+# objects must be known by their looks.
 FROM_NOTHING = [
-    Stage("images", 900, 128, 1, 20, 3, (0.0, 0.6), (1.0, 1.0), bce=4.0, alpha=0.5, affinity=1.0),
-    Stage("apart", 500, 128, 3, 8, 3, (0.0, 0.8), (1.0, 1.0), (0.8, 0.2), bce=2.0, alpha=0.4, affinity=0.6,
+    Stage("images", 1000, 128, 1, 16, 4, (0.0, 0.8), (1.0, 1.0), bce=4.0, alpha=0.5, affinity=1.0),
+    Stage("apart", 300, 128, 3, 8, 4, (0.0, 0.8), (1.0, 1.0), (0.8, 0.2), bce=2.0, alpha=0.4, affinity=0.6,
           strides=(1.0, 20.0)),
-    Stage("leaps", 900, 128, 8, 4, 3, (0.2, 1.0), (1.0, 0.8), (0.2, 0.0), affinity=0.4, strides=(1.0, 8.0)),
-    Stage("far", 500, 128, 24, 3, 3, (0.4, 1.0), (0.8, 0.7), silent=16, events=0.4),
-    Stage("late", 400, 192, 20, 2, 3, (0.5, 1.0), (0.7, 0.0), silent=12, events=0.25),
+    *in_turns(4, (1.0, 1.0), Stage("fine", 25, 128, 1, 16, 4, (0.2, 1.0)), LEAPS),
+    *in_turns(5, (1.0, 1.0), Stage("fine", 50, 128, 1, 16, 4, (0.2, 1.0)), LEAPS),
+    *in_turns(8, (1.0, 0.75), Stage("fine", 50, 128, 1, 16, 4, (0.3, 1.0)), far(128, 3)),
+    *in_turns(13, (0.75, 0.23), Stage("fine", 40, 192, 1, 8, 4, (0.3, 1.0)), far(192, 2)),
+    *in_turns(9, (0.23, 0.0), Stage("fine", 30, 256, 1, 8, 4, (0.3, 1.0)), far(256, 2)),
 ]
 
 
-ROUNDS, LARGER_ROUNDS = 20, 12  # the latter are the last of the former
-
-
-def onward_round(number: int) -> list[Stage]:
-    """Images and clips, so that neither is forgotten: at 256 pixels, then at those of tracking. The rate falls to nothing
-    over all rounds."""
-    start, middle, end = (0.7 * (1 - (number + share) / ROUNDS) for share in (0.0, 0.4, 1.0))
-    size = 256 if number < ROUNDS - LARGER_ROUNDS else 320
-    return [
-        Stage("fine", 20, size, 1, 8, 4, (0.3, 1.0), (start, middle)),
-        Stage("late", 30, size, 20, 2, 4, (0.5, 1.0), (middle, end), silent=12, events=0.65),
-    ]
-
-
-# On from a trained state, as often as wanted.
-ONWARD = [stage for number in range(ROUNDS) for stage in onward_round(number)]
+IMAGES = Stage("fine", 20, 256, 1, 8, 4, (0.3, 1.0))
+CLIPS = Stage("late", 30, 256, 20, 2, 4, (0.5, 1.0), silent=12, events=0.65)
+# On from a trained state, as often as wanted: at 256 pixels, then at those of tracking.
+ONWARD = [*in_turns(8, (0.7, 0.42), IMAGES, CLIPS),
+          *in_turns(12, (0.42, 0.0), replace(IMAGES, size=320), replace(CLIPS, size=320))]
 # Seconds, not minutes: for the tests.
 SMOKE = [
     Stage("images", 4, 64, 1, 4, 2, (0.0, 0.5), (1.0, 1.0), bce=4.0, alpha=0.5, affinity=1.0),
     Stage("clips", 4, 64, 3, 1, 2, (0.0, 1.0), (1.0, 0.0), (0.5, 0.0)),
 ]
 CURRICULA = {"from-nothing": FROM_NOTHING, "onward": ONWARD, "smoke": SMOKE}
-
-
-def between(ends: tuple[float, float], share: float) -> float:
-    return ends[0] + (ends[1] - ends[0]) * share
 
 
 def stage_at(stages: list[Stage], step: int) -> tuple[Stage, float]:
@@ -107,6 +115,7 @@ class Batch:
     coordinates: np.ndarray | None  # [B * O, P, 2] pixels: corners of the box, or clicks
     labels: np.ndarray | None       # [B * O, P]: 2 and 3 = corners, 1 and 0 = on and beside the object
     draws: np.ndarray   # [T, B * O] 0..1, to choose memories made of true masks
+    taught: tuple[int, ...]  # frames whose encoding has gradients
     spoils: np.ndarray | None = None  # [T, B * O, 5] 0..1, see Rollout.spoiled
     gap: int = 0        # frames between the first and the others that nobody has seen: its memory is so much older
 
@@ -139,7 +148,14 @@ class Batches:
         draws = rng.random((stage.frames, masks.shape[0] * masks.shape[1]))
         gap = int(rng.integers(LONGEST_GAP)) if rng.random() < 0.5 else 0
         spoils = rng.random((stage.frames, masks.shape[0] * masks.shape[1], 5))
-        return Batch(images, masks, ids, prompt, coordinates, labels, draws, spoils, gap)
+        return Batch(images, masks, ids, prompt, coordinates, labels, draws, self.taught(rng, stage), spoils, gap)
+
+    @staticmethod
+    def taught(rng, stage: Stage) -> tuple[int, ...]:
+        later = range(1 + stage.silent, stage.frames)
+        if stage.taught:
+            later = np.sort(rng.choice(later, stage.taught - 1, replace=False)).tolist()
+        return 0, *later
 
     @staticmethod
     def clips(rng, bank, stage: Stage) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:

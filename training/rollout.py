@@ -74,14 +74,14 @@ class Rollout:
     def run(self) -> Outcome:
         memory = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
         silent = range(1, 1 + self.n_silent)
-        heard = [t for t in range(self.n_times) if t not in silent]
-        features, affinity = self.encode(heard)
+        features, affinity = self.encode(list(self.batch.taught))
+        others = [t for t in range(self.n_times) if t not in self.batch.taught]
         with torch.no_grad():
-            features |= self.encode(list(silent))[0] if silent else {}
+            features |= self.encode(others)[0] if others else {}
         for t in range(self.n_times):
             with torch.set_grad_enabled(t not in silent):
                 self.step(t, features.pop(t), memory, judged=t not in silent)
-        n = max(len(heard) - (self.batch.prompt == "mask"), 1)
+        n = max(self.n_times - self.n_silent - (self.batch.prompt == "mask"), 1)
         s = self.sums
         loss = (FOCAL_WEIGHT * s["focal"] + DICE_WEIGHT * s["dice"] + IOU_WEIGHT * s["iou"]
                 + PRESENCE_WEIGHT * s["presence"]) / n

@@ -217,6 +217,26 @@ def test_silent_frames_have_no_losses_and_no_gradients_but_fill_the_memory():
     assert float(model.memory_attention.layers[0].cross_attn_image.k_proj.weight.grad.abs().sum()) > 0
 
 
+def test_untaught_frames_have_losses_but_their_encoding_has_no_gradients():
+    stage = Stage("clip", 9, 64, 6, 1, 2, (0.0, 0.0), silent=2, taught=2)
+    batches = [Batches([stage], 3, 0, n_textures=8).batch(i) for i in range(9)]
+    assert {b.taught for b in batches} == {(0, 3), (0, 4), (0, 5)}
+    assert Batches([replace(stage, taught=0)], 3, 0, n_textures=8).batch(0).taught == (0, 3, 4, 5)
+    batch = next(b for b in batches if b.prompt == "box" and b.taught == (0, 4))
+    torch.manual_seed(2)
+    model = architecture.build()
+    architecture.initialize(model)
+    model.set_image_size(stage.size)
+    watch_decoder(model)
+    roll = Rollout(model, losses.Affinity.of(architecture.DEMO), batch, Weights(0.25, 0.0, 0.1), 0.0, 2)
+    seen, original = [], roll.step
+    roll.step = lambda t, encoded, *args, **kwargs: (seen.append(encoded[0][-1].requires_grad),
+                                                     original(t, encoded, *args, **kwargs))
+    outcome = roll.run()
+    assert seen == [True, False, False, False, True, False]
+    assert [t for t, _, _ in outcome.overlaps] == [0, 3, 4, 5] and outcome.loss.requires_grad
+
+
 def test_some_memories_are_of_spoiled_masks():
     """The first gets a disc more, the second one less, the third is not drawn. The prompted frame's stay."""
     stage = Stage("clip", 9, 64, 2, 1, 3, (0.0, 0.0), (1.0, 1.0))
