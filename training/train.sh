@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# From nothing to a checked model, in two hours on two CPU cores with instructions for bf16: makes a Python environment, trains, exports,
-# and fails if mean J on the held-out clips is below 0.75. The same line again goes on after a break.
+# From nothing to a checked model, in two hours on two CPU cores with instructions for bf16: makes a Python environment,
+# trains, exports, and fails if mean J on the held-out clips is below 0.75. The same line again goes on after a break.
 #   training/train.sh [FOLDER]      default: training/runs/demo
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
