@@ -372,7 +372,7 @@ static void test_replaced(void **state)
         add(&list, PROMPT_BOX, cases[i].first);
         add(&list, PROMPT_MASK, text);
         assert_int_equal(prompts_load(&list), TRK_OK);
-        assert_int_equal(prompts_resolve(&list, 5, 0, 20, 20), cases[i].good ? TRK_OK : TRK_E_ARGUMENT);
+        assert_int_equal(prompts_resolve(&list, 5, 0, 30, 20), cases[i].good ? TRK_OK : TRK_E_ARGUMENT);
         if (!cases[i].good)
             assert_non_null(strstr(trk_error_text(), "object 7 has a prompt on frame 5 already: --box 7"));
         prompts_free(&list);
@@ -392,6 +392,14 @@ static void test_bad_mask(void **state)
     assert_true(prompts_load(&list) < 0);
     assert_non_null(strstr(trk_error_text(), "no/such.png"));
     prompts_free(&list);
+    write_mask((const uint8_t[]){0, 1, 1, 0, 0, 1});
+    for (int width = 30; width <= 31; width++) { /* frames of 3 to 2, and not */
+        add(&list, PROMPT_MASK, mask_path);
+        assert_int_equal(prompts_load(&list), TRK_OK);
+        assert_int_equal(prompts_resolve(&list, 0, 0, width, 20), width == 30 ? TRK_OK : TRK_E_ARGUMENT);
+        prompts_free(&list);
+    }
+    assert_non_null(strstr(trk_error_text(), "a mask of 3 x 2 for frames of 31 x 20, expected the same aspect ratio"));
     FILE *file = fopen(mask_path, "w");
     assert_non_null(file);
     fputs("not an image", file);
