@@ -5,6 +5,7 @@
 
 #include "heap.h"
 #include "option_values.h"
+#include "output_file.h"
 #include "outputs.h"
 #include "places.h"
 #include "target.h"
@@ -96,11 +97,11 @@ static trk_status in_line(const place *at, trk_status rc)
     return rc && at->where ? trk_fail_prefix(rc, at->where) : rc;
 }
 
-/* A name that a frame of --masks may have: five digits or more, then .png. */
+/* A name that a frame of --masks may have. */
 static int is_name_of_frame(const char *name)
 {
-    const size_t n_digits = strspn(name, "0123456789");
-    return n_digits >= 5 && !strcmp(name + n_digits, ".png");
+    const char *rest = output_after_frame(name);
+    return rest && !strcmp(rest, ".png");
 }
 
 /* A state is written beside its place and renamed, by the run that has read it. */

@@ -125,12 +125,17 @@ trk_status output_folder_create(const char *path, int *created)
     return rc;
 }
 
+const char *output_after_frame(const char *name)
+{
+    const size_t n_digits = strspn(name, "0123456789");
+    return n_digits >= 5 ? name + n_digits : NULL;
+}
+
 /* The number of a frame's file, -1: it is none. */
 static int64_t frame_of_name(const char *name, const char *suffix)
 {
-    const size_t n_digits = strspn(name, "0123456789");
-    const char *rest = name + n_digits;
-    if (n_digits < 5 || n_digits > 18)
+    const char *rest = output_after_frame(name);
+    if (!rest || rest - name > 18)
         return -1;
     if (*rest == '_')
         rest += 1 + strspn(rest + 1, "0123456789");

@@ -25,8 +25,10 @@ void output_file_discard(output_file *file); /* accepts a zeroed, finished or fa
 
 /* Creates a folder and the ones above it. *created: how many were not there before. */
 trk_status output_folder_create(const char *path, int *created);
-/* How many files of frames behind `last` (before it with reverse) a folder holds: five digits or more, then the suffix or
- * _ID and the suffix. 0 also where it cannot be read. path NULL: none. */
+/* What follows the number in a name that a frame's file may have, five digits or more; NULL: it is none. */
+const char *output_after_frame(const char *name);
+/* How many files of frames behind `last` (before it with reverse) a folder holds: the number, then the suffix or _ID
+ * and the suffix. 0 also where it cannot be read. path NULL: none. */
 int64_t output_folder_behind(const char *path, const char *suffix, int64_t last, int reverse);
 /* Of a run that then wrote nothing: removes the innermost `created` ones if they are empty. Allocates nothing, as it
  * also follows a failed allocation. path NULL: none. */

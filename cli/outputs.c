@@ -17,8 +17,7 @@
 
 struct outputs {
     const options *wanted;
-    int width, height;
-    frame_results results;
+    frame_results results;             /* and the size of a frame */
     uint8_t (*palette)[3];             /* [256] for --masks, owned */
     int masks_created, logits_created; /* folders that were not there before */
     output_file jsonl;
@@ -98,17 +97,17 @@ static trk_status open_pictures(outputs *self, const trk_video_info *info)
         rc = output_file_probe(wanted->sheet, 0);
         if (rc)
             return trk_fail_prefix(rc, "--sheet");
-        TRK_CHECK(sheet_create(&self->contact, self->width, self->height));
+        TRK_CHECK(sheet_create(&self->contact, self->results.width, self->results.height));
     }
     if (wanted->sheet && !wanted->overlay) {
-        self->scratch = allocate((size_t)self->width * (size_t)self->height * 3);
+        self->scratch = allocate((size_t)self->results.width * (size_t)self->results.height * 3);
         if (!self->scratch)
             return no_memory();
     }
     if (wanted->overlay) {
         const trk_video_hardware hardware = {wanted->encoder, wanted->device_index};
-        rc = trk_video_writer_open_on(&self->writer, wanted->overlay, self->width, self->height, info->rate_num,
-                                      info->rate_den, &hardware);
+        rc = trk_video_writer_open_on(&self->writer, wanted->overlay, self->results.width, self->results.height,
+                                      info->rate_num, info->rate_den, &hardware);
         if (rc)
             return trk_fail_prefix(rc, "--overlay");
     }
@@ -123,8 +122,6 @@ trk_status outputs_open(outputs **out, const options *wanted, const trk_video_in
     if (!self)
         return no_memory();
     self->wanted = wanted;
-    self->width = info->width;
-    self->height = info->height;
     TRK_CHECK(frame_results_open(&self->results, wanted, info->width, info->height, ids, n_ids));
     if (wanted->masks)
         TRK_CHECK(open_masks(self));
@@ -160,7 +157,7 @@ static trk_status write_text(outputs *self, const trk_picture *picture)
     first_failure first = {0};
     if (self->wanted->jsonl) {
         records_write_json(self->jsonl.stream, self->results.records, self->results.n_records, picture->index,
-                           picture->pts, self->width, self->height);
+                           picture->pts, self->results.width, self->results.height);
         first_failure_note(&first, flush(self, &self->jsonl));
     }
     for (size_t i = 0; self->boxes && i < self->results.n_records; i++) {
@@ -200,7 +197,7 @@ static trk_status write_indices(const outputs *self, int64_t frame)
 {
     char name[32];
     snprintf(name, sizeof name, "%05" PRId64, frame);
-    return index_map_write(self->wanted->masks, name, self->results.indices, self->width, self->height,
+    return index_map_write(self->wanted->masks, name, self->results.indices, self->results.width, self->results.height,
                            (const uint8_t(*)[3])self->palette);
 }
 
@@ -237,7 +234,7 @@ trk_status outputs_write(outputs *self, trk_tracker *tracker, trk_video_reader *
 {
     trk_picture *borrowed = NULL; /* from the writer */
     first_failure first = {0};
-    canvas target = {self->scratch, 3 * (ptrdiff_t)self->width, self->width, self->height};
+    canvas target = {self->scratch, 3 * (ptrdiff_t)self->results.width, self->results.width, self->results.height};
     first_failure_note(&first, begin_drawing(self, &target, picture->pts, &borrowed));
     const int on_sheet = target.rgb && self->contact && sheet_wants_next(self->contact);
     trk_status rc = frame_results_take(&self->results, tracker, reader, picture, borrowed || on_sheet ? &target : NULL);
