@@ -106,8 +106,13 @@ static trk_status open_pictures(outputs *self, const trk_video_info *info)
     }
     if (wanted->overlay) {
         const trk_video_hardware hardware = {wanted->encoder, wanted->device_index};
-        rc = trk_video_writer_open_on(&self->writer, wanted->overlay, self->results.width, self->results.height,
-                                      info->rate_num, info->rate_den, &hardware);
+        const trk_video_format format = {.width = self->results.width,
+                                         .height = self->results.height,
+                                         .rate_num = info->rate_num,
+                                         .rate_den = info->rate_den,
+                                         .pixel_width = info->pixel_width,
+                                         .pixel_height = info->pixel_height};
+        rc = trk_video_writer_open(&self->writer, wanted->overlay, &format, &hardware);
         if (rc)
             return trk_fail_prefix(rc, "--overlay");
     }

@@ -39,23 +39,34 @@ static void set_nvenc(AVCodecContext *codec)
     codec->bit_rate = 0; /* else the rate is kept and the quality follows */
 }
 
-/* device: of NVENC; NULL for the others. */
-static trk_status try_codec(encoder *e, const AVCodec *candidate, const video_device *device, int width, int height,
-                            AVRational rate)
+/* 0/1, unknown, for squares: what players take for them, and nothing more in the file. */
+static AVRational pixel_shape(const trk_video_format *format)
 {
+    AVRational shape = {0, 1};
+    if (format->pixel_width != format->pixel_height)
+        av_reduce(&shape.num, &shape.den, format->pixel_width, format->pixel_height, 255); /* MPEG-4 has 8 bits */
+    return shape.num > 0 && shape.den > 0 ? shape : (AVRational){0, 1};
+}
+
+/* device: of NVENC; NULL for the others. */
+static trk_status try_codec(encoder *e, const AVCodec *candidate, const video_device *device,
+                            const trk_video_format *format)
+{
+    const AVRational rate = {format->rate_num, format->rate_den};
     AVCodecContext *codec = avcodec_alloc_context3(candidate);
     if (!codec)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory for the encoder", e->path);
-    codec->width = width;
-    codec->height = height;
+    codec->width = format->width;
+    codec->height = format->height;
+    codec->sample_aspect_ratio = pixel_shape(format);
     codec->pix_fmt = AV_PIX_FMT_YUV420P;
     codec->framerate = rate;
     codec->time_base = av_mul_q(av_inv_q(rate), (AVRational){1, TICKS});
     codec->thread_count = THREADS;
     codec->color_range = AVCOL_RANGE_MPEG;
-    codec->colorspace = height < 720 ? AVCOL_SPC_SMPTE170M : AVCOL_SPC_BT709;
-    codec->color_primaries = height < 720 ? AVCOL_PRI_SMPTE170M : AVCOL_PRI_BT709;
-    codec->color_trc = height < 720 ? AVCOL_TRC_SMPTE170M : AVCOL_TRC_BT709;
+    codec->colorspace = format->height < 720 ? AVCOL_SPC_SMPTE170M : AVCOL_SPC_BT709;
+    codec->color_primaries = format->height < 720 ? AVCOL_PRI_SMPTE170M : AVCOL_PRI_BT709;
+    codec->color_trc = format->height < 720 ? AVCOL_TRC_SMPTE170M : AVCOL_TRC_BT709;
     codec->chroma_sample_location = AVCHROMA_LOC_LEFT;
     if (e->format->oformat->flags & AVFMT_GLOBALHEADER)
         codec->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
@@ -70,7 +81,7 @@ static trk_status try_codec(encoder *e, const AVCodec *candidate, const video_de
         av_opt_set(codec->priv_data, "preset", "veryfast", 0);
         av_opt_set(codec->priv_data, "crf", QUALITY, 0);
     } else {
-        codec->bit_rate = (int64_t)(FALLBACK_BITS_PER_PIXEL * width * height * av_q2d(rate));
+        codec->bit_rate = (int64_t)(FALLBACK_BITS_PER_PIXEL * format->width * format->height * av_q2d(rate));
     }
     int error = avcodec_open2(codec, candidate, NULL);
     if (error < 0) {
@@ -83,7 +94,7 @@ static trk_status try_codec(encoder *e, const AVCodec *candidate, const video_de
 
 /* Frames go in from host memory. The context of the device is that of the CUDA runtime: one of its own would cost some
  * hundred MB of the device. */
-static trk_status open_nvenc(encoder *e, int index, int width, int height, AVRational rate)
+static trk_status open_nvenc(encoder *e, int index, const trk_video_format *format)
 {
     video_device device = {.device = NULL};
     const AVCodec *nvenc = avcodec_find_encoder_by_name(NVENC);
@@ -93,7 +104,7 @@ static trk_status open_nvenc(encoder *e, int index, int width, int height, AVRat
     if (rc < 0)
         return rc;
     trk_libav_forget();
-    rc = try_codec(e, nvenc, &device, width, height, rate);
+    rc = try_codec(e, nvenc, &device, format);
     if (rc < 0 && *trk_libav_first_error())
         rc = TRK_FAIL(TRK_E_UNSUPPORTED, NVENC ": %s", trk_libav_first_error());
     trk_hardware_close(&device); /* the encoder has its own reference */
@@ -101,30 +112,30 @@ static trk_status open_nvenc(encoder *e, int index, int width, int height, AVRat
 }
 
 /* libx264, else any H.264 encoder of the CPU that opens, else MPEG-4. */
-static trk_status open_on_cpu(encoder *e, int width, int height, AVRational rate)
+static trk_status open_on_cpu(encoder *e, const trk_video_format *format)
 {
     const AVCodec *preferred = avcodec_find_encoder_by_name("libx264"), *candidate;
-    if (preferred && !try_codec(e, preferred, NULL, width, height, rate))
+    if (preferred && !try_codec(e, preferred, NULL, format))
         return TRK_OK;
     void *position = NULL;
     while ((candidate = av_codec_iterate(&position)))
         if (candidate != preferred && candidate->id == AV_CODEC_ID_H264 && av_codec_is_encoder(candidate) &&
-            !(candidate->capabilities & AV_CODEC_CAP_HARDWARE) && !try_codec(e, candidate, NULL, width, height, rate))
+            !(candidate->capabilities & AV_CODEC_CAP_HARDWARE) && !try_codec(e, candidate, NULL, format))
             return TRK_OK;
     candidate = avcodec_find_encoder(AV_CODEC_ID_MPEG4);
     if (!candidate)
         return TRK_FAIL(TRK_E_UNSUPPORTED, "%s: this FFmpeg has no encoder for H.264 or MPEG-4", e->path);
-    trk_status rc = try_codec(e, candidate, NULL, width, height, rate);
+    trk_status rc = try_codec(e, candidate, NULL, format);
     if (!rc)
         trk_log(TRK_LOG_WARNING, "%s: no H.264 encoder works here, written as MPEG-4", e->path);
     return rc;
 }
 
-static trk_status open_codec(encoder *e, int width, int height, AVRational rate, const trk_video_hardware *hardware)
+static trk_status open_codec(encoder *e, const trk_video_format *format, const trk_video_hardware *hardware)
 {
     if (!hardware || hardware->use == TRK_HARDWARE_OFF)
-        return open_on_cpu(e, width, height, rate);
-    trk_status rc = open_nvenc(e, hardware->device, width, height, rate);
+        return open_on_cpu(e, format);
+    trk_status rc = open_nvenc(e, hardware->device, format);
     if (rc >= 0) {
         trk_log(TRK_LOG_INFO, "%s: encoded by CUDA device %d", e->path, hardware->device);
         return rc;
@@ -134,7 +145,7 @@ static trk_status open_codec(encoder *e, int width, int height, AVRational rate,
     if (hardware->use == TRK_HARDWARE_MUST)
         return TRK_FAIL(TRK_E_UNSUPPORTED, "%s: cannot be encoded by the GPU: %s", e->path, reason);
     trk_log(TRK_LOG_INFO, "%s: encoded by the CPU: %s", e->path, reason);
-    return open_on_cpu(e, width, height, rate);
+    return open_on_cpu(e, format);
 }
 
 static trk_status make_frame(encoder *e)
@@ -174,7 +185,7 @@ static trk_status make_format(encoder *e, const char *container, const char *fil
     return TRK_OK;
 }
 
-trk_status trk_encoder_open(encoder *e, const char *path, const char *file, int width, int height, AVRational rate,
+trk_status trk_encoder_open(encoder *e, const char *path, const char *file, const trk_video_format *format,
                             const trk_video_hardware *hardware)
 {
     trk_status rc = TRK_OK;
@@ -186,7 +197,7 @@ trk_status trk_encoder_open(encoder *e, const char *path, const char *file, int 
     if (!container)
         return TRK_FAIL(TRK_E_ARGUMENT, "%s: expected a name that ends in .mp4, .mov or .mkv", path);
     TRK_CHECK(make_format(e, container, file));
-    TRK_CHECK(open_codec(e, width, height, rate, hardware));
+    TRK_CHECK(open_codec(e, format, hardware));
     TRK_CHECK(make_frame(e));
     e->stream = avformat_new_stream(e->format, NULL);
     if (!e->stream || avcodec_parameters_from_context(e->stream->codecpar, e->codec) < 0) {
@@ -194,7 +205,8 @@ trk_status trk_encoder_open(encoder *e, const char *path, const char *file, int 
         goto done;
     }
     e->stream->time_base = e->codec->time_base;
-    e->stream->avg_frame_rate = rate;
+    e->stream->avg_frame_rate = e->codec->framerate;
+    e->stream->sample_aspect_ratio = e->codec->sample_aspect_ratio;
     int error = avio_open(&e->format->pb, e->format->url, AVIO_FLAG_WRITE);
     if (error < 0) {
         rc = trk_libav_fail(error, path, "cannot be written");

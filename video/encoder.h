@@ -20,8 +20,8 @@ typedef struct encoder {
     int header_written;
 } encoder;
 
-/* Opens `file` for the container that the suffix of `path` names. width and height are even. */
-trk_status trk_encoder_open(encoder *e, const char *path, const char *file, int width, int height, AVRational rate,
+/* Opens `file` for the container that the suffix of `path` names. Width and height are even. */
+trk_status trk_encoder_open(encoder *e, const char *path, const char *file, const trk_video_format *format,
                             const trk_video_hardware *hardware);
 /* seconds: when it is shown, to a sixteenth of a frame's time at the rate; one that is not later than the one before is
  * shown right after it. */

@@ -80,6 +80,7 @@ trk_status trk_source_open_folder(frame_source **out, const char *path, const tr
     s->base.still_images = 1;
     s->base.rate_num = FOLDER_RATE;
     s->base.rate_den = 1;
+    s->base.pixel = (AVRational){1, 1};
     s->base.n_frames = s->left;
     s->base.n_frames_exact = 1;
     *out = &s->base;

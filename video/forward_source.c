@@ -101,6 +101,7 @@ trk_status trk_source_open_forward(frame_source **out, const char *path, const t
     s->base.codec_name = avcodec_get_name(s->stream.codec->codec_id);
     s->base.turn = trk_stream_orientation(&s->stream);
     trk_stream_rate(&s->stream, &s->base.rate_num, &s->base.rate_den);
+    s->base.pixel = trk_stream_pixel(&s->stream);
     int64_t total = trk_stream_count(&s->stream, &s->base.n_frames_exact);
     s->promised = s->base.n_frames_exact ? total : -1;
     s->base.n_frames = trk_source_clip(params, total);

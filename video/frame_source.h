@@ -19,6 +19,7 @@ typedef struct frame_source {
     orientation turn;
     int still_images;
     int rate_num, rate_den;
+    AVRational pixel; /* shape in which a stored pixel is to be shown */
     int64_t n_frames; /* that will be delivered; -1 unknown */
     int n_frames_exact;
     atomic_llong n_damaged;

@@ -130,6 +130,8 @@ static void describe(trk_video_reader *reader)
                                     .height = trk_converter_height(&reader->convert),
                                     .rate_num = source->rate_num,
                                     .rate_den = source->rate_den,
+                                    .pixel_width = source->turn.transpose ? source->pixel.den : source->pixel.num,
+                                    .pixel_height = source->turn.transpose ? source->pixel.num : source->pixel.den,
                                     .n_frames = source->n_frames,
                                     .n_frames_exact = source->n_frames_exact,
                                     .description = reader->description,

@@ -307,6 +307,7 @@ trk_status trk_source_open_reverse(frame_source **out, const char *path, const t
     s->base.codec_name = avcodec_get_name(s->stream.codec->codec_id);
     s->base.turn = trk_stream_orientation(&s->stream);
     trk_stream_rate(&s->stream, &s->base.rate_num, &s->base.rate_den);
+    s->base.pixel = trk_stream_pixel(&s->stream);
     s->base.n_frames_exact = 1;
     *out = &s->base;
     s = NULL;

@@ -308,6 +308,12 @@ void trk_stream_rate(const stream *s, int *num, int *den)
     *den = rate.den;
 }
 
+AVRational trk_stream_pixel(const stream *s)
+{
+    const AVRational shape = av_guess_sample_aspect_ratio(s->format, s->video, NULL);
+    return shape.num > 0 && shape.den > 0 ? shape : (AVRational){1, 1};
+}
+
 int64_t trk_stream_count(const stream *s, int *exact)
 {
     const AVStream *video = s->video;

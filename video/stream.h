@@ -43,6 +43,8 @@ trk_status trk_stream_decode(stream *s, AVFrame *frame);
 
 orientation trk_stream_orientation(const stream *s);
 void trk_stream_rate(const stream *s, int *num, int *den); /* average frames per second; 25/1 where unknown */
+/* Shape in which a stored pixel is to be shown; 1:1 where unknown. */
+AVRational trk_stream_pixel(const stream *s);
 int64_t trk_stream_count(const stream *s, int *exact);     /* frames by the container; -1 unknown */
 
 #endif

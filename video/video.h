@@ -20,12 +20,12 @@ typedef struct trk_device_planes {
 } trk_device_planes;
 
 typedef struct trk_picture {
-    int width, height;   /* pixels, after rotation */
-    uint8_t *rgb;        /* [height][stride] R G B bytes; owned by the pool it came from. NULL only with
-                            TRK_DELIVER_PLANES, until trk_video_pixels */
-    ptrdiff_t stride;    /* bytes */
-    int64_t index;       /* frame number in the video, 0-based, presentation order */
-    double pts;          /* seconds from the video's first frame; by the frame rate where the file has none */
+    int width, height;        /* pixels, after rotation */
+    uint8_t *rgb;             /* [height][stride] R G B bytes; owned by the pool it came from. NULL only with
+                                 TRK_DELIVER_PLANES, until trk_video_pixels */
+    ptrdiff_t stride;         /* bytes */
+    int64_t index;            /* frame number in the video, 0-based, presentation order */
+    double pts;               /* seconds from the video's first frame; by the frame rate where the file has none */
     trk_device_planes device; /* valid until the picture is released */
 } trk_picture;
 
@@ -52,11 +52,11 @@ typedef enum trk_video_delivery {
 } trk_video_delivery;
 
 typedef struct trk_video_params {
-    int64_t start;     /* first frame to deliver; with reverse: the highest; -1 = 0, or the last with reverse */
-    int64_t n_frames;  /* at most so many; -1 = all */
-    int reverse;       /* deliver in descending order; needs a seekable source */
-    int queue;         /* pictures decoded ahead; 0 = 3 */
-    int threads;       /* decoder threads; 0 = 1 */
+    int64_t start;    /* first frame to deliver; with reverse: the highest; -1 = 0, or the last with reverse */
+    int64_t n_frames; /* at most so many; -1 = all */
+    int reverse;      /* deliver in descending order; needs a seekable source */
+    int queue;        /* pictures decoded ahead; 0 = 3 */
+    int threads;      /* decoder threads; 0 = 1 */
     trk_video_hardware hardware; /* of files and streams read forwards: the rest is decoded by the CPU */
     trk_video_delivery delivery;
     const atomic_int *stop; /* non-zero ends the video where it is, also while it is opened or waited for; NULL: nothing
@@ -64,12 +64,14 @@ typedef struct trk_video_params {
 } trk_video_params;
 
 typedef struct trk_video_info {
-    int width, height;        /* after rotation */
-    int rate_num, rate_den;   /* average frame rate, 25/1 where unknown */
-    int64_t n_frames;         /* that will be delivered, if known before decoding; else -1 */
-    int n_frames_exact;       /* 1: counted; 0: an estimate */
-    const char *description;  /* "h264 yuv420p 854x480 24 fps" */
-    int by_hardware;          /* 1: the first frame was decoded by the GPU */
+    int width, height;      /* after rotation */
+    int rate_num, rate_den; /* average frame rate, 25/1 where unknown */
+    int pixel_width,
+        pixel_height;        /* shape in which a pixel is to be shown, after rotation; 1 and 1: square, or unknown */
+    int64_t n_frames;        /* that will be delivered, if known before decoding; else -1 */
+    int n_frames_exact;      /* 1: counted; 0: an estimate */
+    const char *description; /* "h264 yuv420p 854x480 24 fps" */
+    int by_hardware;         /* 1: the first frame was decoded by the GPU */
 } trk_video_info;
 
 typedef struct trk_video_reader trk_video_reader;
@@ -93,14 +95,18 @@ int64_t trk_video_damaged(const trk_video_reader *reader);
 
 typedef struct trk_video_writer trk_video_writer;
 
+typedef struct trk_video_format {
+    int width, height;             /* pixels */
+    int rate_num, rate_den;        /* average frame rate */
+    int pixel_width, pixel_height; /* shape in which a pixel is to be shown, kept to terms of 8 bits; 0: square */
+} trk_video_format;
+
 /* H.264 in the container of the suffix (.mp4, .mkv, .mov), 4:2:0; odd sides are padded to even by
- * repeating the edge. Written beside the target under a temporary name, renamed by trk_video_writer_finish. */
-trk_status trk_video_writer_open(trk_video_writer **out, const char *path, int width, int height, int rate_num,
-                                 int rate_den);
-/* The same with the H.264 encoder of a GPU (NVENC), at about the same quality; hardware may be NULL. It also fails to
- * open for sides that it does not take, and for more streams at once than it has. */
-trk_status trk_video_writer_open_on(trk_video_writer **out, const char *path, int width, int height, int rate_num,
-                                    int rate_den, const trk_video_hardware *hardware);
+ * repeating the edge. Written beside the target under a temporary name, renamed by trk_video_writer_finish.
+ * hardware: with the H.264 encoder of a GPU (NVENC), at about the same quality; it also fails to open for sides that it
+ * does not take, and for more streams at once than it has. NULL: the CPU's. */
+trk_status trk_video_writer_open(trk_video_writer **out, const char *path, const trk_video_format *format,
+                                 const trk_video_hardware *hardware);
 /* Borrows a picture to draw into; blocks while all are in the queue. Its pts is -1: shown at its place by the average
  * rate; the caller may set one (kept to a sixteenth of a frame's time; later than that of the picture before). */
 trk_status trk_video_writer_begin(trk_video_writer *writer, trk_picture **out);

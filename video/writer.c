@@ -76,15 +76,18 @@ static trk_status open_target(trk_video_writer *writer)
     return rc;
 }
 
-trk_status trk_video_writer_open_on(trk_video_writer **out, const char *path, int width, int height, int rate_num,
-                                    int rate_den, const trk_video_hardware *hardware)
+trk_status trk_video_writer_open(trk_video_writer **out, const char *path, const trk_video_format *format,
+                                 const trk_video_hardware *hardware)
 {
     trk_status rc = TRK_OK;
     trk_libav_init();
-    if (!out || !path || width <= 0 || height <= 0 || width > MAX_SIDE || height > MAX_SIDE)
+    const int width = format->width, height = format->height;
+    if (width <= 0 || height <= 0 || width > MAX_SIDE || height > MAX_SIDE)
         return TRK_FAIL(TRK_E_ARGUMENT, "a video of %dx%d pixels: expected 1 to %d a side", width, height, MAX_SIDE);
-    if (rate_num <= 0 || rate_den <= 0)
-        return TRK_FAIL(TRK_E_ARGUMENT, "%s: a frame rate of %d/%d", path, rate_num, rate_den);
+    if (format->rate_num <= 0 || format->rate_den <= 0)
+        return TRK_FAIL(TRK_E_ARGUMENT, "%s: a frame rate of %d/%d", path, format->rate_num, format->rate_den);
+    if (format->pixel_width < 0 || format->pixel_height < 0)
+        return TRK_FAIL(TRK_E_ARGUMENT, "%s: pixels of %d:%d", path, format->pixel_width, format->pixel_height);
     trk_video_writer *writer = trk_heap_zeroed(TRK_MEM_SCRATCH, "video", 1, sizeof *writer);
     if (!writer || !(writer->path = trk_heap_text("path", path))) {
         rc = TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
@@ -93,27 +96,22 @@ trk_status trk_video_writer_open_on(trk_video_writer **out, const char *path, in
     writer->width = width;
     writer->height = height;
     TRK_CHECK(open_target(writer));
-    int padded_width = width + (width & 1), padded_height = height + (height & 1);
-    TRK_CHECK(trk_encoder_open(&writer->encoder, writer->path, writer->target.name, padded_width, padded_height,
-                               (AVRational){rate_num, rate_den}, hardware));
-    TRK_CHECK(trk_picture_queue_init(&writer->queue, PICTURES, width, height, padded_width, padded_height, 0));
+    trk_video_format padded = *format;
+    padded.width += width & 1;
+    padded.height += height & 1;
+    TRK_CHECK(trk_encoder_open(&writer->encoder, writer->path, writer->target.name, &padded, hardware));
+    TRK_CHECK(trk_picture_queue_init(&writer->queue, PICTURES, width, height, padded.width, padded.height, 0));
     if (pthread_create(&writer->thread, NULL, run, writer)) {
         rc = TRK_FAIL(TRK_E_MEMORY, "%s: cannot start the encoding thread", path);
         goto done;
     }
     writer->started = 1;
-    writer->rate = (AVRational){rate_num, rate_den};
+    writer->rate = (AVRational){format->rate_num, format->rate_den};
     *out = writer;
     writer = NULL;
 done:
     trk_video_writer_destroy(&writer);
     return rc;
-}
-
-trk_status trk_video_writer_open(trk_video_writer **out, const char *path, int width, int height, int rate_num,
-                                 int rate_den)
-{
-    return trk_video_writer_open_on(out, path, width, height, rate_num, rate_den, NULL);
 }
 
 trk_status trk_video_writer_begin(trk_video_writer *writer, trk_picture **out)

@@ -30,7 +30,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: make_video OUT.mp4 N_FRAMES\n");
         return 2;
     }
-    trk_status rc = trk_video_writer_open(&writer, argv[1], WIDTH, HEIGHT, 25, 1);
+    trk_status rc = trk_video_writer_open(&writer, argv[1], &(trk_video_format){WIDTH, HEIGHT, 25, 1, 0, 0}, NULL);
     for (int t = 0; rc >= 0 && t < n; t++) {
         rc = trk_video_writer_begin(writer, &picture);
         if (rc >= 0) {

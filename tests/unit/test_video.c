@@ -302,6 +302,15 @@ static void stored_position(int way, int x, int y, int w, int h, int *u, int *v)
     *v = at[way][1];
 }
 
+static void check_pixel(const char *path, int width, int height)
+{
+    trk_video_reader *reader = NULL;
+    assert_works(trk_video_open(&reader, path, &(trk_video_params){.n_frames = -1}));
+    assert_int_equal(trk_video_get_info(reader)->pixel_width, width);
+    assert_int_equal(trk_video_get_info(reader)->pixel_height, height);
+    trk_video_close(&reader);
+}
+
 static void display_matrices_are_applied(void **state)
 {
     enum { ONE = 1 << 16 };
@@ -315,10 +324,13 @@ static void display_matrices_are_applied(void **state)
     f.n_frames = 3;
     f.format = AV_PIX_FMT_YUV420P;
     f.width = 90;
+    f.options = "aspect=4/3";
     clip stored = read_whole(make_video("stored.mp4", &f));
     for (int way = 0; way < 5; way++) {
         f.display = matrices[way];
-        clip c = read_whole(make_video("turned.mp4", &f));
+        char *path = make_video("turned.mp4", &f);
+        clip c = read_whole(path);
+        check_pixel(path, way == 1 || way == 3 ? 3 : 4, way == 1 || way == 3 ? 4 : 3);
         int turned = way == 1 || way == 3;
         assert_int_equal(c.width, turned ? 64 : 90);
         assert_int_equal(c.height, turned ? 90 : 64);
@@ -436,7 +448,8 @@ static void missing_frames_of_a_cut_file_are_counted(void **state)
     trk_video_writer *writer = NULL;
     trk_video_reader *reader = NULL;
     trk_picture *picture;
-    assert_works(trk_video_writer_open(&writer, in_scratch("front.mp4"), 96, 64, 25, 1));
+    assert_works(
+        trk_video_writer_open(&writer, in_scratch("front.mp4"), &(trk_video_format){96, 64, 25, 1, 0, 0}, NULL));
     for (int i = 0; i < 40; i++) {
         assert_works(trk_video_writer_begin(writer, &picture));
         for (int y = 0; y < 64; y++)

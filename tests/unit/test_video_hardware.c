@@ -514,7 +514,7 @@ static trk_status write_clip(const char *path, const trk_video_hardware *hardwar
     trk_video_writer *writer = NULL;
     n_told = 0;
     trk_log_set(keep_line, NULL, TRK_LOG_INFO);
-    trk_status rc = trk_video_writer_open_on(&writer, path, 160, 96, 25, 1, hardware);
+    trk_status rc = trk_video_writer_open(&writer, path, &(trk_video_format){160, 96, 25, 1, 0, 0}, hardware);
     trk_log_set(NULL, NULL, TRK_LOG_ERROR);
     for (int i = 0; i < 10 && rc == TRK_OK; i++) {
         trk_picture *picture;

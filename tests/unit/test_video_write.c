@@ -10,6 +10,9 @@
 #define WIDTH  96
 #define HEIGHT 64
 
+static const trk_video_format usual = {.width = WIDTH, .height = HEIGHT, .rate_num = 25, .rate_den = 1};
+static const trk_video_format small = {.width = 64, .height = 64, .rate_num = 25, .rate_den = 1};
+
 /* A moving picture that survives lossy coding well, with the frame number as the fixtures carry it. */
 static uint8_t pixel(int channel, int x, int y, int width, int height, int number)
 {
@@ -26,10 +29,10 @@ static void draw(trk_picture *picture, int number)
                 picture->rgb[y * picture->stride + 3 * x + c] = pixel(c, x, y, picture->width, picture->height, number);
 }
 
-static trk_status write_clip(const char *path, int width, int height, int n, int rate_num, int rate_den)
+static trk_status write_as(const char *path, const trk_video_format *format, int n)
 {
     trk_video_writer *writer = NULL;
-    trk_status rc = trk_video_writer_open(&writer, path, width, height, rate_num, rate_den);
+    trk_status rc = trk_video_writer_open(&writer, path, format, NULL);
     for (int i = 0; i < n && rc == TRK_OK; i++) {
         trk_picture *picture;
         if ((rc = trk_video_writer_begin(writer, &picture)) == TRK_OK) {
@@ -42,6 +45,11 @@ static trk_status write_clip(const char *path, int width, int height, int n, int
     trk_video_writer_destroy(&writer);
     assert_null(writer);
     return rc;
+}
+
+static trk_status write_clip(const char *path, int width, int height, int n, int rate_num, int rate_den)
+{
+    return write_as(path, &(trk_video_format){width, height, rate_num, rate_den, 0, 0}, n);
 }
 
 static void check_written(const char *path, int width, int height, int n, double rate)
@@ -97,6 +105,36 @@ static void odd_sides_repeat_the_edge(void **state)
     clip_free(&c);
 }
 
+/* As on tapes and discs: the file says how wide a pixel is shown. */
+static void pixels_keep_their_shape(void **state)
+{
+    static const struct {
+        const char *name;
+        int width, height, read_width, read_height;
+    } cases[] = {{"wide.mp4", 64, 45, 64, 45}, {"tall.mkv", 8, 9, 8, 9},    {"square.mov", 1, 1, 1, 1},
+                 {"said.mp4", 72, 72, 1, 1},   {"unknown.mkv", 0, 0, 1, 1}, {"half-said.mp4", 4, 0, 1, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        trk_video_format format = usual;
+        format.pixel_width = cases[i].width;
+        format.pixel_height = cases[i].height;
+        char *path = in_scratch(cases[i].name);
+        assert_works(write_as(path, &format, 2));
+        trk_video_reader *reader = NULL;
+        for (int reverse = 0; reverse < 2; reverse++) {
+            assert_works(
+                trk_video_open(&reader, path, &(trk_video_params){.start = -1, .n_frames = -1, .reverse = reverse}));
+            const trk_video_info *info = trk_video_get_info(reader);
+            assert_int_equal(info->pixel_width, cases[i].read_width);
+            assert_int_equal(info->pixel_height, cases[i].read_height);
+            trk_video_close(&reader);
+        }
+    }
+    trk_video_writer *writer = NULL;
+    trk_video_format format = usual;
+    format.pixel_width = -1;
+    assert_fails(trk_video_writer_open(&writer, in_scratch("x.mp4"), &format, NULL), TRK_E_ARGUMENT, "-1:0");
+}
+
 static void colours_and_index_position(void **state)
 {
     char *path = in_scratch("front.mp4");
@@ -112,7 +150,7 @@ static void pictures_are_numbered_and_bounded(void **state)
 {
     trk_video_writer *writer = NULL;
     trk_picture *held[8];
-    assert_works(trk_video_writer_open(&writer, in_scratch("held.mp4"), WIDTH, HEIGHT, 25, 1));
+    assert_works(trk_video_writer_open(&writer, in_scratch("held.mp4"), &usual, NULL));
     for (int i = 0; i < 4; i++) {
         assert_works(trk_video_writer_begin(writer, &held[i]));
         assert_int_equal(held[i]->width, WIDTH);
@@ -141,7 +179,7 @@ static void giving_up_leaves_nothing(void **state)
     for (int n = 0; n < 12; n++) {
         trk_video_writer *writer = NULL;
         trk_picture *picture;
-        assert_works(trk_video_writer_open(&writer, in_scratch("given-up/x.mp4"), WIDTH, HEIGHT, 25, 1));
+        assert_works(trk_video_writer_open(&writer, in_scratch("given-up/x.mp4"), &usual, NULL));
         assert_int_equal(count_files(folder), 1);
         for (int i = 0; i < n; i++) {
             assert_works(trk_video_writer_begin(writer, &picture));
@@ -153,7 +191,7 @@ static void giving_up_leaves_nothing(void **state)
         assert_int_equal(count_files(folder), 0);
     }
     trk_video_writer *writer = NULL;
-    assert_works(trk_video_writer_open(&writer, in_scratch("given-up/x.mp4"), WIDTH, HEIGHT, 25, 1));
+    assert_works(trk_video_writer_open(&writer, in_scratch("given-up/x.mp4"), &usual, NULL));
     assert_fails(trk_video_writer_finish(writer), TRK_E_STATE, "no picture");
     trk_video_writer_destroy(&writer);
     assert_int_equal(count_files(folder), 0);
@@ -163,15 +201,19 @@ static void what_cannot_be_written_is_named(void **state)
 {
     trk_video_writer *writer = NULL;
     char *folder = make_folder("taken.mp4");
-    assert_fails(trk_video_writer_open(&writer, folder, 64, 64, 25, 1), TRK_E_IO,
+    assert_fails(trk_video_writer_open(&writer, folder, &small, NULL), TRK_E_IO,
                  "taken.mp4: cannot be written: is a folder");
-    assert_fails(trk_video_writer_open(&writer, in_scratch("x.txt"), 64, 64, 25, 1), TRK_E_ARGUMENT, "ends in .mp4");
-    assert_fails(trk_video_writer_open(&writer, in_scratch("mp4"), 64, 64, 25, 1), TRK_E_ARGUMENT, "ends in .mp4");
-    assert_fails(trk_video_writer_open(&writer, in_scratch("absent/x.mp4"), 64, 64, 25, 1), TRK_E_IO,
+    assert_fails(trk_video_writer_open(&writer, in_scratch("x.txt"), &small, NULL), TRK_E_ARGUMENT, "ends in .mp4");
+    assert_fails(trk_video_writer_open(&writer, in_scratch("mp4"), &small, NULL), TRK_E_ARGUMENT, "ends in .mp4");
+    assert_fails(trk_video_writer_open(&writer, in_scratch("absent/x.mp4"), &small, NULL), TRK_E_IO,
                  "absent/x.mp4: cannot be written: No such file");
-    assert_fails(trk_video_writer_open(&writer, in_scratch("x.mp4"), 0, 64, 25, 1), TRK_E_ARGUMENT, "0x64");
-    assert_fails(trk_video_writer_open(&writer, in_scratch("x.mp4"), 64, 1 << 20, 25, 1), TRK_E_ARGUMENT, "64x1048576");
-    assert_fails(trk_video_writer_open(&writer, in_scratch("x.mp4"), 64, 64, 0, 1), TRK_E_ARGUMENT, "0/1");
+    assert_fails(trk_video_writer_open(&writer, in_scratch("x.mp4"), &(trk_video_format){0, 64, 25, 1, 0, 0}, NULL),
+                 TRK_E_ARGUMENT, "0x64");
+    assert_fails(
+        trk_video_writer_open(&writer, in_scratch("x.mp4"), &(trk_video_format){64, 1 << 20, 25, 1, 0, 0}, NULL),
+        TRK_E_ARGUMENT, "64x1048576");
+    assert_fails(trk_video_writer_open(&writer, in_scratch("x.mp4"), &(trk_video_format){64, 64, 0, 1, 0, 0}, NULL),
+                 TRK_E_ARGUMENT, "0/1");
     assert_null(writer);
     assert_int_equal(access(in_scratch("x.mp4"), F_OK), -1);
 }
@@ -197,7 +239,7 @@ static void what_is_no_file_is_written_in_place(void **state)
     assert_true(!lstat(link, &info) && S_ISLNK(info.st_mode));
     assert_true(!lstat(in_scratch("places/image.png"), &info) && S_ISREG(info.st_mode));
     assert_int_equal(symlink("pipe.png", in_scratch("places/o.mp4")), 0);
-    assert_fails(trk_video_writer_open(&writer, in_scratch("places/o.mp4"), 64, 64, 25, 1), TRK_E_UNSUPPORTED,
+    assert_fails(trk_video_writer_open(&writer, in_scratch("places/o.mp4"), &small, NULL), TRK_E_UNSUPPORTED,
                  "o.mp4: cannot be written: a video needs a regular file");
     assert_int_equal(symlink("round.png", in_scratch("places/round.png")), 0);
     assert_fails(trk_image_write_rgb(in_scratch("places/round.png"), rgb, 8, 8, 24), TRK_E_IO, "round.png: Too many");
@@ -272,7 +314,7 @@ static void times_of_frames_are_kept(void **state)
         trk_video_writer *writer = NULL;
         trk_video_reader *reader = NULL;
         trk_picture *picture;
-        assert_works(trk_video_writer_open(&writer, path, WIDTH, HEIGHT, 25, 1));
+        assert_works(trk_video_writer_open(&writer, path, &usual, NULL));
         for (int i = 0; i < 6; i++) {
             assert_works(trk_video_writer_begin(writer, &picture));
             draw(picture, i);
@@ -351,7 +393,8 @@ static void half_a_jpeg_is_no_image(void **state)
     assert_works(trk_image_read(&image, path, 3));
     assert_true(image.width == 64 && image.height == 64);
     trk_image_free(&image);
-    assert_fails(trk_image_read(&image, path, 1), TRK_E_FORMAT, "one.jpg: compressed with loss (mjpeg), expected a PNG");
+    assert_fails(trk_image_read(&image, path, 1), TRK_E_FORMAT,
+                 "one.jpg: compressed with loss (mjpeg), expected a PNG");
     struct stat info;
     assert_int_equal(stat(path, &info), 0);
     assert_int_equal(truncate(path, info.st_size / 2), 0);
@@ -536,16 +579,25 @@ static void odd_folders_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_written_is_read),        cmocka_unit_test(odd_sides_repeat_the_edge),
-        cmocka_unit_test(colours_and_index_position),     cmocka_unit_test(pictures_are_numbered_and_bounded),
-        cmocka_unit_test(giving_up_leaves_nothing),       cmocka_unit_test(what_cannot_be_written_is_named),
+        cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(odd_sides_repeat_the_edge),
+        cmocka_unit_test(pixels_keep_their_shape),
+        cmocka_unit_test(colours_and_index_position),
+        cmocka_unit_test(pictures_are_numbered_and_bounded),
+        cmocka_unit_test(giving_up_leaves_nothing),
+        cmocka_unit_test(what_cannot_be_written_is_named),
         cmocka_unit_test(what_is_no_file_is_written_in_place),
-        cmocka_unit_test(a_full_disk_keeps_the_old_file), cmocka_unit_test(indexed_images_keep_their_indices),
-        cmocka_unit_test(rgb_images_are_exact),           cmocka_unit_test(gray_values_are_kept),
+        cmocka_unit_test(a_full_disk_keeps_the_old_file),
+        cmocka_unit_test(indexed_images_keep_their_indices),
+        cmocka_unit_test(rgb_images_are_exact),
+        cmocka_unit_test(gray_values_are_kept),
         cmocka_unit_test(times_of_frames_are_kept),
-        cmocka_unit_test(half_a_jpeg_is_no_image),        cmocka_unit_test(transparent_masks_are_refused),
-        cmocka_unit_test(what_is_no_image_is_named),      cmocka_unit_test(a_full_disk_leaves_no_image),
-        cmocka_unit_test(folders_go_by_number),           cmocka_unit_test(odd_folders_are_refused),
+        cmocka_unit_test(half_a_jpeg_is_no_image),
+        cmocka_unit_test(transparent_masks_are_refused),
+        cmocka_unit_test(what_is_no_image_is_named),
+        cmocka_unit_test(a_full_disk_leaves_no_image),
+        cmocka_unit_test(folders_go_by_number),
+        cmocka_unit_test(odd_folders_are_refused),
     };
     signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit shall fail with EFBIG */
     alarm(300);               /* a writer that hangs must fail, not wait */
