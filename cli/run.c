@@ -143,18 +143,18 @@ static void warn_of_other_frames(const run *self)
 /* 1 if much less came than the header of the video promises. Counting alone would also find damaged packets in the
  * middle, so the time of the last frame must be early too, from the first frame delivered and from the first of the
  * video: frames lost before --start shift the numbers, not the times. Frames lost at the very beginning shift the times
- * too and are subtracted, unless so few frames came that the reader may have met the end when they were counted. 5 %
- * and a frame are left for headers that are not exact. */
+ * too and are subtracted, unless so few frames came that the reader may have met the end when they were counted. */
 static int ended_early(const run *self)
 {
     const int may_have_met_end = self->shown.n_done <= PICTURES_AHEAD + 3; /* and those in hand of either thread */
     const int64_t n_accounted = may_have_met_end ? 0 : self->n_damaged_before;
-    const double promised = 0.95 * (double)(self->info->n_frames - n_accounted) - 1;
+    const int64_t promised = self->info->n_frames - n_accounted;
     const double rate = (double)self->info->rate_num / self->info->rate_den;
     const int64_t start = self->wanted->start > 0 ? self->wanted->start : 0;
     const double by_run = 1 + (self->last_pts - self->first_pts) * rate;
     const double by_video = 1 + self->last_pts * rate - (double)start;
-    return !self->wanted->reverse && (double)self->shown.n_done < promised && by_run < promised && by_video < promised;
+    return !self->wanted->reverse && trk_video_falls_short((double)self->shown.n_done, promised) &&
+           trk_video_falls_short(by_run, promised) && trk_video_falls_short(by_video, promised);
 }
 
 /* The outputs are whole by now, up to where reading or writing ended. kept: how to call them, NULL if none is left.

@@ -163,13 +163,12 @@ static trk_status fill_gaps(reverse_source *s, int64_t n)
     return TRK_OK;
 }
 
-/* Backwards from the end of a file that was cut off would begin at some frame in its middle. 5 % and a frame are left for
- * headers that are not exact. */
+/* Backwards from the end of a file that was cut off would begin at some frame in its middle. */
 static trk_status check_whole(const reverse_source *s)
 {
     int exact;
     const int64_t promised = trk_stream_count(&s->stream, &exact);
-    if (s->start < 0 && exact && (double)s->index.n_frames < 0.95 * (double)promised - 1)
+    if (s->start < 0 && exact && trk_video_falls_short((double)s->index.n_frames, promised))
         return TRK_FAIL(TRK_E_FORMAT, "%s: ends early, after %lld of %lld frames: expected a frame to start at (--start)",
                         s->stream.path, (long long)s->index.n_frames, (long long)promised);
     return TRK_OK;

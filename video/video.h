@@ -90,6 +90,12 @@ void trk_video_release(trk_video_reader *reader, trk_picture *picture);
 trk_status trk_video_pixels(trk_video_reader *reader, trk_picture *picture);
 /* Packets or frames that could not be decoded so far. */
 int64_t trk_video_damaged(const trk_video_reader *reader);
+/* 1 if n frames are much fewer than the header of a file promised: 5 % and a frame are left for headers that are not
+ * exact. */
+static inline int trk_video_falls_short(double n, int64_t promised)
+{
+    return n < 0.95 * (double)promised - 1;
+}
 
 /* --- writing --------------------------------------------------------------------------------------------------- */
 
