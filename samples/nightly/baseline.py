@@ -10,10 +10,10 @@ J, F and J&F are shares of 1. What measure.py makes of a night has the same fiel
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from compare import J_DECIMALS
+from measure import write_whole
 
 FORMAT = "track-baseline-1"
 ENTRY_FIELDS = ("backend", "machine", "device", "precision", "model", "weights", "options", "version", "calibration")
@@ -94,15 +94,9 @@ def text_of(entries: list[dict]) -> str:
 
 def write(path: Path, entries: list[dict]) -> None:
     """Whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(temporary, "w") as stream:
-            stream.write(text_of(entries))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        write_whole(path, text_of(entries))
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise BaselineError(f"{path}: cannot be written: {error}") from error
 
 

@@ -52,6 +52,20 @@ def shown(path: Path | str) -> str:
     return str(path) if text.startswith("../..") else text
 
 
+def write_whole(path: Path, text: str) -> None:
+    """A file of that text or, with OSError, what was there before."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "w") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def shell(words: list[str | Path]) -> str:
     return " ".join(shlex.quote(str(w)) for w in words)
 
@@ -79,18 +93,19 @@ class Clips:
     def video(self, name: str) -> Path:
         return self.manifest.parent / self.clips[name]["video"]
 
-    def prompts(self, name: str) -> list[str]:
-        """A mask prompt is the true mask of its frame, which the command line takes where the truth is PNGs."""
+    def prompts(self, name: str) -> list[str] | None:
+        """A mask prompt, also meant where there is no box, is the true mask of its frame. None: the command line does not
+        take it, since the truth is run lengths."""
         clip, out = self.clips[name], []
         for o in clip["objects"]:
             where = f"{o['id']}@{o.get('frame', 0)}:"
-            if o.get("prompt", "box") == "box":
+            if o.get("prompt", "box" if "box" in o else "mask") == "box":
                 out += ["--box", where + ",".join(f"{v:g}" for v in o["box"])]
             elif isinstance(clip["truth"], str):
                 mask = self.manifest.parent / clip["truth"] / f"{o.get('frame', 0):05d}.png"
                 out += ["--mask", f"{where}{mask}"]
             else:
-                raise NightlyError(f"{self.manifest}: {name}: expected PNGs for the mask prompt of object {o['id']}")
+                return None
         return out
 
 
@@ -207,19 +222,20 @@ class Runner:
                 "--out", str(out), "--masks", str(masks)]
 
     def repeat_commands(self, backend: Backend, name: str) -> list[str]:
-        """What a person types to run a clip again, and to look at it."""
+        """What a person types to run a clip again, and, where prompts can be typed, to look at it."""
         track = shown(self.track)
         again = [track, "eval", shown(self.clips.manifest), "--clip", name, *self.common(backend),
                  "--out", f"{name}.json", "--masks", "masks"]
-        look = [track, shown(self.clips.video(name)), *self.clips.prompts(name), *self.common(backend),
-                "--sheet", f"{name}.png"]
+        prompts = self.clips.prompts(name)
+        if prompts is None:
+            return [shell(again)]
+        look = [track, shown(self.clips.video(name)), *prompts, *self.common(backend), "--sheet", f"{name}.png"]
         return [shell(again), shell(look)]
 
     def unavailable(self, backend: Backend) -> str | None:
         """Why the machine or the build does not have the backend; None: it does. Loads the model and plans a clip."""
         name = next(iter(self.clips.clips))
-        words = [str(self.track), str(self.clips.video(name)), *self.clips.prompts(name), *self.common(backend),
-                 "--plan"]
+        words = [str(self.track), str(self.clips.video(name)), "--point", "0,0", *self.common(backend), "--plan"]
         try:
             done = subprocess.run(words, capture_output=True, text=True, timeout=PROBE_SECONDS)
         except subprocess.TimeoutExpired:

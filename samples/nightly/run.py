@@ -23,6 +23,7 @@ from measure import NightlyError, Runner
 
 TIME_RETRIES = 3  # times that a clip that seems slow is run again, RETRY_RUNS at once, before that counts
 RETRY_RUNS = 2
+REPORT, FINDINGS = "report.html", "findings.txt"
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -71,6 +72,8 @@ def chosen_clips(clips: measure.Clips, wanted: argparse.Namespace) -> list[str]:
 
 def make_runner(wanted: argparse.Namespace) -> Runner:
     wanted.out.mkdir(parents=True, exist_ok=True)
+    for name in (REPORT, FINDINGS):  # of a night before, should this one come to none
+        (wanted.out / name).unlink(missing_ok=True)
     clips = measure.read_manifest(wanted.manifest)
     track = wanted.track or measure.build(wanted.build_dir, wanted.cmake_option, wanted.jobs)
     if not os.access(track, os.X_OK):
@@ -194,10 +197,10 @@ def main(words: list[str]) -> int:
         runner = make_runner(wanted)
         night = make_night(runner, wanted)
         pictures = report.worst_pictures(night, runner.clips, frames_tool(runner), wanted.pictures)
-        (wanted.out / "report.html").write_text(report.page(night, pictures))
+        measure.write_whole(wanted.out / REPORT, report.page(night, pictures))
         text = tell(night)
-        (wanted.out / "findings.txt").write_text(text)
-        print("\n" + text + f"report: {measure.shown(wanted.out / 'report.html')}", flush=True)
+        measure.write_whole(wanted.out / FINDINGS, text)
+        print("\n" + text + f"report: {measure.shown(wanted.out / REPORT)}", flush=True)
         if wanted.update_baseline:
             baseline.update(wanted.baseline, night.measured)
             print(f"baseline: {measure.shown(wanted.baseline)} is of this run now")

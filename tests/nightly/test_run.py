@@ -222,18 +222,30 @@ class Nights(unittest.TestCase):
 
     def test_faults_are_no_regressions(self):
         self.make_baseline()
+        reports = [self.out / name for name in (run.REPORT, run.FINDINGS)]
+        self.assertTrue(all(path.exists() for path in reports))
         with mock.patch.object(run, "compare_all", side_effect=KeyError("x")):
             self.assertEqual(self.night({}), 2)
         self.assertIn("nightly: KeyError", self.said)
+        self.assertFalse(any(path.exists() for path in reports))  # those of the night before
 
     def test_a_manifest_of_ones_own(self):
-        """Prompts by the true mask, on the first frame where none is said; and what is no manifest."""
+        """Prompts by the true mask where no box is said or asked for, on the first frame where none is said; and what is no
+        manifest."""
         manifest = self.folder / "own.json"
         clip = {"name": "own", "video": "own.mp4", "truth": "own", "objects": [{"id": 1, "prompt": "mask"}, {
             "id": 2, "frame": 3, "box": [1, 2, 3, 4.5]}]}
         manifest.write_text(json.dumps({"format": "track-samples-1", "clips": [clip]}))
         self.assertEqual(measure.read_manifest(manifest).prompts("own"),
                          ["--mask", f"1@0:{self.folder}/own/00000.png", "--box", "2@3:1,2,3,4.5"])
+        clip["objects"][1].pop("box")
+        manifest.write_text(json.dumps({"format": "track-samples-1", "clips": [clip]}))
+        self.assertEqual(measure.read_manifest(manifest).prompts("own")[2:], ["--mask", f"2@3:{self.folder}/own/00003.png"])
+        clip["truth"] = {"rle": "own.json"}
+        manifest.write_text(json.dumps({"format": "track-samples-1", "clips": [clip]}))
+        runner = run.Runner(Path("track"), measure.read_manifest(manifest), self.folder, None, measure.Calibration())
+        self.assertIsNone(runner.clips.prompts("own"))
+        self.assertEqual(len(runner.repeat_commands(measure.BACKENDS[0], "own")), 1)  # nothing to type for a look
         for rest in ("", ', "clips": []', ', "clips": [{"name": "a"}]'):
             manifest.write_text('{"format": "track-samples-1"' + rest + "}")
             with self.assertRaisesRegex(measure.NightlyError, "expected clips, each with name"):
