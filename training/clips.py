@@ -143,7 +143,10 @@ def read_manifest_clip(manifest: Path, entry: dict, dump_frames: Path | None = N
     folder = manifest.parent
     frames = read_frames(folder / entry["video"], dump_frames)
     truth = read_truth(folder, entry, len(frames))
-    prompts = [(o["id"], o["frame"], [o["box"][0], o["box"][1], o["box"][0] + o["box"][2], o["box"][1] + o["box"][3]])
+    for o in entry["objects"]:
+        if "box" not in o or o.get("prompt", "box") != "box":
+            raise SystemExit(f"{manifest}: {entry['name']}: object {o['id']}: expected a box, found a mask as its prompt")
+    prompts = [(o["id"], o.get("frame", 0), [o["box"][0], o["box"][1], o["box"][0] + o["box"][2], o["box"][1] + o["box"][3]])
                for o in entry["objects"]]
     return entry["name"], frames, truth, prompts
 

@@ -63,7 +63,9 @@ def as_batch(clips: list, boxes: np.ndarray) -> Batch:
     """clips: (images, masks, ids) of each; boxes [N, 4]."""
     images, masks, ids = (np.stack(arrays) for arrays in zip(*clips))
     labels = np.tile(np.array([2, 3], np.int32), (len(boxes), 1))
-    return Batch(images, masks, ids, "box", boxes.reshape(-1, 2, 2), labels, np.zeros((masks.shape[2], len(boxes))))
+    n_frames = masks.shape[2]
+    return Batch(images, masks, ids, "box", boxes.reshape(-1, 2, 2), labels, np.zeros((n_frames, len(boxes))),
+                 tuple(range(n_frames)))
 
 
 def held_out_batches(n_clips: int, n_frames: int, size: int):

@@ -10,6 +10,8 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 environment=$here/.venv
 if [ ! -e "$environment/complete" ]; then
+    python3 -c 'import ensurepip' 2>/dev/null ||
+        { echo "train.sh: expected Python's venv module with pip (Debian: apt-get install python3-venv)" >&2; exit 1; }
     python3 -m venv "$environment"
     "$environment/bin/pip" install --quiet torch numpy setuptools wheel
     # the package would build a CUDA extension that training does not use, against the torch that is here
