@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "conflicts.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "heap.h"
 #include "option_values.h"
@@ -236,6 +238,20 @@ static trk_status check_masks_of_clip(const char *folder, const dataset_clip *cl
     return rc;
 }
 
+/* 1: a file that is something else than the result of an evaluation, perhaps a part of the dataset or a model. */
+static int is_other_file(const char *path)
+{
+    static const char start[] = "{\"format\": \"track-eval-1\"";
+    char found[sizeof start - 1];
+    struct stat status;
+    FILE *file = stat(path, &status) || !S_ISREG(status.st_mode) || !status.st_size ? NULL : fopen(path, "rbe");
+    if (!file)
+        return 0; /* what stands against writing there is told elsewhere */
+    const int other = fread(found, 1, sizeof found, file) != sizeof found || memcmp(found, start, sizeof found) != 0;
+    fclose(file);
+    return other;
+}
+
 trk_status conflicts_refuse_eval(const options *wanted, const dataset_clip *const *clips, size_t n_clips)
 {
     const char *out = wanted->results;
@@ -243,14 +259,9 @@ trk_status conflicts_refuse_eval(const options *wanted, const dataset_clip *cons
     trk_status rc = wanted->boxes ? option_place("boxes", wanted->boxes, &unused) : TRK_OK; /* a folder here */
     if (rc)
         return rc;
-    if (out && (trk_is_same_file(out, wanted->operands[0]) || trk_is_same_file(out, wanted->model) ||
-                trk_is_same_file(out, wanted->model_config)))
-        return TRK_FAIL(TRK_E_ARGUMENT, "--out: %s is read too, and would be overwritten", out);
-    for (size_t i = 0; i < n_clips && !rc; i++) {
-        if (out && (trk_is_same_file(out, clips[i]->frames) || trk_is_same_file(out, clips[i]->truth)))
-            rc = TRK_FAIL(TRK_E_ARGUMENT, "--out: %s belongs to the dataset, and would be overwritten", out);
-        else if (wanted->masks)
-            rc = check_masks_of_clip(wanted->masks, clips[i]);
-    }
+    if (out && is_other_file(out))
+        return TRK_FAIL(TRK_E_ARGUMENT, "--out: %s is there and no result of track eval: expected another name", out);
+    for (size_t i = 0; i < n_clips && wanted->masks && !rc; i++)
+        rc = check_masks_of_clip(wanted->masks, clips[i]);
     return rc;
 }

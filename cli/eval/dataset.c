@@ -8,7 +8,8 @@
  *   SA-V         sav_dataset/utils/sav_benchmark.py: first and last PNG of each object left out, and of the others
  *                those before the object is in the truth or in what was found (Evaluator.feed_frame); 24 frames a
  *                second, of which every fourth has truth; masks may overlap.
- *   MOSE         MOSE-api, MOSEv2/sam2_rcms/tools/score.py: first and last frame left out.
+ *   MOSE         as DAVIS 2017, without first and last frame of a clip. MOSEv2's own tool (MOSE-api, score.py) counts
+ *                objects also on frames before their first and has another tolerance of F: not followed.
  *   LVOS         lvos-evaluation, evaluation_mp.py: an object counts from the start to the end of its frame_range in
  *                meta.json, these two left out; frames after it do not count.
  *   YouTube-VOS  youtube-vos.org: an object is prompted on the first frame meta.json gives it and counts up to the end.
@@ -324,6 +325,22 @@ static trk_status check_object(const dataset_clip *clip, dataset_object *object)
     return TRK_OK;
 }
 
+/* A file that is missing would be a frame that does not count. */
+static trk_status check_dense(const dataset_clip *clip)
+{
+    int64_t first = clip->objects[0].first_frame, n = 0;
+    for (size_t i = 1; i < clip->n_objects; i++)
+        first = clip->objects[i].first_frame < first ? clip->objects[i].first_frame : first;
+    for (size_t i = 0; i < clip->n_annotated; i++)
+        n += clip->annotated[i] >= first;
+    if (clip->n_frames >= 0 && n != clip->n_frames - first)
+        return TRK_FAIL(TRK_E_FORMAT,
+                        "%s: clip %s: masks of %" PRId64 " frames, expected one for each of %" PRId64
+                        " from the first prompt on",
+                        clip->truth, clip->name, n, clip->n_frames - first);
+    return TRK_OK;
+}
+
 static trk_status check_clip(dataset_clip *clip)
 {
     trk_status rc = dataset_objects_sort(clip);
@@ -335,7 +352,7 @@ static trk_status check_clip(dataset_clip *clip)
                       clip->truth, clip->name, last, clip->n_frames);
     for (size_t i = 0; i < clip->n_objects && !rc; i++)
         rc = check_object(clip, &clip->objects[i]);
-    return rc;
+    return rc || !clip->is_dense ? rc : check_dense(clip);
 }
 
 static int by_name(const void *a, const void *b)

@@ -52,6 +52,7 @@ typedef struct dataset_clip {
     int width, height;  /* pixels of a frame; 0: not told, the images have it */
     int void_label;     /* index that counts nowhere; -1: none */
     int skips_ends;     /* 1: an object's first_frame and last_frame do not count */
+    int is_dense;       /* 1: every frame from the first prompt on has to have truth */
     int skips_unseen;   /* 1: nor do the frames up to the first other one that shows it, in the truth or as found */
     int64_t *annotated; /* [n_annotated] frames with truth, ascending, owned */
     char **files;       /* [n_annotated] owned; TRUTH_INDEXED: path of the PNG; TRUTH_BINARY: its name below an object's

@@ -36,6 +36,10 @@ static trk_status add_clip(dataset *self, const char *images_folder, const char 
     if (clip->annotated[0])
         TRK_CHECK(
             TRK_FAIL(TRK_E_FORMAT, "%s: no mask of %s, expected one of the first frame", masks, images.items[0].name));
+    if (clip->n_annotated != 1 && clip->n_annotated != images.n) /* test-dev has the prompts alone */
+        TRK_CHECK(TRK_FAIL(TRK_E_FORMAT,
+                           "%s: %zu masks, expected one for each of %zu images of %s, or of the first alone", masks,
+                           clip->n_annotated, images.n, frames));
     rc = add_objects(clip);
 done:
     trk_numbered_images_free(&images);

@@ -284,6 +284,7 @@ static trk_status add_clip(dataset *self, const source *at, const json_t *value)
     if (tests && !json_is_string(tests))
         return bad_clip(at, "tests", "a text");
     TRK_CHECK(dataset_clip_add(&clip, self, name));
+    clip->is_dense = 1;
     clip->tests = tests ? trk_heap_text("dataset", json_string_value(tests)) : NULL;
     if (tests && !clip->tests)
         TRK_CHECK(dataset_no_memory(at->file));

@@ -5,13 +5,16 @@
  * one is the prompt) or the range of frames that counts (LVOS: "frame_range"). Where neither is told (MOSE) an object
  * starts on the first mask that has its index: all masks are read for it. */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
 #include "dataset_internal.h"
 #include "heap.h"
+#include "log.h"
 #include "number.h"
 
 typedef struct source {
@@ -30,15 +33,18 @@ static void source_free(source *from)
 
 /* --- meta.json -------------------------------------------------------------------------------------------------- */
 
-/* The last part of the split's folder, in front of "_meta.json". */
+/* The last part of the split's folder, in front of "_meta.json". The folder may be "." */
 static trk_status find_meta(source *from)
 {
-    char name[600];
-    const char *slash = strrchr(from->folder, '/');
-    snprintf(name, sizeof name, "%.500s_meta.json", slash ? slash + 1 : from->folder);
+    char name[600], whole[PATH_MAX];
+    const char *folder = realpath(from->folder, whole) ? whole : from->folder, *slash = strrchr(folder, '/');
+    snprintf(name, sizeof name, "%.500s_meta.json", slash ? slash + 1 : folder);
     const char *found = dataset_has_file(from->folder, "meta.json") ? "meta.json" : name;
-    if (!dataset_has_file(from->folder, found))
+    if (!dataset_has_file(from->folder, found)) {
+        trk_log(TRK_LOG_INFO, "%s: no meta.json and no %s: objects are those of the masks, as MOSE has them",
+                from->folder, name);
         return TRK_OK;
+    }
     from->meta = dataset_path(from->folder, found);
     return from->meta ? TRK_OK : dataset_no_memory(from->folder);
 }

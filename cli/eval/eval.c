@@ -206,12 +206,15 @@ static size_t count_done(const evaluation *self)
     return n;
 }
 
-/* Else the clip was tracked without --boxes or --masks, and is tracked once more. */
-static int are_files_there(const evaluation *self, const dataset_clip *clip, int64_t n_frames)
+/* Else the clip was tracked without --boxes or --masks, or with other folders, and is tracked once more. */
+static int are_files_there(const evaluation *self, const dataset_clip *clip, const clip_result *part)
 {
     const char *boxes = self->wanted->boxes, *masks = self->wanted->masks;
-    return (!boxes || box_files_are_there(boxes, self->shared.boxes, clip)) &&
-           (!masks || mask_files_are_there(masks, clip, n_frames));
+    const int boxes_there = !boxes || (part->boxes_at == eval_identity_of_place(boxes) &&
+                                       box_files_are_there(boxes, self->shared.boxes, clip)),
+              masks_there = !masks || (part->masks_at == eval_identity_of_place(masks) &&
+                                       mask_files_are_there(masks, clip, part->n_frames));
+    return boxes_there && masks_there;
 }
 
 static int has_objects_of(const clip_result *part, const dataset_clip *clip)
@@ -230,7 +233,7 @@ static trk_status take_part(evaluation *self, size_t i)
     trk_status rc = path ? clip_result_read(part, &self->results, path) : no_memory();
     if (!rc) {
         const int same = part->source == eval_identity_of_clip(clip) && has_objects_of(part, clip);
-        self->done[i] = same && are_files_there(self, clip, part->n_frames);
+        self->done[i] = same && are_files_there(self, clip, part);
         if (!same)
             report_line("%s: results of the clip as it was before a change: it begins anew", path);
         if (!self->done[i])
@@ -312,6 +315,8 @@ static trk_status do_clip(evaluation *self, size_t i)
     if (rc)
         return rc;
     self->clips[i].source = source;
+    self->clips[i].masks_at = eval_identity_of_place(self->wanted->masks);
+    self->clips[i].boxes_at = eval_identity_of_place(self->wanted->boxes);
     rc = keep_part(self, i);
     if (rc)
         clip_result_free(&self->clips[i]);

@@ -65,17 +65,22 @@ static double now_seconds(void)
 
 /* --- opening ---------------------------------------------------------------------------------------------------- */
 
+trk_status eval_clip_check_indices(const dataset_clip *clip)
+{
+    const int highest = dataset_clip_index(clip, clip->n_objects - 1);
+    return highest <= PALETTE_MOST_OBJECT
+               ? TRK_OK
+               : TRK_FAIL(TRK_E_UNSUPPORTED, "%s: objects up to %d fit in a map of indices, got %d", clip->truth,
+                          PALETTE_MOST_OBJECT, highest);
+}
+
 static trk_status check_clip(const dataset_clip *clip)
 {
     if (!clip->frames)
         return TRK_FAIL(TRK_E_ARGUMENT, "%s: has masks but no frames to track: expected --pred", clip->truth);
     if (!clip->n_objects)
         return TRK_FAIL(TRK_E_FORMAT, "%s: no object to follow", clip->truth);
-    const int highest = dataset_clip_index(clip, clip->n_objects - 1);
-    if (highest > PALETTE_MOST_OBJECT)
-        return TRK_FAIL(TRK_E_UNSUPPORTED, "%s: objects up to %d fit in a map of indices, got %d", clip->truth,
-                        PALETTE_MOST_OBJECT, highest);
-    return TRK_OK;
+    return eval_clip_check_indices(clip);
 }
 
 /* TRK_END: stopped by a signal before the first picture. */

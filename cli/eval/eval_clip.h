@@ -21,6 +21,8 @@ typedef struct eval_shared {
 /* Tracks the clip from its prompts on. TRK_END: a signal stopped it, there is no result. On failure *out is untouched.
  */
 trk_status eval_clip_track(clip_result *out, const eval_shared *shared, const dataset_clip *clip);
+/* TRK_E_UNSUPPORTED for more objects than a map of indices holds. The clip has some. */
+trk_status eval_clip_check_indices(const dataset_clip *clip);
 /* Reads what is there of it in the folder of --pred; else as above. */
 trk_status eval_clip_read(clip_result *out, const eval_shared *shared, const dataset_clip *clip);
 

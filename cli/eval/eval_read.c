@@ -7,6 +7,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "dataset_internal.h"
 #include "eval_clip.h"
 #include "frame_names.h"
 #include "heap.h"
@@ -15,7 +16,6 @@
 #include "outputs.h"
 #include "scoring.h"
 #include "target.h"
-#include "text_file.h"
 
 typedef struct clip_reading {
     const eval_shared *shared; /* borrowed, as clip */
@@ -238,7 +238,7 @@ static char *boxes_path(const clip_reading *self, size_t object)
 static trk_status read_object_boxes(clip_reading *self, size_t object, trk_box *out)
 {
     char *path = boxes_path(self, object), *text = NULL;
-    trk_status rc = path ? trk_text_file_read(path, &text) : no_memory(self->clip);
+    trk_status rc = path ? dataset_text_read(&text, path) : no_memory(self->clip);
     if (!rc)
         rc = parse_boxes(self, out, text, path);
     trk_heap_release(text);
@@ -287,6 +287,15 @@ static trk_status read_boxes(clip_reading *self)
 
 /* --- a clip ----------------------------------------------------------------------------------------------------- */
 
+/* A folder of the clip's name has masks, or boxes as GOT-10k's results have them. */
+static int has_masks(const clip_reading *self)
+{
+    char *boxes = box_files_path(self->shared->wanted->pred, BOX_LAYOUT_GOT10K, self->clip, 0);
+    const int found = trk_is_folder(self->folder) && !trk_is_file(boxes);
+    trk_heap_release(boxes);
+    return found;
+}
+
 static trk_status open_all(clip_reading *self)
 {
     const dataset_clip *clip = self->clip;
@@ -298,20 +307,13 @@ static trk_status open_all(clip_reading *self)
         return no_memory(clip);
     if (!clip->n_objects)
         return TRK_FAIL(TRK_E_FORMAT, "%s: no object in it", clip->truth);
+    if (clip->kind == TRUTH_BOXES && has_masks(self))
+        TRK_CHECK(eval_clip_check_indices(clip));
     TRK_CHECK(scoring_open(&self->scored, clip, self->shared->data->layout, !wanted->no_boundary));
     TRK_CHECK(frame_names_open(&self->names, clip));
     progress_start(&self->shown, self->shared->progress, wanted->quiet, -1, 0);
 done:
     return rc;
-}
-
-/* A folder of the clip's name has masks, or boxes as GOT-10k's results have them. */
-static int has_masks(const clip_reading *self)
-{
-    char *boxes = box_files_path(self->shared->wanted->pred, BOX_LAYOUT_GOT10K, self->clip, 0);
-    const int found = trk_is_folder(self->folder) && !trk_is_file(boxes);
-    trk_heap_release(boxes);
-    return found;
 }
 
 /* Boxes, or masks that boxes are taken of. */

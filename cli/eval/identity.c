@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <glob.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #define XXH_INLINE_ALL
@@ -14,6 +16,7 @@
 
 #include "failure.h"
 #include "heap.h"
+#include "target.h"
 
 static trk_status no_memory(void)
 {
@@ -90,6 +93,17 @@ static trk_status list_options(eval_identity *self, const options *wanted)
         add_number(self, &rc, "max-prompts-in-memory", wanted->max_prompts, OPTIONS_DEFAULT_MAX_PROMPTS);
     add_memory_types(self, &rc, wanted);
     add_policy(self, &rc, &wanted->motion);
+    return rc;
+}
+
+/* Decoders may differ in colours, kernels in the last bits. */
+static trk_status list_cuda_options(eval_identity *self, const options *wanted)
+{
+    const char *wgmma = getenv("TRK_CUDA_WGMMA");
+    trk_status rc = TRK_OK;
+    add_flag(self, &rc, wanted->decoder == TRK_HARDWARE_OFF, "--decoder cpu");
+    add_flag(self, &rc, wanted->decoder == TRK_HARDWARE_MUST, "--decoder cuda");
+    add_text(self, &rc, "TRK_CUDA_WGMMA", wgmma);
     return rc;
 }
 
@@ -199,14 +213,31 @@ static trk_status take_model(eval_identity *self, eval_results *out, const sessi
 }
 
 /* By what is in it: the file may change under its name. */
-static trk_status add_config(eval_identity *self, const char *path)
+static trk_status add_description(eval_identity *self, const char *what, const char *path)
 {
     uint64_t hash;
-    if (!path)
-        return TRK_OK;
     trk_status rc = hash_file(&hash, path);
     if (!rc)
-        add(self, &rc, trk_heap_format("options", "--model-config %s (%016" PRIx64 ")", path, hash));
+        add(self, &rc, trk_heap_format("options", "%s %s (%016" PRIx64 ")", what, path, hash));
+    return rc;
+}
+
+/* The description of the model, if it is a file: that of --model-config, else those beside the checkpoint that may have
+ * been read. */
+static trk_status add_config(eval_identity *self, const char *config, const char *model)
+{
+    if (config)
+        return add_description(self, "--model-config", config);
+    const char *slash = strrchr(model, '/'), *name = slash ? slash + 1 : model, *dot = strrchr(name, '.');
+    const int n_stem = (int)(dot && dot > name ? dot - model : (long)strlen(model)), n_folder = (int)(name - model);
+    char *paths[] = {trk_heap_format("path", "%.*s.json", n_stem, model),
+                     trk_heap_format("path", "%.*sconfig.json", n_folder, model)};
+    trk_status rc = paths[0] && paths[1] ? TRK_OK : no_memory();
+    for (int i = 0; i < 2; i++) {
+        if (!rc && trk_is_file(paths[i]))
+            rc = add_description(self, "beside the model:", paths[i]);
+        trk_heap_release(paths[i]);
+    }
     return rc;
 }
 
@@ -218,9 +249,11 @@ trk_status eval_identity_make(eval_identity *self, eval_results *out, const opti
     if (!rc && keeps_clips && hash_file(&out->program, "/proc/self/exe"))
         out->program = 0; /* then the version has to do */
     if (!rc && shared)
-        rc = add_config(self, wanted->model_config);
+        rc = add_config(self, wanted->model_config, shared->model_path);
     if (!rc && shared)
         rc = take_model(self, out, shared);
+    if (!rc && shared && !strcmp(out->device, "cuda"))
+        rc = list_cuda_options(self, wanted);
     out->options = (const char *const *)self->options;
     out->n_options = self->n_options;
     return rc;
@@ -314,6 +347,12 @@ uint64_t eval_identity_of_clip(const dataset_clip *clip)
     for (size_t i = 0; i < clip->n_objects; i++)
         add_object(&hash, clip, &clip->objects[i]);
     return XXH3_64bits_digest(&hash);
+}
+
+uint64_t eval_identity_of_place(const char *folder)
+{
+    char path[PATH_MAX];
+    return folder && realpath(folder, path) ? XXH3_64bits(path, strlen(path)) : 0;
 }
 
 void eval_identity_free(eval_identity *self)

@@ -19,6 +19,8 @@ trk_status eval_identity_make(eval_identity *self, eval_results *out, const opti
 /* Of all that was read of a clip, and of the names, sizes and times of its files: another one where the clip has
  * changed since. */
 uint64_t eval_identity_of_clip(const dataset_clip *clip);
+/* Of a folder, under whatever spelling; 0 for NULL, and for one that is not there. */
+uint64_t eval_identity_of_place(const char *folder);
 void eval_identity_free(eval_identity *self);
 
 #endif

@@ -17,6 +17,7 @@
 #ifndef TRK_CLI_EVAL_RESULTS_H
 #define TRK_CLI_EVAL_RESULTS_H
 
+#include <jansson.h>
 #include <stdint.h>
 
 #include "box_scores.h"
@@ -39,9 +40,10 @@ typedef struct clip_result {
     char *name, *tests; /* owned; tests may be NULL */
     int64_t n_frames;
     int width, height;
-    uint64_t mask_hash;     /* 0: there were boxes only */
-    uint64_t source;        /* eval_identity_of_clip when it was begun; in single files alone */
-    object_result *objects; /* [n_objects] owned */
+    uint64_t mask_hash;          /* 0: there were boxes only */
+    uint64_t source;             /* eval_identity_of_clip when it was begun; in single files alone, as the next ones */
+    uint64_t masks_at, boxes_at; /* eval_identity_of_place of the folders that its masks and boxes are in; 0: none */
+    object_result *objects;      /* [n_objects] owned */
     size_t n_objects;
     double seconds;    /* in the tracker; 0: masks were read, nothing ran */
     size_t peak_bytes; /* accounted on the model's device: model and clip, within frames too */
@@ -84,6 +86,9 @@ typedef struct eval_means {
 } eval_means;
 eval_means eval_means_of(const clip_result *clips, size_t n_clips, dataset_layout layout);
 
+/* A text as it is in the files. Names of files need not be UTF-8, JSON has to be: what is not ASCII there is '?' then.
+ * NULL: out of memory. */
+json_t *eval_results_text(const char *text);
 /* Whole or absent. */
 trk_status eval_results_write(const eval_results *self, const char *path);
 /* One clip in a file of its own, by which a broken-off evaluation goes on; `of` guards against results of another

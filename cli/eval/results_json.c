@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "heap.h"
 #include "output_file.h"
 
 static void put_real(FILE *out, double value)
@@ -25,22 +26,24 @@ static void put_real(FILE *out, double value)
     fputs(text, out);
 }
 
-/* Names of files need not be UTF-8, JSON has to be: what is not ASCII there becomes '?' then. */
-static void put_text(FILE *out, const char *text)
+json_t *eval_results_text(const char *text)
 {
     json_t *value = json_string(text);
-    if (value) {
-        json_dumpf(value, out, JSON_ENCODE_ANY);
-        json_decref(value);
-        return;
-    }
-    fputc('"', out);
-    for (; *text; text++)
-        if ((unsigned char)*text < 32 || (unsigned char)*text > 126 || *text == '"' || *text == '\\')
-            fputc('?', out);
-        else
-            fputc(*text, out);
-    fputc('"', out);
+    char *ascii = value ? NULL : trk_heap_text("results", text);
+    for (char *at = ascii; at && *at; at++)
+        if ((unsigned char)*at < 32 || (unsigned char)*at > 126)
+            *at = '?';
+    if (ascii)
+        value = json_string(ascii);
+    trk_heap_release(ascii);
+    return value;
+}
+
+static void put_text(FILE *out, const char *text)
+{
+    json_t *value = eval_results_text(text);
+    json_dumpf(value, out, JSON_ENCODE_ANY);
+    json_decref(value);
 }
 
 /* , "key": value; nothing for NULL. */
@@ -226,7 +229,10 @@ trk_status clip_result_write(const clip_result *self, const eval_results *of, co
     fputs("{\"format\": \"track-eval-clip-1\"", file.stream);
     put_origin(file.stream, of);
     fprintf(file.stream, ", \"program\": \"%016" PRIx64 "\"", of->program);
-    fprintf(file.stream, ",\n \"source\": \"%016" PRIx64 "\",\n \"clip\": ", self->source);
+    fprintf(file.stream, ",\n \"source\": \"%016" PRIx64 "\"", self->source);
+    fprintf(file.stream,
+            ", \"masks_at\": \"%016" PRIx64 "\", \"boxes_at\": \"%016" PRIx64 "\",\n \"clip\": ", self->masks_at,
+            self->boxes_at);
     put_clip(file.stream, self, of->layout);
     fputs("}\n", file.stream);
     return output_file_finish(&file);

@@ -171,10 +171,18 @@ static void get_clip(reading *r, clip_result *out, const json_t *clip)
         expected(r, "name");
 }
 
+/* NULL: nothing. */
+static int is_text(const json_t *found, const char *text)
+{
+    json_t *wanted = text ? eval_results_text(text) : NULL;
+    const int same = text ? json_equal(found, wanted) : !found;
+    json_decref(wanted);
+    return same;
+}
+
 static int has_text(const json_t *object, const char *key, const char *text)
 {
-    const char *found = json_string_value(json_object_get(object, key));
-    return found && text ? !strcmp(found, text) : !found && !text;
+    return is_text(json_object_get(object, key), text);
 }
 
 static int has_hash(const json_t *object, const char *key, uint64_t hash)
@@ -198,10 +206,8 @@ static int has_same_options(const json_t *root, const eval_results *of)
 {
     const json_t *list = json_object_get(root, "options");
     int same = json_array_size(list) == of->n_options;
-    for (size_t i = 0; same && i < of->n_options; i++) {
-        const char *text = json_string_value(json_array_get(list, i));
-        same = text && !strcmp(text, of->options[i]);
-    }
+    for (size_t i = 0; same && i < of->n_options; i++)
+        same = is_text(json_array_get(list, i), of->options[i]);
     return same;
 }
 
@@ -237,6 +243,8 @@ trk_status clip_result_read(clip_result *out, const eval_results *of, const char
         r.rc = TRK_FAIL(TRK_E_STATE, "%s: results of %s", path, difference);
     else {
         out->source = get_hash(root, "source");
+        out->masks_at = get_hash(root, "masks_at");
+        out->boxes_at = get_hash(root, "boxes_at");
         get_clip(&r, out, json_object_get(root, "clip"));
     }
     json_decref(root);

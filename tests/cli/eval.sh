@@ -123,12 +123,18 @@ is "a clip that fails: files" "$(find four.json* -type f)" four.json.d/short.jso
 grep -q "^mean (1 left out) " table.txt || complain "a clip that fails: $(cat table.txt)"
 # what is kept of a clip is taken with --masks only where all of its masks are
 taken() {
-    "$track" eval davis --clip short,tail --out four.json --masks four "${small[@]}" 2>&1 >/dev/null | grep -c "clips are done"
+    "$track" eval davis --clip short,tail --out four.json --masks "$1" "${small[@]}" 2>&1 >/dev/null | grep -c "clips are done"
 }
-is "kept without masks: clips taken" "$(taken)" 0
-is "kept with masks: clips taken" "$(taken)" 1
+is "kept without masks: clips taken" "$(taken four)" 0
+is "kept with masks: clips taken" "$(taken four)" 1
+is "kept with masks, by another spelling: clips taken" "$(taken ./four/)" 1
 rm four/short/00003.png
-is "kept, one mask gone: clips taken" "$(taken)" 0
+is "kept, one mask gone: clips taken" "$(taken four)" 0
+# nor those of another run, which may be other masks
+cp -r four others
+is "kept, masks of others: clips taken" "$(taken others)" 0
+rm -r others
+is "kept, their folder gone: clips taken" "$(taken four)" 0
 is "kept, one mask gone: files" "$(ls four/short)" "$(ls masks/short)"
 # nor once the clip has changed: a frame in its place, or the truth
 cat davis/JPEGImages/480p/short/00002.png >frame.png
@@ -167,6 +173,23 @@ is "--model-config: first run" "$(configured)" ""
 is "--model-config: same file" "$(configured)" "clips are done"
 echo >>config.json
 is "--model-config: another file" "$(configured)" "other options"
+# nor once a description beside the model does
+cp "$model" own.safetensors
+beside() {
+    "$track" eval davis --clip short,tail --model own.safetensors --out seven.json "${small[@]}" 2>&1 >/dev/null |
+        grep -o "clips are done\|other options"
+}
+is "beside the model: first run" "$(beside)" ""
+is "beside the model: nothing new" "$(beside)" "clips are done"
+cp config.json own.json
+is "beside the model: a description" "$(beside)" "other options"
+# a folder whose name JSON cannot hold
+cp -r davis $'d\xe4vis'
+latin() {
+    "$track" eval $'d\xe4vis' --clip short,tail --out eight.json "${small[@]}" 2>&1 >/dev/null | grep -ao "clips are done"
+}
+is "a name in Latin 1: first run" "$(latin)" ""
+is "a name in Latin 1: gone on with" "$(latin)" "clips are done"
 cp keep.png davis/JPEGImages/480p/tail/00004.png
 
 # an object below the highest index of the first mask that is not in it counts, but is not tracked
@@ -311,7 +334,18 @@ refused 2 "nothing is tracked with --pred" eval davis --pred masks --masks out/m
 refused 2 "expected --pred" eval davis/Annotations/480p/short
 refused 2 "belongs to the dataset" eval davis --masks davis/Annotations/480p
 refused 2 "belongs to the dataset" eval davis --masks davis/JPEGImages/480p
-refused 2 "is read too" eval manifest/manifest.json --out manifest/manifest.json
+# masks of more objects than a map of indices tells apart, for the boxes of MOT
+mkdir -p mot/train/M/img1 mot/train/M/gt crowd/M
+cp frames/plain-motion/00000.png mot/train/M/img1/000001.png
+cp "$clips/plain-motion/00000.png" crowd/M/000001.png
+printf '[Sequence]\nname=M\nimDir=img1\nseqLength=1\nimWidth=854\nimHeight=480\nimExt=.png\n' >mot/train/M/seqinfo.ini
+seq 1 256 | sed 's/.*/1,&,1,1,30,40,1,1,1/' >mot/train/M/gt/gt.txt
+refused 1 "objects up to 254 fit in a map of indices, got 256" eval mot --pred crowd
+for other in manifest/manifest.json davis/ImageSets/2017/val.txt davis/Annotations/480p/short/00000.png; do
+    cp "$other" before.copy
+    refused 2 "$other is there and no result of track eval" eval davis --out "$other"
+    cmp "$other" before.copy || complain "--out $other: written to"
+done
 refused 1 "cannot be written" eval davis --out nowhere/r.json
 refused 2 "expected a file or folder, got \"-\"" eval davis --boxes -
 refused 2 "not with track eval" eval davis --box 1,2,3,4

@@ -294,6 +294,11 @@ static void test_youtube_vos(void **state)
     check_object(&set.clips[0].objects[0], 1, 1, 3, 0); /* images 1 6 11 16 21: 16 is the last up to 18 */
     check_object(&set.clips[0].objects[1], 2, 0, 2, 0);
     dataset_close(&set);
+    assert_int_equal(chdir("lvos/val"), 0);
+    open_as(&set, ".", NULL, DATASET_YOUTUBE_VOS); /* val_meta.json all the same */
+    check_object(&set.clips[0].objects[0], 1, 1, 3, 0);
+    dataset_close(&set);
+    assert_int_equal(chdir("../.."), 0);
     open_as(&set, "mose", NULL, DATASET_YOUTUBE_VOS);
     clip = &set.clips[0];
     assert_true(clip->skips_ends && clip->n_frames == 3 && clip->n_annotated == 2 && clip->n_objects == 2);
@@ -571,6 +576,8 @@ static void test_broken_masks(void **state)
         {"davis", NULL, "davis/ImageSets/2017/val.txt", "ant\nzebra\nant\n", "davis: two clips named ant"},
         {"davis", NULL, "davis/ImageSets/2017/val.txt", "bee\n", "davis/JPEGImages/480p/bee: No such file"},
         {"davis", NULL, "davis/Annotations/480p/ant/00000.png", NULL, "ant: no mask of 00000.jpg, expected one of the"},
+        {"davis", NULL, "davis/Annotations/480p/ant/00001.png", NULL,
+         "ant: 2 masks, expected one for each of 3 images of davis/JPEGImages/480p/ant, or of the first alone"},
         {"davis", NULL, "davis/Annotations/480p/ant/00000.png", "no PNG", "00000.png: not an image"},
         {"davis", NULL, "davis/Annotations/480p/zebra/00000.png", NULL, "zebra: no PNGs, expected some named by"},
         {"davis", NULL, "davis/Annotations/480p/ant/00007.png", "",
@@ -659,6 +666,8 @@ static void test_broken_manifests(void **state)
     static const char m[] = "samples/manifest.json", t[] = "samples/t.json";
     static const broken cases[] = {
         {"samples", "val", "x", NULL, "split \"val\": a manifest has none"},
+        {m, NULL, "samples/masks/00002.png", NULL,
+         "masks: clip a: masks of 1 frames, expected one for each of 2 from the first prompt on"},
         {m, NULL, m, "{\"format\": 1,}", "manifest.json: line 1, column 14"},
         {m, NULL, m, "[]", "format \"\", expected {\"format\": \"track-samples-1\""},
         {m, NULL, m, "{\"format\": \"track-samples-2\"}", "format \"track-samples-2\", expected"},
