@@ -138,6 +138,8 @@ trk_status trk_write_all(int descriptor, const void *data, size_t bytes)
         const ssize_t n = write(descriptor, at, bytes);
         if (n < 0 && errno == EINTR)
             continue;
+        if (n == 0)
+            errno = EIO;
         if (n <= 0)
             return TRK_E_IO;
         at += n;

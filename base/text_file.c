@@ -20,8 +20,11 @@ trk_status trk_text_file_read(const char *path, char **out)
     text[n] = 0;
     if (ferror(file))
         TRK_CHECK(TRK_FAIL(TRK_E_IO, "%s: %s", path, strerror(errno)));
-    if (n == TRK_TEXT_FILE_BYTES || memchr(text, 0, n))
+    if (n == TRK_TEXT_FILE_BYTES)
         TRK_CHECK(TRK_FAIL(TRK_E_FORMAT, "%s: expected text below %d bytes", path, TRK_TEXT_FILE_BYTES));
+    const char *zero = memchr(text, 0, n);
+    if (zero)
+        TRK_CHECK(TRK_FAIL(TRK_E_FORMAT, "%s: a zero byte at %td, expected text in UTF-8", path, zero - text));
     *out = text;
     text = NULL;
 done:

@@ -71,7 +71,7 @@ typedef struct trk_model_params {
     trk_device device;       /* AUTO: the fastest that works. REFERENCE: plain C, slow, for checking */
     int device_index;        /* CUDA device number */
     trk_precision precision; /* arithmetic of products; AUTO: bf16 where the device multiplies it, else f32 */
-    int threads;             /* CPU threads; 0 = one per core */
+    int threads;             /* CPU threads, 1 to 1024; 0 = one per core this process may use (affinity, CPU quota) */
     int image_size;          /* side the frame is resized to; 0 = the model's own; a multiple of 32 the trunk admits */
     const char *config_path; /* architecture in JSON, which goes before the file's own metadata; NULL = metadata, then a
                                 config.json beside the file, then the tensor shapes */

@@ -3,7 +3,6 @@
 #include "backend.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +11,7 @@
 #include "cpu/layer.h"
 #include "cuda/cuda.h"
 #include "heap.h"
+#include "machine.h"
 #include "ref/ref.h"
 #include "tokens.h"
 #include "workspace.h"
@@ -151,7 +151,7 @@ static trk_status open_cpu(trk_backend *backend)
     KEEP(linear) KEEP(matmul_nt) KEEP(conv2d) KEEP(paint)
 #undef KEEP
     backend->kernels = cpu_kernels_best();
-    TRK_CHECK(cpu_team_create(&backend->team, backend->n_threads));
+    TRK_CHECK(cpu_team_create(&backend->team, &backend->n_threads, backend->least_threads));
     TRK_CHECK(cpu_library_create(&backend->library, backend->n_threads, backend->allocator));
 done:
     return rc;
@@ -209,6 +209,14 @@ const trk_backend_driver trk_cpu_driver = {
 
 /* ---- backends ---- */
 
+enum { MOST_THREADS = 1024 };
+
+static int usual_threads(void)
+{
+    const int cores = trk_machine_cores(&trk_this_machine);
+    return cores < MOST_THREADS ? cores : MOST_THREADS;
+}
+
 int trk_backend_has_bf16(trk_backend_kind kind)
 {
     return driver_of(kind)->has_bf16();
@@ -219,20 +227,14 @@ trk_status trk_backend_check(trk_backend_kind kind, int device)
     return driver_of(kind)->check(device);
 }
 
-/* cores this process may run on */
-static int count_cores(void)
-{
-    cpu_set_t cores;
-    return sched_getaffinity(0, sizeof cores, &cores) == 0 && CPU_COUNT(&cores) > 0 ? CPU_COUNT(&cores) : 1;
-}
-
 static trk_status check_params(const trk_backend_params *p, const trk_backend_driver *driver)
 {
     if (!driver || (p->activation != TRK_F32 && p->activation != TRK_BF16))
         return TRK_FAIL(TRK_E_ARGUMENT, "backend: unknown kind %d or activation type %d", (int)p->kind,
                         (int)p->activation);
-    if (p->n_threads < 0)
-        return TRK_FAIL(TRK_E_ARGUMENT, "backend: %d threads, expected 0 (one per core) or more", p->n_threads);
+    if (p->n_threads < 0 || p->n_threads > MOST_THREADS)
+        return TRK_FAIL(TRK_E_ARGUMENT, "backend: %d threads, expected 1 to %d, or 0 (one per core)", p->n_threads,
+                        MOST_THREADS);
     trk_status rc = driver->check(p->device);
     if (rc >= 0 && p->activation == TRK_BF16 && !driver->has_bf16())
         rc = TRK_FAIL(TRK_E_UNSUPPORTED, "backend %s: this machine or build has no bf16 products", driver->name);
@@ -252,7 +254,8 @@ trk_status trk_backend_create(trk_backend **out, const trk_backend_params *param
     *backend = (trk_backend){.driver = driver,
                              .kind = params->kind,
                              .activation = params->activation,
-                             .n_threads = params->n_threads ? params->n_threads : count_cores(),
+                             .n_threads = params->n_threads ? params->n_threads : usual_threads(),
+                             .least_threads = params->n_threads ? params->n_threads : 1,
                              .device = params->device,
                              .allocator = allocator,
                              .ops = trk_ref_ops,

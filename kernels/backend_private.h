@@ -53,7 +53,7 @@ struct trk_backend {
     const trk_backend_driver *driver;
     trk_backend_kind kind;
     trk_dtype activation;
-    int n_threads;
+    int n_threads, least_threads;      /* the CPU backend may have fewer than at first, but not fewer than these */
     int device;                        /* number of the GPU */
     trk_allocator *allocator;          /* borrowed */
     trk_ops ops;                       /* complete */

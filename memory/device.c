@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "heap.h"
+#include "machine.h"
 
 /* --- the host --- */
 
@@ -39,93 +40,9 @@ static void host_fill(const trk_device_memory *self, void *data, int byte, size_
     memset(data, byte, bytes);
 }
 
-/* The number behind `key` at the start of a line, SIZE_MAX if there is none ("max" in files of cgroups). */
-static size_t number_in(const char *path, const char *key)
-{
-    char line[256];
-    size_t value = SIZE_MAX, key_length = strlen(key);
-    FILE *file = fopen(path, "re");
-    while (file && value == SIZE_MAX && fgets(line, sizeof line, file)) {
-        unsigned long long n;
-        if (strncmp(line, key, key_length) == 0 && sscanf(line + key_length, " %llu", &n) == 1)
-            value = n;
-    }
-    if (file)
-        fclose(file);
-    return value;
-}
-
-typedef struct cgroup_files {
-    const char *root, *limit, *usage, *inactive;
-} cgroup_files;
-
-static const cgroup_files version1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
-                                      "total_inactive_file "};
-static const cgroup_files version2 = {"/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file "};
-
-/* What one group's limit leaves. Inactive pages of files are part of the usage but give way, as in MemAvailable. */
-static size_t left_in_group(const cgroup_files *files, const char *folder)
-{
-    char path[PATH_MAX + 64];
-    snprintf(path, sizeof path, "%s/%s", folder, files->limit);
-    size_t limit = number_in(path, "");
-    if (limit == SIZE_MAX)
-        return SIZE_MAX;
-    snprintf(path, sizeof path, "%s/%s", folder, files->usage);
-    size_t usage = number_in(path, "");
-    snprintf(path, sizeof path, "%s/memory.stat", folder);
-    size_t inactive = number_in(path, files->inactive);
-    if (usage == SIZE_MAX)
-        return limit;
-    if (inactive != SIZE_MAX)
-        usage -= inactive < usage ? inactive : usage;
-    return limit > usage ? limit - usage : 0;
-}
-
-/* The least that this group and those above it leave. A folder that is not there has no limit: in a container the
- * group's path is that of the machine, and only the root is mounted. */
-static size_t left_in_groups(const cgroup_files *files, const char *group)
-{
-    char folder[PATH_MAX];
-    size_t root = strlen(files->root), least = SIZE_MAX;
-    snprintf(folder, sizeof folder, "%s%s", files->root, strcmp(group, "/") == 0 ? "" : group);
-    for (;;) {
-        size_t left = left_in_group(files, folder);
-        least = left < least ? left : least;
-        char *slash = strrchr(folder, '/');
-        if (strlen(folder) <= root || !slash)
-            return least;
-        *slash = 0;
-    }
-}
-
-static int names_memory(char *controllers)
-{
-    char *rest = NULL;
-    for (char *name = strtok_r(controllers, ",", &rest); name; name = strtok_r(NULL, ",", &rest))
-        if (strcmp(name, "memory") == 0)
-            return 1;
-    return 0;
-}
-
 static size_t host_available(const trk_device_memory *self)
 {
-    char line[PATH_MAX];
-    size_t kib = number_in("/proc/meminfo", "MemAvailable:"), least = kib == SIZE_MAX ? SIZE_MAX : kib * 1024;
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    while (file && fgets(line, sizeof line, file)) { /* "number:controllers:path" */
-        line[strcspn(line, "\n")] = 0;
-        char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
-        if (!path)
-            continue;
-        *path++ = 0;
-        const cgroup_files *files = controllers[1] == 0 ? &version2 : names_memory(controllers + 1) ? &version1 : NULL;
-        size_t left = files ? left_in_groups(files, path) : SIZE_MAX;
-        least = left < least ? left : least;
-    }
-    if (file)
-        fclose(file);
-    return least;
+    return trk_machine_memory(&trk_this_machine);
 }
 
 /* Two names, so that what the model computes in is told from what the library itself keeps. */

@@ -226,11 +226,10 @@ static trk_status read_file_beside(trk_arch_claims *claims, const char *path)
     if (stat(path, &status) != 0 || !S_ISREG(status.st_mode))
         return TRK_E_NOT_FOUND;
     trk_status rc = trk_text_file_read(path, &text);
-    if (rc < 0)
-        return rc == TRK_E_MEMORY ? rc : TRK_E_NOT_FOUND;
-    rc = trk_arch_read_config(claims, text);
+    if (rc >= 0)
+        rc = trk_arch_read_config(claims, text);
     trk_heap_release(text);
-    if (rc == TRK_E_FORMAT || rc == TRK_E_NOT_FOUND) {
+    if (rc == TRK_E_FORMAT || rc == TRK_E_NOT_FOUND || rc == TRK_E_IO) {
         trk_log(TRK_LOG_WARNING, "%s is not used: %s", path, trk_error_text());
         return TRK_E_NOT_FOUND;
     }

@@ -36,11 +36,13 @@ typedef struct packed_weights {
 
 struct cpu_layer {
     trk_layer_shape shape;
-    const float *weight, *bias;        /* borrowed */
-    trk_dtype dtype;                   /* of the packed weights and the inputs */
-    trk_allocator *allocator;          /* borrowed */
-    struct cpu_library *cache;         /* borrowed */
-    pthread_mutex_t mutex;             /* of additions to weights */
+    const float *weight, *bias; /* borrowed */
+    trk_dtype dtype;            /* of the packed weights and the inputs */
+    trk_allocator *allocator;   /* borrowed */
+    struct cpu_library *cache;  /* borrowed */
+    const onednn_layout *usual; /* of the weights for the usual input: asked for first for all others, so that what
+                                   they run as does not depend on which came before */
+    pthread_mutex_t mutex;      /* of additions to weights */
     _Atomic(packed_weights *) weights; /* only ever added to: read without the mutex */
 };
 
@@ -213,10 +215,9 @@ trk_status cpu_layer_create(struct cpu_layer **out, trk_backend *backend, trk_al
     onednn_key key = base_key(layer);
     key.in_h = trk_layer_is_linear(shape) ? USUAL_ROWS : USUAL_SIDE;
     key.in_w = trk_layer_is_linear(shape) ? 1 : USUAL_SIDE;
-    const onednn_layout *layout;
     trk_status rc = TRK_OK;
-    TRK_CHECK(onednn_cache_layout(layer->cache, &key, &layout));
-    TRK_CHECK(pack(layer, layout));
+    TRK_CHECK(onednn_cache_layout(layer->cache, &key, &layer->usual));
+    TRK_CHECK(pack(layer, layer->usual));
     *out = layer;
     layer = NULL;
 done:
@@ -325,8 +326,7 @@ static strip strip_at(const strip_run *run, int index)
 static onednn_seat *take_seat(struct cpu_layer *layer, const onednn_key *key, trk_status *rc)
 {
     onednn_seat *seat = NULL;
-    const packed_weights *first = atomic_load_explicit(&layer->weights, memory_order_acquire);
-    *rc = onednn_cache_take(layer->cache, key, first->layout, &seat);
+    *rc = onednn_cache_take(layer->cache, key, layer->usual, &seat);
     return *rc < 0 ? NULL : seat;
 }
 
@@ -371,8 +371,9 @@ static void run_strips(void *context, int worker, int n_workers)
             if (status == 0 && run->call->epilogue.act == TRK_ACT_RELU)
                 relu_in_place(s.out);
         }
+        int none = 0;
         if (status != 0)
-            atomic_store(&run->failed, status);
+            atomic_compare_exchange_strong(&run->failed, &none, status);
     }
     leave_single_thread(threads_before);
 }

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "heap.h"
+#include "log.h"
 
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -100,10 +101,11 @@ static void *worker_main(void *argument)
     }
 }
 
-trk_status cpu_team_create(cpu_team **out, int n_threads)
+trk_status cpu_team_create(cpu_team **out, int *threads, int least)
 {
-    cpu_team *team = trk_heap_zeroed(TRK_MEM_PINNED, "thread team", 1,
-                                    sizeof *team + (size_t)n_threads * sizeof *team->workers);
+    const int n_threads = *threads;
+    cpu_team *team =
+        trk_heap_zeroed(TRK_MEM_PINNED, "thread team", 1, sizeof *team + (size_t)n_threads * sizeof *team->workers);
     *out = NULL;
     if (!team)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for a team of %d threads", n_threads);
@@ -114,12 +116,18 @@ trk_status cpu_team_create(cpu_team **out, int n_threads)
     for (team->n_workers = 1; team->n_workers < n_threads; team->n_workers++) {
         worker *w = &team->workers[team->n_workers];
         *w = (worker){.team = team, .index = team->n_workers};
-        if (pthread_create(&w->thread, NULL, worker_main, w) != 0) {
-            trk_status rc = TRK_FAIL(TRK_E_MEMORY, "cannot start thread %d of %d", team->n_workers + 1, n_threads);
-            cpu_team_destroy(&team);
-            return rc;
-        }
+        if (pthread_create(&w->thread, NULL, worker_main, w) != 0)
+            break;
     }
+    const int n_started = team->n_workers;
+    if (n_started < least) {
+        cpu_team_destroy(&team);
+        return TRK_FAIL(TRK_E_MEMORY, "cannot start thread %d of %d", n_started + 1, n_threads);
+    }
+    if (n_started < n_threads)
+        trk_log(TRK_LOG_WARNING, "%d threads instead of %d, one per core: the system starts no more", n_started,
+                n_threads);
+    *threads = n_started;
     *out = team;
     return TRK_OK;
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The thread team: every worker runs once per piece of work, wake-ups are never lost, a busy team does not block. */
+ * The thread team: every worker runs once per piece of work, wake-ups are never lost, a busy team does not block; and
+ * how many threads there are. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -26,13 +29,21 @@ static void count(void *context, int worker, int n_workers)
         t->n_workers = n_workers;
 }
 
+static void count_alone(void *context, int worker, int n_workers)
+{
+    (void)worker, (void)n_workers;
+    atomic_fetch_add(&((tally *)context)->sum, 1);
+}
+
 static void every_worker_runs_once(void **state)
 {
     (void)state;
     for (int n = 1; n <= 5; n++) {
         cpu_team *team = NULL;
         tally t = {0};
-        assert_int_equal(cpu_team_create(&team, n), TRK_OK);
+        int n_threads = n;
+        assert_int_equal(cpu_team_create(&team, &n_threads, n), TRK_OK);
+        assert_int_equal(n_threads, n);
         for (int i = 0; i < 3000; i++) {
             cpu_team_run(team, count, &t);
             assert_int_equal(t.sum, (i + 1) * n); /* all are back when run returns */
@@ -66,7 +77,8 @@ static void a_busy_team_leaves_callers_to_themselves(void **state)
 {
     (void)state;
     pthread_t threads[3];
-    assert_int_equal(cpu_team_create(&shared, 2), TRK_OK);
+    int n_threads = 2;
+    assert_int_equal(cpu_team_create(&shared, &n_threads, 2), TRK_OK);
     for (int i = 0; i < 3; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, run_many, NULL), 0);
     for (int i = 0; i < 3; i++) {
@@ -86,12 +98,46 @@ static void no_team_works_alone(void **state)
     assert_int_equal(t.n_workers, 1);
 }
 
+/* A thread takes a stack of address space: with room for some, the others fail to start. */
+static void as_many_as_the_system_starts(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* they take address space without end */
+#else
+    enum { WANTED = 200 };
+    struct rlimit before, small;
+    unsigned long pages;
+    FILE *file = fopen("/proc/self/statm", "re");
+    assert_true(file && fscanf(file, "%lu", &pages) == 1);
+    fclose(file);
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    small = before;
+    small.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE) + ((rlim_t)100 << 20);
+    assert_int_equal(setrlimit(RLIMIT_AS, &small), 0);
+    cpu_team *team = NULL;
+    tally t = {0};
+    int n_threads = WANTED;
+    const trk_status refused = cpu_team_create(&team, &n_threads, WANTED);
+    assert_null(team);
+    const trk_status rc = cpu_team_create(&team, &n_threads, 1);
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    assert_int_equal(refused, TRK_E_MEMORY);
+    assert_int_equal(rc, TRK_OK);
+    assert_in_range(n_threads, 1, WANTED - 1);
+    cpu_team_run(team, count_alone, &t);
+    assert_int_equal(t.sum, n_threads);
+    cpu_team_destroy(&team);
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_worker_runs_once),
         cmocka_unit_test(a_busy_team_leaves_callers_to_themselves),
         cmocka_unit_test(no_team_works_alone),
+        cmocka_unit_test(as_many_as_the_system_starts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
