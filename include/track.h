@@ -450,7 +450,8 @@ typedef struct trk_plan_params {
 /* The most that can be in use on the model's device, in bytes; more where bank_per_frame or frames_held say so. */
 typedef struct trk_plan {
     size_t struct_size; /* in: sizeof(trk_plan) */
-    size_t pinned;      /* weights and tables as they are, and 64 KiB for operators of shapes that come up later */
+    size_t pinned;      /* weights and tables as they are, and some 200 KiB (more with many threads) for operators of
+                           shapes that come up later */
     size_t bank, bank_per_object, bank_per_prompt; /* all; of one object with one prompt; of each further prompt */
     size_t bank_per_frame; /* with a history of all frames: what each adds, not in the total; else 0 */
     size_t frame, frame_each; /* all features held; of one frame */

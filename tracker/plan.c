@@ -9,9 +9,13 @@
 
 #define SLAB 8 /* slots */
 
-/* Descriptions of products whose shapes a rehearsal does not meet (counts of memories and pointers in between), some
- * three kilobytes each, and arguments of products that run at the same time in several calls. */
-#define PRIMITIVES_TO_COME ((size_t)64 << 10)
+/* Descriptions of products whose shapes a rehearsal does not meet (counts of memories and pointers in between, prompts on
+ * frames far apart: 31 with three objects of eight prompts each), about three kilobytes and 80 bytes for each thread, and
+ * arguments of products that run at the same time in several calls. */
+static size_t products_to_come(int n_threads)
+{
+    return 48 * ((size_t)4096 + 128 * (size_t)n_threads);
+}
 
 typedef struct request {
     int width, height;
@@ -258,7 +262,8 @@ static trk_status make_plan(const trk_model *model, const request *r, trk_plan *
                        r->params.keep_frame || out->frames_held != 1 ? r->trackers : r->busy);
     out->scratch_each = trk_aligned(arenas->scratch) + arenas->workspace.total;
     out->scratch = times(out->scratch_each, r->busy);
-    out->pinned = model->network->ledger.account.total_now + PRIMITIVES_TO_COME;
+    out->pinned = model->network->ledger.account.total_now +
+                  products_to_come(trk_backend_threads(model->network->backend));
     out->total = plus(plus(out->pinned, out->bank), plus(out->frame, out->scratch));
     return TRK_OK;
 }
