@@ -11,7 +11,9 @@ from torch.utils.data import DataLoader
 import generator
 
 LEAST_PROMPTED = 0.003  # of the image: the smallest area that a single image is prompted for
-EVENTS = {"occlusion": 0.25, "leave": 0.25, "lookalike": 0.5}  # scenarios in which objects get lost, and their shares
+# Scenarios in which objects get lost, and their shares: of the first object alone, or of most.
+EVENTS = {"occlusion": 0.25, "leave": 0.25, "lookalike": 0.5}
+HARD_EVENTS = {"vanish": 0.5, "twins": 0.4, "occlusion": 0.05, "leave": 0.05}
 LONGEST_GAP = 80  # frames, see Batch.gap
 BANK_STEPS = 400  # after so many steps the textures are made anew
 
@@ -34,6 +36,7 @@ class Stage:
     taught: int = 0                # of the other frames: those whose encoding has gradients, the first among them; 0: all
     strides: tuple[float, float] = (1.0, 3.0)  # time from frame to frame, drawn between these for every clip
     events: float = 0.0            # share of clips that are one of EVENTS; the others are the generator's mixture
+    hard: bool = False             # of HARD_EVENTS instead
 
 
 def between(ends: tuple[float, float], share: float) -> float:
@@ -72,10 +75,11 @@ FROM_NOTHING = [
 
 
 IMAGES = Stage("fine", 20, 256, 1, 8, 4, (0.3, 1.0))
-CLIPS = Stage("late", 30, 256, 20, 2, 4, (0.5, 1.0), silent=12, events=0.65)
-# On from a trained state, as often as wanted: at 256 pixels, then at those of tracking.
-ONWARD = [*in_turns(8, (0.7, 0.42), IMAGES, CLIPS),
-          *in_turns(12, (0.42, 0.0), replace(IMAGES, size=320), replace(CLIPS, size=320))]
+CLIPS = Stage("late", 30, 256, 20, 2, 4, (0.5, 1.0), silent=12, events=0.6, hard=True, taught=4)
+# On from a trained state, as often as wanted: where much is seen in a given time, then towards the size of tracking.
+ONWARD = [*in_turns(14, (0.7, 0.46), replace(IMAGES, size=192), replace(CLIPS, size=192)),
+          *in_turns(6, (0.46, 0.26), IMAGES, CLIPS),
+          *in_turns(5, (0.26, 0.0), replace(IMAGES, size=320), replace(CLIPS, size=320))]
 # Seconds, not minutes: for the tests.
 SMOKE = [
     Stage("images", 4, 64, 1, 4, 2, (0.0, 0.5), (1.0, 1.0), bce=4.0, alpha=0.5, affinity=1.0),
@@ -165,7 +169,8 @@ class Batches:
         n_frames, strides = (4, (6, 10)) if stage.frames == 1 else (stage.frames, stage.strides)
         while len(found) < stage.clips:
             event = rng.random() < stage.events
-            scenario = str(rng.choice(list(EVENTS), p=list(EVENTS.values()))) if event else None
+            events = HARD_EVENTS if stage.hard else EVENTS
+            scenario = str(rng.choice(list(events), p=list(events.values()))) if event else None
             c = generator.make_clip(rng, bank, n_frames, stage.size, stage.objects, scenario=scenario,
                                     difficulty=rng.uniform(*stage.difficulty), stride=rng.uniform(*strides))
             if stage.frames > 1:

@@ -32,10 +32,10 @@ def _events(scene: Scene, masks: np.ndarray, refused: int) -> dict:
     lookalikes = [i + 1 for i, t in enumerate(scene.things) if t.kind == "lookalike"]
     occluders = [i + 1 for i, t in enumerate(scene.things) if t.kind == "occluder"]
     return {
-        "occluder": f.occluder, "full_occlusion": f.full_occlusion, "occluder_ids": occluders,
-        "lookalike": f.lookalike, "lookalike_ids": lookalikes,
+        "occluder": bool(occluders), "full_occlusion": f.full_occlusion, "occluder_ids": occluders,
+        "lookalike": bool(lookalikes), "lookalike_ids": lookalikes,
         "lookalike_crosses": any(passes(scene, scene.leads[0], scene.things[i - 1]) for i in lookalikes),
-        "leaves": f.leave, "crowd": f.crowd, "fast": f.fast, "scale": f.scale, "camera": f.camera,
+        "leaves": f.leave, "crowd": f.crowd, "vanish": f.vanish, "fast": f.fast, "scale": f.scale, "camera": f.camera,
         "blur": fx.blur, "motion_blur": fx.shutter, "noise": fx.noise, "light": fx.light, "flicker": fx.flicker,
         "absent": [absent_spans(m) for m in masks], "refused_plans": refused,
     }

@@ -14,7 +14,7 @@ from .render import draw_ids, draw_part
 from .shapes import blob, ellipse, rectangle
 from .textures import TEXTURE_SIZE, TextureBank, lab_samples
 
-SCENARIOS = ("plain", "scale", "fast", "occlusion", "lookalike", "leave", "crowd")
+SCENARIOS = ("plain", "scale", "fast", "occlusion", "lookalike", "leave", "crowd", "vanish", "twins")
 CHECK_SIDE = 96  # shorter side of the index maps that check a plan
 MIN_START_AREA, MIN_AREA, MIN_START_VISIBLE = 0.008, 0.003, 0.6  # of the frame, of the frame, of the object
 ABSENT_AREA = 12 / 256 ** 2  # fewer visible pixels than this (in squared shorter sides) count as absent
@@ -31,6 +31,8 @@ class Features:
     crowd: bool = False
     fast: bool = False
     scale: bool = False
+    vanish: bool = False  # targets leave or are hidden while things like them are in sight
+    twins: bool = False  # every target has a look-alike
     count: int = 2
 
     @staticmethod
@@ -44,6 +46,7 @@ class Features:
             f.occluder = f.full_occlusion = scenario == "occlusion"
             f.lookalike, f.leave, f.crowd = scenario == "lookalike", scenario == "leave", scenario == "crowd"
             f.fast, f.scale = scenario == "fast", scenario == "scale"
+            f.vanish, f.twins = scenario == "vanish", scenario == "twins"
             f.count = int(rng.integers(3, 6)) if f.crowd else min(f.count, 3)
         f.full_occlusion &= f.occluder
         f.count = max(f.count, objects, 3 if f.crowd else 1)
@@ -287,23 +290,43 @@ class Planner:
         pool = leads[:max(self.objects, 1)]
         return leads[0] if first or self.rng.random() < 0.5 else pool[int(self.rng.integers(len(pool)))]
 
+    def _vanish(self, targets: list[Thing]) -> list[Thing]:
+        """Hides or sends away the first of the targets and half of the others; most have something like them in sight.
+        Returns the occluders."""
+        rng, occluders = self.rng, []
+        for i, thing in enumerate(targets):
+            if rng.random() < 0.6:
+                self.things.append(self._lookalike(thing))
+            if i > 0 and rng.random() < 0.5:
+                continue
+            tm = self.span * rng.uniform(0.3, 0.9)
+            if rng.random() < 0.45:
+                self._leave(thing, tm)
+            else:
+                occluders.append(self._occluder(thing, tm, True))
+        return occluders
+
     def plan(self, scenario: str | None, stride: float, ground: np.ndarray, ground_map: np.ndarray) -> Scene:
         rng, f = self.rng, self.f
-        self.must_cross, self.ground_map, self.things = scenario == "lookalike", ground_map, []
+        self.must_cross, self.ground_map, self.things = scenario in ("lookalike", "twins"), ground_map, []
         self._small = cv2.resize(ground, (48, 48), interpolation=cv2.INTER_AREA)
         small_first = f.leave or f.full_occlusion  # a short clip has time to hide or send away only a small thing
-        usual = 0.16 if f.crowd or f.scale else 0.26
+        usual = 0.16 if f.crowd or f.scale or f.vanish else 0.2 if f.twins else 0.26
         for i in range(f.count):
             self.things.append(self._lead(0.16 if small_first and i == 0 else usual))
         leads = list(self.things)
+        targets = leads[:self.objects]
         if f.crowd:
             self._crowd(leads)
         if self.span > 0 and f.leave:
             for i, tm in enumerate(self._event_times(30)):
                 self._leave(self._event_target(leads, i == 0), tm)
+        hiders = self._vanish(targets) if self.span > 0 and f.vanish else []
         if f.lookalike:
             self.things.append(self._lookalike(leads[0]))
-        self.things = [self.things[i] for i in rng.permutation(len(self.things))]
+        if f.twins:
+            self.things += [self._lookalike(target) for target in targets]
+        self.things = [self.things[i] for i in rng.permutation(len(self.things))] + hiders
         if f.occluder:
             full = f.full_occlusion and self.span > 0
             for i, tm in enumerate(self._event_times(26)):
@@ -347,10 +370,12 @@ def _has_event(scene: Scene, area: np.ndarray, scenario: str | None) -> bool:
     f, last = scene.features, len(scene.times) - 1
     first = next(i for i, t in enumerate(scene.things) if t is scene.leads[0])
     gone = area[first] <= ABSENT_AREA / 4
-    if (f.leave or f.full_occlusion) and last >= 3:
+    if (f.leave or f.full_occlusion or f.vanish) and last >= 3:
         if not gone.any():
             return False
-        if scenario in ("occlusion", "leave") and (gone[-1] or gone.sum() < 2):
+        if scenario in ("occlusion", "leave", "vanish") and gone.sum() < 2:
+            return False
+        if scenario in ("occlusion", "leave") and gone[-1]:
             return False
     elif gone.any() and scenario is not None:
         return False
@@ -360,7 +385,7 @@ def _has_event(scene: Scene, area: np.ndarray, scenario: str | None) -> bool:
         return last < 3 or max(sizes) > 1.5 * min(sizes)
     if scenario == "fast":
         return last < 1 or np.mean([np.linalg.norm(lead.path.speed(t)) for t in scene.times]) > 0.025
-    if scenario == "lookalike":
+    if scenario in ("lookalike", "twins"):
         return last < 3 or passes(scene, lead, next(t for t in scene.things if t.kind == "lookalike"))
     if scenario == "crowd":
         pairs = [(a, b) for i, a in enumerate(scene.leads) for b in scene.leads[i + 1:]]

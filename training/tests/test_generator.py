@@ -112,6 +112,8 @@ def test_scenarios_have_their_event(bank, scenario, difficulty):
         spans, events = clip.events["absent"][0], clip.events
         if scenario in ("occlusion", "leave"):
             assert spans and spans[0][0] > 0 and spans[-1][1] < 16, (scenario, spans)
+        elif scenario == "vanish":  # may stay away
+            assert spans and spans[0][0] > 0 and sum(end - start for start, end in spans) >= 2, spans
         else:
             assert not spans, (scenario, spans)
         if scenario == "occlusion":  # what hides the target is in view and larger than it
@@ -119,12 +121,20 @@ def test_scenarios_have_their_event(bank, scenario, difficulty):
             assert events["full_occlusion"] and hider > clip.full_area[0, spans[0][0]]
         if scenario == "lookalike":
             assert events["lookalike_ids"] and events["lookalike_crosses"]
+        if scenario == "twins":
+            assert len(events["lookalike_ids"]) == 2 and events["lookalike_crosses"]
         if scenario == "crowd":
             assert len(np.unique(clip.ids[0])) >= 4  # background and three or more objects
         if scenario == "scale":
             assert clip.full_area[0].max() > 2 * clip.full_area[0].min()
         if scenario == "fast":
             assert displacement(clip) > 0.015  # the visible centre lags when the object is cut by the edge
+
+
+def test_not_only_the_first_target_vanishes(bank):
+    clips = [clip_of(bank, 90 + seed, 16, 64, 4, scenario="vanish") for seed in range(12)]
+    assert sum(bool(clip.events["lookalike_ids"]) for clip in clips) >= 9
+    assert sum(bool(spans) for clip in clips for spans in clip.events["absent"]) > 18
 
 
 def test_unknown_scenario_is_refused(bank):
