@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from sam2.modeling.sam.transformer import RoPEAttention
 
@@ -327,6 +328,13 @@ def test_training_goes_on_after_a_break_as_if_there_had_been_none(tmp_path):
     model = architecture.load(str(tmp_path / "m.safetensors"))
     worst = max(float((value - whole["average"][name]).abs().max()) for name, value in model.state_dict().items())
     assert worst < 2e-3  # half precision of values below 4
+    with safe_open(tmp_path / "m.safetensors", "pt") as f:  # the mean with a model of three times these weights
+        save_file({name: 3 * f.get_tensor(name).float() for name in f.keys()}, tmp_path / "thrice.safetensors", f.metadata())
+    run("export.py", tmp_path / "whole/state.pt", tmp_path / "mean.safetensors", "--type", "f32", "--mean-with",
+        tmp_path / "thrice.safetensors")
+    model = architecture.load(str(tmp_path / "mean.safetensors"))
+    worst = max(float((value - 2 * whole["average"][name]).abs().max()) for name, value in model.state_dict().items())
+    assert worst < 4e-3
     out = run("evaluate.py", tmp_path / "m.safetensors", "--clips", 1, "--frames", 3, "--difficulty", 0)
     assert '"tracks": 2' in out
 
