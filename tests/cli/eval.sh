@@ -335,12 +335,12 @@ refused 2 "expected --pred" eval davis/Annotations/480p/short
 refused 2 "belongs to the dataset" eval davis --masks davis/Annotations/480p
 refused 2 "belongs to the dataset" eval davis --masks davis/JPEGImages/480p
 # masks of more objects than a map of indices tells apart, for the boxes of MOT
-mkdir -p mot/train/M/img1 mot/train/M/gt crowd/M
-cp frames/plain-motion/00000.png mot/train/M/img1/000001.png
+mkdir -p many/train/M/img1 many/train/M/gt crowd/M
+cp frames/plain-motion/00000.png many/train/M/img1/000001.png
 cp "$clips/plain-motion/00000.png" crowd/M/000001.png
-printf '[Sequence]\nname=M\nimDir=img1\nseqLength=1\nimWidth=854\nimHeight=480\nimExt=.png\n' >mot/train/M/seqinfo.ini
-seq 1 256 | sed 's/.*/1,&,1,1,30,40,1,1,1/' >mot/train/M/gt/gt.txt
-refused 1 "objects up to 254 fit in a map of indices, got 256" eval mot --pred crowd
+printf '[Sequence]\nname=M\nimDir=img1\nseqLength=1\nimWidth=854\nimHeight=480\nimExt=.png\n' >many/train/M/seqinfo.ini
+seq 1 256 | sed 's/.*/1,&,1,1,30,40,1,1,1/' >many/train/M/gt/gt.txt
+refused 1 "objects up to 254 fit in a map of indices, got 256" eval many --pred crowd
 for other in manifest/manifest.json davis/ImageSets/2017/val.txt davis/Annotations/480p/short/00000.png; do
     cp "$other" before.copy
     refused 2 "$other is there and no result of track eval" eval davis --out "$other"

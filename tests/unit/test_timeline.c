@@ -487,7 +487,7 @@ static void masks_larger_than_the_frame_are_planned(void **state)
     trk_pool_params q = TRK_POOL_PARAMS_INIT;
     trk_tracker *t = new_tracker(NULL);
     assert_ok(push_with_mask(t));
-    q.budget = device_peak(t) + ((size_t)128 << 10); /* the plan leaves 64 KiB for the model to grow */
+    q.budget = device_peak(t) + ((size_t)1 << 20); /* the plan leaves some 200 KiB for the model to grow */
     trk_tracker_destroy(&t);
     trk_pool *pool = new_pool(&q);
     t = in_pool(pool);
