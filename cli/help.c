@@ -15,7 +15,7 @@ void options_print_help(FILE *stream)
             "  --decoder auto|cpu|cuda, --encoder auto|cpu|nvenc    auto: the GPU of the model, where it can\n");
     fprintf(stream,
             "Prompts (in pixels; ID@FRAME:, ID: or @FRAME: in front. Without ID a box or mask is a new object,\n"
-            "  1, 2, ..., a point refines the prompt before it. Without FRAME: the first frame.)\n"
+            "  1, 2, ..., a point refines the prompt before it, on its frame. Without FRAME: the first.)\n"
             "  --box [ID@FRAME:]x,y,w,h         left, top, width, height\n"
             "  --point [ID@FRAME:]x,y[,+|,-]    a click on the object (+, default) or beside it (-)\n"
             "  --mask [ID@FRAME:]FILE.png       non-zero = object; palette PNG without ID: index 1-254 = object\n"
@@ -47,11 +47,11 @@ void options_print_help(FILE *stream)
             "  --draw-motion                    predicted boxes too, in --overlay and --sheet\n");
     fprintf(stream,
             "Memory (results do not depend on the budget or on sweeping)\n"
-            "  --memory-budget 2GiB|0.8         bytes (MB, MiB, ...) or a share of what is free; a run that may\n"
-            "                                   need more is refused\n"
+            "  --memory-budget 2GiB|0.8         bytes (MB, MiB, ...) or a share of what is free, the model\n"
+            "                                   counted in; a run that may need more is refused\n"
             "  --plan                           print what it may need, and end\n"
             "  --reserve                        take that at the first frame\n"
-            "  --sweep-every N | --sweep-above SHARE | --sweep-never    when features of frames go (every 1)\n"
+            "  --sweep-every N | --sweep-above SHARE | --sweep-never    when features go (every 1; of the budget)\n"
             "  --max-prompts-in-memory N|all    prompted frames an object reads, nearest first (%d)\n"
             "  --memory-dtype bf16|f32|f16|q8, --older-memory-dtype TYPE[@AGE]   of memories (bf16; from AGE %d)\n"
             "  --history N|all                  further frames remembered (0), for saved states\n"
@@ -63,7 +63,7 @@ void options_print_help(FILE *stream)
             "  -o, --overlay FILE.mp4|.mkv|.mov video with the objects drawn in (lower ids on top)\n"
             "  --masks DIR, --logits DIR        palette PNG per frame (where objects overlap the lower id wins),\n"
             "                                   low-resolution float32 .npy per frame and object\n"
-            "  --jsonl FILE|-, --boxes FILE     boxes, scores, RLE per frame; x,y,w,h lines (several objects:\n"
+            "  --jsonl FILE|-, --boxes FILE|-   boxes, scores, RLE per frame; x,y,w,h lines (several objects:\n"
             "                                   FILE_ID, one each)\n"
             "  --sheet FILE.png                 contact sheet of the overlay\n"
             "Many videos\n"

@@ -21,7 +21,7 @@
  * the current frame, which end the tracker (it can only be destroyed or reset). What is refused before anything was
  * begun, a plan that does not fit for one, does not end it, whatever the status.
  * In every params struct zero means the default; set struct_size through the _INIT macro. trk_motion_params alone has
- * none: trk_motion_defaults fills it.
+ * none and its zeros are zeros: trk_motion_defaults fills it.
  *
  * Coordinates are pixels of the pushed frames: x to the right, y down, (0, 0) the top left corner of the first pixel.
  */
@@ -193,6 +193,8 @@ typedef struct trk_tracker_params {
 
 typedef struct trk_tracker trk_tracker;
 
+/* params: NULL, all defaults. The model and the pool must outlive the tracker. TRK_E_ARGUMENT: a value outside its range,
+ * a pool of another model, motion with a policy that has none. */
 TRK_API trk_status trk_tracker_create(trk_tracker **out, const trk_model *model, const trk_tracker_params *params);
 TRK_API void trk_tracker_destroy(trk_tracker **tracker); /* NULL-safe; clears the handle */
 /* Forgets objects, prompts, memories and frame numbers; the tracker can start another video of any size. */
@@ -257,7 +259,9 @@ TRK_API trk_status trk_tracker_clear_prompts(trk_tracker *tracker, int object, i
 TRK_API trk_status trk_tracker_remove_object(trk_tracker *tracker, int object);
 
 /* Takes the next frame: encodes it, follows every object into it, applies the prompts waiting for it, writes the
- * memories, frees what only this frame needed. */
+ * memories, frees what only this frame needed. TRK_E_ARGUMENT: another size than the frames before, an index that is not
+ * the next one, planes or strides that can not be, a waiting prompt outside the frame; TRK_E_MEMORY: the plan is above
+ * the budget (nothing was begun then), or memory is short; TRK_E_STATE: the tracker has ended. */
 TRK_API trk_status trk_tracker_push(trk_tracker *tracker, const trk_frame *frame);
 
 /* What the motion model of a policy said of an object on a frame. */
@@ -318,8 +322,8 @@ typedef struct trk_paint {
     size_t struct_size;
     trk_paint_object *objects; /* [n_objects], later ones on top of earlier ones */
     size_t n_objects;
-    int line_width;            /* of the contour, pixels into the mask; 0 = 2, negative = none */
-    int fill_percent;          /* share of the colour in the rest of the mask; 0 = 45, negative = none */
+    int line_width;            /* of the contour, pixels into the mask, to 32768; 0 = 2, negative = none */
+    int fill_percent;          /* share of the colour in the rest of the mask, to 100; 0 = 45, negative = none */
     int on_frame;              /* 1: on the frame that was pushed; see below */
 } trk_paint;
 #define TRK_PAINT_INIT {sizeof(trk_paint), NULL, 0, 0, 0, 0}
@@ -374,11 +378,12 @@ TRK_API trk_status trk_tracker_rebase(trk_tracker *tracker, int64_t index);
 /* --- save and resume ------------------------------------------------------------------------------------------- */
 
 /* Writes the whole state (objects, memories, waiting prompts, results, locked features) to a temporary file and renames
- * it to `path`. Tracking goes on. */
+ * it to `path`. Tracking goes on. TRK_E_IO: it can not be written; if its folder can not be brought to the disk, the
+ * file is there. */
 TRK_API trk_status trk_tracker_save(trk_tracker *tracker, const char *path);
 /* A tracker that goes on exactly where the saved one was: the same masks, bit for bit, on the same kind of backend with
  * the same precision. What decides results (reverse, binarize ... older_after, policy, motion) comes from the file; pool, sweep,
- * reserve and source from params. TRK_E_FORMAT: truncated, altered, or of another version. TRK_E_MODEL: of another model or
+ * reserve and source from params. TRK_E_IO: it can not be read. TRK_E_FORMAT: truncated, altered, or of another version. TRK_E_MODEL: of another model or
  * image size. */
 TRK_API trk_status trk_tracker_resume(trk_tracker **out, const trk_model *model, const trk_tracker_params *params,
                                       const char *path);
@@ -491,7 +496,7 @@ typedef struct trk_memory_use {
 } trk_memory_use;
 /* Bytes of the tracker's model, of its pool, and of the host. */
 TRK_API trk_status trk_tracker_memory(const trk_tracker *tracker, trk_memory_use *out);
-/* The same by owner; returns how many there are. */
+/* The device's bytes by owner, and of the host those that the tracker's pool holds; returns how many there are. */
 TRK_API size_t trk_tracker_memory_owners(const trk_tracker *tracker, trk_owner_bytes *out, size_t capacity);
 
 #ifdef __cplusplus
