@@ -10,7 +10,7 @@ install(DIRECTORY samples/models/ DESTINATION share/track/models COMPONENT bundl
 install(DIRECTORY samples DESTINATION . COMPONENT bundle EXCLUDE_FROM_ALL)
 install(DIRECTORY tests/golden/data DESTINATION tests/golden COMPONENT bundle EXCLUDE_FROM_ALL)
 install(FILES ${PROJECT_BINARY_DIR}/gpu-tests.txt DESTINATION . COMPONENT bundle EXCLUDE_FROM_ALL)
-install(PROGRAMS scripts/run-gpu-tests.sh scripts/sanitize_gpu.sh DESTINATION . COMPONENT bundle EXCLUDE_FROM_ALL)
+install(PROGRAMS scripts/run-gpu-tests.sh scripts/sanitize_gpu.sh scripts/gpu_libraries.sh DESTINATION . COMPONENT bundle EXCLUDE_FROM_ALL)
 
 add_custom_target(bundle
   COMMAND sh ${PROJECT_SOURCE_DIR}/scripts/bundle.sh ${CMAKE_COMMAND} ${PROJECT_BINARY_DIR}

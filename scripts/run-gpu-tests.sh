@@ -1,13 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# run-gpu-tests.sh [QUICK|ALL|LIST]: what there is to check and to measure on a card, from the bundle (`--target bundle`)
-# it lies in, or from a build: run-gpu-tests.sh in scripts/ takes build/ (or $TRK_BUILD) of its checkout. Prints a table;
-# logs and programs' lines are in $OUT (default: ./gpu-test-results). The tests are those of `ctest -L gpu`, by the list
-# that CMake writes (gpu-tests.txt): ALL of them, or QUICK without the official configurations at full size but tiny. LIST
-# runs nothing and fails where a program or a file is missing. Each line of the table has at most $LIMIT seconds (default: 600). Exit status: 0 all
-# passed, 1 some failed, 77 no card.
+# run-gpu-tests.sh [QUICK|ALL|LIST [NAMES]]: what there is to check and to measure on a card, from the bundle (`--target
+# bundle`) it lies in, or from a build: run-gpu-tests.sh in scripts/ takes build/ (or $TRK_BUILD) of its checkout. Prints a
+# table; logs and programs' lines are in $OUT (default: ./gpu-test-results), generated weights in $MODELS (a temporary
+# folder). The tests are those of `ctest -L gpu`, by the list that CMake writes (gpu-tests.txt): ALL of them, or QUICK
+# without the official configurations at full size but tiny; NAMES, an extended regular expression, chooses lines of the
+# table. LIST runs nothing and fails where a program or a file is missing. Each line of the table has at most $LIMIT
+# seconds (default: 600). Exit status: 0 all passed, 1 some failed, 2 nothing can be run, 77 no card.
 set -u
 what=${1:-QUICK}
+names=${2:-.}
 here=$(cd "$(dirname "$0")" && pwd)
 
 if [ -d "$here/bin" ]; then # the bundle
@@ -55,27 +57,36 @@ fi
 
 out=${OUT:-$PWD/gpu-test-results}
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
-# a bundle without cuBLASLt finds that of the machine's toolkit
-for folder in /usr/local/cuda/lib64 ${CUDA_HOME:+"$CUDA_HOME/lib64"}; do
-    [ -d "$folder" ] && LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder
-done
-export LD_LIBRARY_PATH
+models=${MODELS:-$(mktemp -d)} && mkdir -p "$models" && models=$(cd "$models" && pwd) || exit 2
+[ -n "${MODELS:-}" ] || trap 'rm -rf "$models"' EXIT
+. "$here/gpu_libraries.sh"
 cd "$root" || exit 2
 demo=samples/models/demo-m.safetensors
 table=$out/table.txt
 : >"$table"
 failed=0
 
+is_wanted() { echo "$1" | grep -qE -- "$names"; }
+
+# tell NAME COMMAND...: of a line of the table that was wanted, what the command prints
+tell() {
+    is_wanted "$1" && shift && "$@" | tee -a "$table"
+}
+
 # run NAME COMMAND...: one line of the table
 run() {
     name=$1
     shift
+    is_wanted "$name" || return 0
     start=$(date +%s.%N)
     timeout -k 10 "${LIMIT:-600}" "$@" >"$out/$name.log" 2>&1
     rc=$?
     case $rc in
     0) result=ok ;;
-    77) result=skipped ;;
+    77) # there is a card: only what needs one of a certain kind may pass it over
+        result=SKIPPED
+        case $name in *_wgmma) ;; *) failed=1 ;; esac
+        ;;
     124 | 137) result="TOO LONG" failed=1 ;;
     *) result="FAILED ($rc)" failed=1 ;;
     esac
@@ -86,12 +97,13 @@ run() {
 # run_tests <LINES: those of the list that come on standard input, with the generated models that they need
 run_tests() {
     while IFS='|' read -r name labels environment command; do
+        is_wanted "$name" || continue
         set --
         for word in ${command#"${command%% *}"}; do
             case $word in
             @MODELS@/*)
                 make_model "$(basename "$word" .safetensors)"
-                set -- "$@" "$out/${word#@MODELS@/}"
+                set -- "$@" "$models/${word#@MODELS@/}"
                 ;;
             *) set -- "$@" "$word" ;;
             esac
@@ -100,10 +112,10 @@ run_tests() {
     done
 }
 
-# make_model FAMILY-SIZE: in $out, unless it is there
+# make_model FAMILY-SIZE: in $models, unless it is there
 make_model() {
-    [ -f "$out/$1.safetensors" ] ||
-        "$(program make_weights)" "${1%-*}" "${1##*-}" "$out/$1.safetensors" >"$out/make-$1.log" 2>&1
+    [ -f "$models/$1.safetensors" ] ||
+        "$(program make_weights)" "${1%-*}" "${1##*-}" "$models/$1.safetensors" >"$out/make-$1.log" 2>&1
 }
 
 {
@@ -113,7 +125,11 @@ make_model() {
 
 kcheck=$(program kcheck) bench=$(program frame_bench)
 "$kcheck" --op add --backend cuda --shape 1x1 >"$out/card.log" 2>&1
-[ $? = 77 ] && { cat "$out/card.log"; exit 77; }
+case $? in
+0) ;;
+77) cat "$out/card.log"; exit 77 ;;
+*) echo "run-gpu-tests.sh: the kernel check can not be run: $(tail -n 1 "$out/card.log")" >&2; exit 2 ;;
+esac
 
 # what tells most about a failure comes first; kernels that are off by themselves (docs/gpu.md) last: should one hang, all
 # else has been told
@@ -122,31 +138,36 @@ tests | grep -v '^kernels\.' >"$out/then.txt"
 tests | grep '_wgmma|' >"$out/last.txt"
 run_tests <"$out/first.txt"
 run_tests <"$out/then.txt"
-for decoder in cpu cuda; do
+decoders=cpu
+if ldconfig -p 2>/dev/null | grep -q 'libnvcuvid\.so\.1' || find $(echo "$LD_LIBRARY_PATH" | tr ':' ' ') -name libnvcuvid.so.1 2>/dev/null | grep -q .; then
+    decoders="cpu cuda"
+else
+    echo "track.decoder-cuda: left out, the machine has no libnvcuvid.so.1 of the driver" | tee -a "$table"
+fi
+for decoder in $decoders; do
     run "track.decoder-$decoder" "$(program track)" samples/clips/plain-motion.mp4 --device cuda --decoder $decoder --box 223,144,173,162 \
         --jsonl "$out/objects-$decoder.jsonl"
 done
 # the two may turn colours into RGB a rounding apart: how many frames have other masks
-diff "$out/objects-cpu.jsonl" "$out/objects-cuda.jsonl" 2>/dev/null | grep -c '^>' | sed 's/^/frames that differ by decoder: /' |
-    tee -a "$table"
+[ -f "$out/objects-cuda.jsonl" ] && diff "$out/objects-cpu.jsonl" "$out/objects-cuda.jsonl" | grep -c '^>' |
+    sed 's/^/frames that differ by decoder: /' | tee -a "$table"
 
 # seconds per frame, bank full
-make_model sam2.1-tiny
-for model in "$demo" "$out/sam2.1-tiny.safetensors"; do
+is_wanted bench.sam2.1-tiny && make_model sam2.1-tiny
+for model in "$demo" "$models/sam2.1-tiny.safetensors"; do
     for dtype in f32 bf16; do
         name=bench.$(basename "$model" .safetensors).$dtype
         run "$name" "$bench" "$model" --device cuda --dtype "$dtype" --warmup 30 --frames 100
-        tail -n 1 "$out/$name.log" | tee -a "$table"
+        tell "$name" tail -n 1 "$out/$name.log"
     done
 done
 run flat.demo-m.bf16 "$bench" "$demo" --device cuda --dtype bf16 --long 20000
-tail -n 3 "$out/flat.demo-m.bf16.log" | tee -a "$table"
+tell flat.demo-m.bf16 tail -n 3 "$out/flat.demo-m.bf16.log"
 # time per stage, the host's clock around a stage that is waited for
 run track.stages env TRK_LOG=debug "$(program track)" samples/clips/plain-motion.mp4 --device cuda \
     --box 223,144,173,162 --jsonl /dev/null
-awk '/stage: / { sub(/.*stage: /, ""); ms = $(NF - 1); sub(/ [0-9.]+ ms$/, ""); n[$0]++; sum[$0] += ms }
-    END { for (k in n) printf "%-16s %5d calls %8.3f ms\n", k, n[k], sum[k] / n[k] }' "$out/track.stages.log" |
-    sort | tee -a "$table"
+tell track.stages awk '/stage: / { sub(/.*stage: /, ""); ms = $(NF - 1); sub(/ [0-9.]+ ms$/, ""); n[$0]++; sum[$0] += ms }
+    END { for (k in n) printf "%-16s %5d calls %8.3f ms\n", k, n[k], sum[k] / n[k] }' "$out/track.stages.log"
 run bench.kernels "$kcheck" --bench --backend cuda-all
 
 run_tests <"$out/last.txt"

@@ -11,10 +11,15 @@ for candidate in "$here/bin/kcheck" "$here/../build/tests/kcheck/kcheck"; do
     [ -z "$kcheck" ] && [ -x "$candidate" ] && kcheck=$candidate
 done
 [ -x "$kcheck" ] || { echo "sanitize_gpu.sh: no kcheck" >&2; exit 2; }
-PATH=$PATH:/usr/local/cuda/bin
+PATH=$PATH:/usr/local/cuda/bin${CUDA_HOME:+:$CUDA_HOME/bin}
+. "$here/gpu_libraries.sh"
 command -v compute-sanitizer >/dev/null || { echo "skipped: no compute-sanitizer (part of the CUDA toolkit)"; exit 77; }
-"$kcheck" --op add --backend cuda --shape 1x1 >/dev/null
-[ $? = 77 ] && { echo "skipped: no device"; exit 77; }
+line=$("$kcheck" --op add --backend cuda --shape 1x1 2>&1)
+case $? in
+0) ;;
+77) echo "skipped: no device"; exit 77 ;;
+*) echo "sanitize_gpu.sh: the kernel check can not be run: $(echo "$line" | tail -n 1)" >&2; exit 2 ;;
+esac
 
 probe=$(compute-sanitizer --error-exitcode 86 "$kcheck" --op add --backend cuda --shape 1x1 2>&1)
 if [ $? != 0 ] && echo "$probe" | grep -qiE 'not supported|unable to|failed to (attach|initialize)'; then
@@ -22,6 +27,7 @@ if [ $? != 0 ] && echo "$probe" | grep -qiE 'not supported|unable to|failed to (
     exit 77
 fi
 
+# fill_holes joins labels by atomicMin while other threads read them: racecheck may tell of it, and no order matters there.
 # initcheck sees reads of device memory that nobody wrote; what the check poisons lies on the host's side
 failed=0
 for operator in ${*:-$("$kcheck" --list)}; do

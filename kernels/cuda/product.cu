@@ -28,13 +28,6 @@
 #define LIBRARY_BYTES ((size_t)32 << 20) /* of cuBLASLt's workspace: what its manual asks for on the newest cards */
 #define STRIP_BYTES   ((size_t)32 << 20) /* of f32 sums between two passes; an H200 has 50 MiB of cache */
 
-static trk_mat rows_of(trk_mat m, int first, int n)
-{
-    m.data = static_cast<char *>(m.data) + (size_t)((int64_t)first * m.stride) * trk_dtype_bytes(m.dtype);
-    m.rows = n;
-    return m;
-}
-
 /* Every row starts on 16 bytes. */
 static int is_wide(trk_mat m)
 {
@@ -361,7 +354,9 @@ static void run_library(trk_exec *x, const struct product_call *call, void *work
         is_done = told(x, plan, call, workspace);
         rc = is_done ? TRK_OK : library_error(multiply(x, plan, description, call, workspace), "cublasLtMatmul");
         is_done |= rc >= 0;
-        if (!is_done) /* of later frames those who listen are told of the own kernels at once */
+        if (rc == TRK_E_UNSUPPORTED && cuda_is_recording()) /* perhaps the recording's fault: the stage runs again */
+            rc = TRK_E_BACKEND;
+        else if (!is_done) /* of later frames those who listen are told of the own kernels at once */
             __atomic_store_n(&plan->is_usable, 0, __ATOMIC_RELAXED);
     }
     if (rc == TRK_E_UNSUPPORTED) {
@@ -429,8 +424,8 @@ static void run_two_passes(trk_exec *x, trk_mat out, trk_mat in, const struct cu
     }
     for (int first = 0; first < out.rows && !x->planning; first += most) {
         const int n = min(out.rows - first, most);
-        const trk_mat strip = rows_of(out, first, n), sums = in_place ? strip : rows_of(room, 0, n);
-        const struct product_call call = {sums, rows_of(in, first, n), layer, NULL, 0};
+        const trk_mat strip = trk_rows(out, first, n), sums = in_place ? strip : trk_rows(room, 0, n);
+        const struct product_call call = {sums, trk_rows(in, first, n), layer, NULL, 0};
         run_library(x, &call, workspace);
         run_finish(x, strip, sums, tail);
     }

@@ -21,11 +21,13 @@ DIR/tiny.safetensors with official names. Their values change no cost: an absent
 Before anything is timed, both track a few frames in f32, and the masks are compared (IoU); --check-only stops there.
 """
 import argparse
+import glob
 import json
 import os
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 
@@ -41,10 +43,16 @@ import pytorch_gpu_reference as reference
 CHECK_FRAMES = 8
 
 
+def environment():
+    """With the CUDA libraries that PyTorch brought, for a program that was linked against a toolkit which is not here."""
+    folders = sorted(glob.glob(os.path.join(sysconfig.get_path("purelib"), "nvidia", "*", "lib")))
+    return os.environ | {"LD_LIBRARY_PATH": ":".join(filter(None, [os.environ.get("LD_LIBRARY_PATH"), *folders]))}
+
+
 def ours(args, model, objects, warmup, frames, dtype, extra=()):
     command = [args.frame_bench, model, "--device", args.device, "--image-size", str(args.image_size), "--dtype", dtype,
                "--objects", str(objects), "--warmup", str(warmup), "--frames", str(frames), "--masks", "1", *extra]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=args.limit)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=args.limit, env=environment())
     if result.returncode:
         raise RuntimeError(f"{' '.join(command)}: exit {result.returncode}: {result.stderr.strip()[-2000:]}")
     return json.loads(result.stdout.strip().splitlines()[-1])
@@ -148,8 +156,8 @@ def tried(function, *arguments):
     """What the function returns, or None: one case that fails leaves the others."""
     try:
         return function(*arguments)
-    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-        print(f"FAILED: {error}", flush=True)
+    except Exception as error:  # of another transformers as well
+        print(f"FAILED: {type(error).__name__}: {error}", flush=True)
         return None
 
 
