@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "conflicts.h"
+#include "failure.h"
 #include "job_list.h"
 #include "report.h"
 #include "run.h"
@@ -89,11 +90,12 @@ static trk_status run_jobs(session *shared, job_list *list)
 static trk_status run_session(const options *wanted, job_list *list)
 {
     session shared;
-    trk_status rc = TRK_OK, jobs_rc;
+    first_failure first = {0};
+    trk_status rc = TRK_OK;
     TRK_CHECK(session_open(&shared, wanted));
-    jobs_rc = run_jobs(&shared, list);
-    TRK_CHECK(session_report(&shared));
-    rc = jobs_rc;
+    first_failure_note(&first, run_jobs(&shared, list));
+    first_failure_note(&first, session_report(&shared));
+    rc = first_failure_tell(&first);
 done:
     session_close(&shared);
     return rc;

@@ -32,7 +32,7 @@ static trk_status map_file(trk_checkpoint *c, const char *path)
 {
     struct stat status;
     trk_status rc = TRK_OK;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait for its writer */
     if (file < 0 || fstat(file, &status) < 0) {
         rc = TRK_FAIL(TRK_E_IO, "cannot open: %s", strerror(errno));
     } else if (!S_ISREG(status.st_mode)) {

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image_decode.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "libav.h"
+#include "regular_file.h"
 
-#define MAX_FILE_BYTES ((int64_t)1 << 30)
+#define MAX_FILE_BYTES ((size_t)1 << 30)
 
 static enum AVCodecID codec_of(const uint8_t *bytes, size_t n)
 {
@@ -36,25 +35,18 @@ static enum AVCodecID codec_of(const uint8_t *bytes, size_t n)
 
 static trk_status read_file(AVPacket *packet, const char *path)
 {
-    struct stat info;
-    FILE *file = fopen(path, "rb");
-    if (!file || fstat(fileno(file), &info)) {
-        trk_status rc = TRK_FAIL(TRK_E_IO, "%s: %s", path, strerror(errno));
-        if (file)
-            fclose(file);
+    FILE *file;
+    size_t n;
+    trk_status rc = trk_regular_file_open(&file, &n, path, "an image file");
+    if (rc)
         return rc;
-    }
-    trk_status rc = TRK_OK;
-    if (!S_ISREG(info.st_mode))
-        rc = TRK_FAIL(TRK_E_IO, "%s: %s, expected an image file", path,
-                      S_ISDIR(info.st_mode) ? "a folder" : "not a regular file");
-    else if (!info.st_size)
+    if (!n)
         rc = TRK_FAIL(TRK_E_FORMAT, "%s: the file is empty", path);
-    else if (info.st_size > MAX_FILE_BYTES)
-        rc = TRK_FAIL(TRK_E_FORMAT, "%s: %lld bytes is too large for an image", path, (long long)info.st_size);
-    else if (av_new_packet(packet, (int)info.st_size) < 0)
-        rc = TRK_FAIL(TRK_E_MEMORY, "%s: out of memory for %lld bytes", path, (long long)info.st_size);
-    else if (fread(packet->data, 1, (size_t)info.st_size, file) != (size_t)info.st_size)
+    else if (n > MAX_FILE_BYTES)
+        rc = TRK_FAIL(TRK_E_FORMAT, "%s: %zu bytes is too large for an image", path, n);
+    else if (av_new_packet(packet, (int)n) < 0)
+        rc = TRK_FAIL(TRK_E_MEMORY, "%s: out of memory for %zu bytes", path, n);
+    else if (fread(packet->data, 1, n, file) != n)
         rc = TRK_FAIL(TRK_E_IO, "%s: cannot be read to its end", path);
     fclose(file);
     return rc;

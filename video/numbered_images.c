@@ -66,7 +66,7 @@ static trk_status list(trk_numbered_images *out, const char *folder, int only_pn
         return TRK_FAIL(TRK_E_IO, "%s: %s, expected a folder of %s", folder, strerror(errno),
                         only_png ? "PNGs" : "images");
     trk_status rc = TRK_OK;
-    for (const struct dirent *entry; !rc && (entry = readdir(entries));) {
+    for (const struct dirent *entry; !rc && (errno = 0, entry = readdir(entries));) {
         if (!is_image(entry->d_name, only_png))
             continue;
         const int64_t number = number_of(entry->d_name);
@@ -74,6 +74,8 @@ static trk_status list(trk_numbered_images *out, const char *folder, int only_pn
                                    entry->d_name)
                         : trk_numbered_images_add(out, number, entry->d_name);
     }
+    if (!rc && errno)
+        rc = TRK_FAIL(TRK_E_IO, "%s: cannot be read to its end: %s", folder, strerror(errno));
     closedir(entries);
     return rc;
 }

@@ -12,6 +12,7 @@
 #include "dataset_internal.h"
 #include "heap.h"
 #include "number.h"
+#include "regular_file.h"
 
 #define MOST_TEXT_BYTES ((size_t)256 << 20) /* the largest real one, a ground truth of MOT20, has 30 MB */
 #define MOST_NUMBER     1e9
@@ -124,9 +125,11 @@ trk_status dataset_names_of_folders(dataset_names *out, const char *path)
     if (!folder)
         return TRK_FAIL(TRK_E_IO, "%s: %s, expected a folder of clips", path, strerror(errno));
     trk_status rc = TRK_OK;
-    for (const struct dirent *entry; !rc && (entry = readdir(folder));)
+    for (const struct dirent *entry; !rc && (errno = 0, entry = readdir(folder));)
         if (entry->d_name[0] != '.' && dataset_has_folder(path, entry->d_name))
             rc = names_add(out, entry->d_name, path);
+    if (!rc && errno)
+        rc = TRK_FAIL(TRK_E_IO, "%s: cannot be read to its end: %s", path, strerror(errno));
     closedir(folder);
     if (out->n)
         qsort(out->items, out->n, sizeof *out->items, by_bytes);
@@ -187,21 +190,17 @@ static trk_status read_all(char **out, FILE *file, size_t n, const char *path)
 
 trk_status dataset_text_read(char **out, const char *path)
 {
-    struct stat info;
-    FILE *file = fopen(path, "rbe");
-    trk_status rc = TRK_OK;
+    FILE *file;
+    size_t n;
     *out = NULL;
-    if (!file || fstat(fileno(file), &info))
-        rc = TRK_FAIL(TRK_E_IO, "%s: %s, expected a text file", path, strerror(errno));
-    else if (!S_ISREG(info.st_mode))
-        rc = TRK_FAIL(TRK_E_IO, "%s: not a regular file, expected a text file", path);
-    else if ((uint64_t)info.st_size > MOST_TEXT_BYTES)
-        rc = TRK_FAIL(TRK_E_FORMAT, "%s: %lld bytes, expected at most %zu", path, (long long)info.st_size,
-                      MOST_TEXT_BYTES);
+    trk_status rc = trk_regular_file_open(&file, &n, path, "a text file");
+    if (rc)
+        return rc;
+    if (n > MOST_TEXT_BYTES)
+        rc = TRK_FAIL(TRK_E_FORMAT, "%s: %zu bytes, expected at most %zu", path, n, MOST_TEXT_BYTES);
     else
-        rc = read_all(out, file, (size_t)info.st_size, path);
-    if (file)
-        fclose(file);
+        rc = read_all(out, file, n, path);
+    fclose(file);
     if (rc) {
         trk_heap_release(*out);
         *out = NULL;

@@ -86,9 +86,11 @@ typedef struct eval_means {
 } eval_means;
 eval_means eval_means_of(const clip_result *clips, size_t n_clips, dataset_layout layout);
 
-/* A text as it is in the files. Names of files need not be UTF-8, JSON has to be: what is not ASCII there is '?' then.
- * NULL: out of memory. */
-json_t *eval_results_text(const char *text);
+/* A character of a text in the files. Names of files need not be UTF-8, JSON has to be: what is not ASCII is '?' then. */
+static inline char eval_results_ascii(char c)
+{
+    return c >= 32 && c <= 126 ? c : '?';
+}
 /* Whole or absent. */
 trk_status eval_results_write(const eval_results *self, const char *path);
 /* One clip in a file of its own, by which a broken-off evaluation goes on; `of` guards against results of another

@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "heap.h"
 #include "output_file.h"
 
 static void put_real(FILE *out, double value)
@@ -26,23 +25,23 @@ static void put_real(FILE *out, double value)
     fputs(text, out);
 }
 
-json_t *eval_results_text(const char *text)
+/* Of what JSON can not have: see eval_results_reads_as. Allocates nothing. */
+static void put_ascii(FILE *out, const char *text)
 {
-    json_t *value = json_string(text);
-    char *ascii = value ? NULL : trk_heap_text("results", text);
-    for (char *at = ascii; at && *at; at++)
-        if ((unsigned char)*at < 32 || (unsigned char)*at > 126)
-            *at = '?';
-    if (ascii)
-        value = json_string(ascii);
-    trk_heap_release(ascii);
-    return value;
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            fputc('\\', out);
+        fputc(eval_results_ascii(*text), out);
+    }
+    fputc('"', out);
 }
 
 static void put_text(FILE *out, const char *text)
 {
-    json_t *value = eval_results_text(text);
-    json_dumpf(value, out, JSON_ENCODE_ANY);
+    json_t *value = json_string(text); /* NULL: not UTF-8, or out of memory, without which json_dumpf fails, too */
+    if (!value || json_dumpf(value, out, JSON_ENCODE_ANY))
+        put_ascii(out, text);
     json_decref(value);
 }
 

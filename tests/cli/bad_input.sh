@@ -146,6 +146,7 @@ is "files named -" "$(find . -name -)" ""
 mkfifo out.fifo
 ln -s out.fifo out.mp4
 refused 1 "save-state: out.fifo: .*not a regular file" "$clip" --box $box --save-state out.fifo
+refused 1 "out.fifo: not a regular file, expected an image file" "$clip" --mask out.fifo
 refused 1 "overlay: out.mp4: .*needs a regular file" "$clip" --box $box --overlay out.mp4
 ln -s frames/00001.png to_frame.png
 refused 2 "folder of the video" frames --box $box --sheet to_frame.png

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Both containers and both naming schemes through trk_checkpoint_open: what they give, and how bad files end. */
+#include <sys/stat.h>
+
 #include "checkpoint_files.h"
 
 #include "checkpoint.h"
@@ -128,6 +130,8 @@ static void other_files_are_refused(void **state)
     assert_fails(trk_checkpoint_open(&c, in_directory("nothing.pt")), TRK_E_IO,
                  "nothing.pt: cannot open: No such file");
     assert_fails(trk_checkpoint_open(&c, temporary_directory), TRK_E_IO, "not a regular file");
+    assert_int_equal(mkfifo(in_directory("pipe"), 0600), 0); /* which nobody writes */
+    assert_fails(trk_checkpoint_open(&c, in_directory("pipe")), TRK_E_IO, "not a regular file");
     assert_fails(trk_checkpoint_open(&c, write_file("empty.pt", "", 0)), TRK_E_FORMAT, "is empty");
     assert_fails(trk_checkpoint_open(&c, write_file("p.pt", "P", 1)), TRK_E_FORMAT, "neither");
     assert_fails(trk_checkpoint_open(&c, write_file("text.pt", "hello, this is text\n", 20)), TRK_E_FORMAT, "neither");
