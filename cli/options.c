@@ -106,20 +106,18 @@ static trk_status parse_words(options *out, word_list *words)
 
 static trk_status check_operands(const options *self, const word_list *words)
 {
-    static const struct {
-        int needed;
-        const char *usage;
-    } commands[] = {
-        [COMMAND_TRACK] = {1, "a video: track VIDEO PROMPT... [OPTION...]"},
-        [COMMAND_INFO] = {1, "a model: track info MODEL"},
-        [COMMAND_EVAL] = {1, "a dataset: track eval DATASET [--pred DIR] [OPTION...]"},
+    static const char *const usages[] = {
+        [COMMAND_TRACK] = "a video: track VIDEO PROMPT... [OPTION...]",
+        [COMMAND_INFO] = "a model: track info MODEL",
+        [COMMAND_EVAL] = "a dataset: track eval DATASET [--pred DIR] [OPTION...]",
     };
+    const char *usage = usages[self->command];
     if (words->n_operands && !*self->operands[0])
-        return TRK_FAIL(TRK_E_ARGUMENT, "expected %s, got \"\"", commands[self->command].usage);
+        return TRK_FAIL(TRK_E_ARGUMENT, "expected %s, got \"\"", usage);
     if (words->extra)
-        return TRK_FAIL(TRK_E_ARGUMENT, "unexpected \"%s\": expected %s", words->extra, commands[self->command].usage);
-    if (words->n_operands < commands[self->command].needed)
-        return TRK_FAIL(TRK_E_ARGUMENT, "expected %s", commands[self->command].usage);
+        return TRK_FAIL(TRK_E_ARGUMENT, "unexpected \"%s\": expected %s", words->extra, usage);
+    if (!words->n_operands)
+        return TRK_FAIL(TRK_E_ARGUMENT, "expected %s", usage);
     if (self->command == COMMAND_TRACK && !self->prompts.n_items && !self->resume)
         return TRK_FAIL(TRK_E_ARGUMENT, "nothing to follow: expected at least one --box, --point, --mask or --prompts");
     return TRK_OK;

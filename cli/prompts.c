@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "failure.h"
 #include "heap.h"
 #include "number.h"
 #include "palette.h"
@@ -349,11 +350,8 @@ trk_status prompts_apply(const prompt_list *list, trk_tracker *tracker)
 {
     for (size_t i = 0; i < list->n_items; i++) {
         trk_status rc = apply_one(&list->items[i], tracker);
-        if (rc) {
-            char text[1024];
-            snprintf(text, sizeof text, "%s", trk_last_error());
-            return TRK_FAIL(rc, "%.200s: %.700s", list->items[i].where, text);
-        }
+        if (rc)
+            return trk_fail_prefix(failure_of_library(rc), list->items[i].where);
     }
     return TRK_OK;
 }

@@ -7,8 +7,6 @@
 #include "plan_report.h"
 #include "run.h"
 
-enum { PICTURES_AHEAD = 3 }; /* decoded ahead of the one being tracked */
-
 typedef struct run {
     session *shared;  /* borrowed */
     options *wanted;  /* borrowed */
@@ -17,8 +15,8 @@ typedef struct run {
     const trk_video_info *info;
     trk_picture *picture;     /* borrowed from the reader, to be released */
     int64_t n_damaged_before; /* packets and frames lost up to the first picture, and up to the queue's length after */
-    trk_motion_params motion; /* policies point to it */
-    trk_tracker_params policies;
+    trk_motion_params motion; /* params point to it */
+    trk_tracker_params params;
     trk_tracker *tracker;
     plan_report plan;
     int admitted; /* 1: session_leave is due */

@@ -9,8 +9,8 @@
 
 /* --- the state to go on from ------------------------------------------------------------------------------------ */
 
-trk_status run_policies(trk_tracker_params *out, trk_motion_params *motion, const options *wanted,
-                        const trk_model *model, trk_pool *pool)
+trk_status run_tracker_params(trk_tracker_params *out, trk_motion_params *motion, const options *wanted,
+                              const trk_model *model, trk_pool *pool)
 {
     trk_tracker_params params = TRK_TRACKER_PARAMS_INIT;
     trk_status rc = TRK_OK;
@@ -50,7 +50,7 @@ static trk_status resume(run *self)
 {
     options *wanted = self->wanted;
     trk_tracker_info info;
-    trk_status rc = trk_tracker_resume(&self->tracker, self->shared->model, &self->policies, wanted->resume);
+    trk_status rc = trk_tracker_resume(&self->tracker, self->shared->model, &self->params, wanted->resume);
     if (rc) {
         failure_of_library(rc);
         return trk_fail_prefix(rc, "--resume");
@@ -66,7 +66,7 @@ static trk_status resume(run *self)
     if (info.started && info.next < 0)
         return TRK_FAIL(TRK_E_STATE, "--resume: the state of %s is at the first frame already, going backwards",
                         wanted->resume);
-    wanted->reverse = self->policies.reverse = info.reverse;
+    wanted->reverse = self->params.reverse = info.reverse;
     wanted->start = info.started ? info.next : wanted->start;
     self->started = 1;
     if (wanted->motion.draw && info.policy != TRK_POLICY_SAMURAI)
@@ -134,7 +134,7 @@ static trk_status open_video(run *self)
     if (rc == TRK_END && !session_stop_signal)
         return TRK_FAIL(TRK_E_FORMAT, "%s: no frame to process", wanted->operands[0]);
     if (rc == TRK_OK)
-        self->policies.keep_frame = may_keep_frames(wanted) && self->picture->device.planes[0];
+        self->params.keep_frame = may_keep_frames(wanted) && self->picture->device.planes[0];
     return rc;
 }
 
@@ -200,7 +200,7 @@ done:
  * held against the budget, which the tracker does itself. */
 static trk_status make_plan(run *self)
 {
-    trk_status rc = plan_report_make(&self->plan, self->shared->model, &self->policies, &self->wanted->prompts,
+    trk_status rc = plan_report_make(&self->plan, self->shared->model, &self->params, &self->wanted->prompts,
                                      self->n_ids, self->info->width, self->info->height);
     if (rc)
         return rc;
@@ -221,15 +221,15 @@ static trk_status create_tracker(run *self)
 {
     trk_status rc = TRK_OK;
     if (!self->tracker)
-        rc = trk_tracker_create(&self->tracker, self->shared->model, &self->policies);
+        rc = trk_tracker_create(&self->tracker, self->shared->model, &self->params);
     return rc ? failure_of_library(rc) : prompts_apply(&self->wanted->prompts, self->tracker);
 }
 
 trk_status run_prepare(run *self)
 {
     trk_status rc = TRK_OK;
-    TRK_CHECK(run_policies(&self->policies, &self->motion, self->wanted, self->shared->model, self->shared->pool));
-    self->policies.reverse = self->wanted->reverse;
+    TRK_CHECK(run_tracker_params(&self->params, &self->motion, self->wanted, self->shared->model, self->shared->pool));
+    self->params.reverse = self->wanted->reverse;
     if (self->wanted->resume)
         TRK_CHECK(resume(self));
     TRK_CHECK(open_video(self));

@@ -40,6 +40,22 @@ typedef struct trk_mat {
     int64_t stride; /* elements between rows, >= cols */
 } trk_mat;
 
+/* Some of its rows; NULL data, of an exec that plans, stay NULL. */
+static inline trk_mat trk_rows(trk_mat mat, int first, int count)
+{
+    if (mat.data)
+        mat.data = (char *)mat.data + first * mat.stride * (int64_t)trk_dtype_bytes(mat.dtype);
+    mat.rows = count;
+    return mat;
+}
+
+/* Dense f32 that is only read. */
+static inline trk_mat trk_wrap_mat(const float *data, int rows, int cols)
+{
+    const trk_mat mat = {(void *)(uintptr_t)data, TRK_F32, rows, cols, cols};
+    return mat;
+}
+
 typedef enum trk_act { TRK_ACT_NONE, TRK_ACT_RELU, TRK_ACT_GELU /* exact, erf */, TRK_ACT_SIGMOID } trk_act;
 
 /* out = act(product + bias) (+ out if accumulate) */
@@ -175,6 +191,10 @@ typedef struct trk_exec {
     int planning;             /* 1: operators obtain the buffers they would need and return; mats are not touched */
     trk_status status;        /* first failure, else TRK_OK */
 } trk_exec;
+
+#define TRK_HOLE_VALUE 0.1f     /* fill_holes: what a filled pixel becomes */
+#define TRK_NO_OBJECT  -1024.0f /* select_mask: every logit of an object that is not in the frame */
+#define TRK_LOSER      -10.0f   /* suppress: most a logit is where another object has the pixel */
 
 #define TRK_OP_LIST(X)                                                                                                 \
     /* out[n, n_out] = act(in[n, n_in] W^T + b) (+ out) */                                                             \

@@ -5,18 +5,6 @@
 #include "stored.h"
 #include "tokens.h"
 
-static trk_mat rows_of(trk_mat mat, int first, int count)
-{
-    mat.data = (char *)mat.data + (int64_t)first * mat.stride * (int64_t)trk_dtype_bytes(mat.dtype);
-    mat.rows = count;
-    return mat;
-}
-
-static trk_mat table_of(const float *data, int rows, int cols)
-{
-    return (trk_mat){(void *)(uintptr_t)data, TRK_F32, rows, cols, cols};
-}
-
 /* Memory i into the rows from `row` on. */
 static void gather_memory(trk_exec *x, const trk_tokens *tokens, int i, int row)
 {
@@ -27,17 +15,17 @@ static void gather_memory(trk_exec *x, const trk_tokens *tokens, int i, int row)
         memory = tokens->fetched;
         TRK_RUN(x, fetch, memory, source->memory, source->storage);
     }
-    TRK_RUN(x, add, rows_of(tokens->with_positions, row, n), memory, table_of(source->position, n, tokens->width));
-    TRK_RUN(x, convert, rows_of(tokens->values, row, n), memory);
+    TRK_RUN(x, add, trk_rows(tokens->with_positions, row, n), memory, trk_wrap_mat(source->position, n, tokens->width));
+    TRK_RUN(x, convert, trk_rows(tokens->values, row, n), memory);
 }
 
 static void gather_pointer(trk_exec *x, const trk_tokens *tokens, int i, int row)
 {
     const int split = tokens->split;
-    const trk_mat pointer = table_of(tokens->pointers[i], split, tokens->width);
-    TRK_RUN(x, add, rows_of(tokens->with_positions, row, split), pointer,
-            rows_of(tokens->pointer_positions, i * split, split));
-    TRK_RUN(x, convert, rows_of(tokens->values, row, split), pointer);
+    const trk_mat pointer = trk_wrap_mat(tokens->pointers[i], split, tokens->width);
+    TRK_RUN(x, add, trk_rows(tokens->with_positions, row, split), pointer,
+            trk_rows(tokens->pointer_positions, i * split, split));
+    TRK_RUN(x, convert, trk_rows(tokens->values, row, split), pointer);
 }
 
 void trk_gather_tokens(trk_exec *x, const trk_tokens *tokens)
@@ -62,7 +50,7 @@ void trk_token_keys(trk_exec *x, trk_mat keys, const trk_tokens *tokens, const t
     for (int object = 0, row = 0; object < trk_tokens_objects(tokens); object++) {
         const int rotated = trk_tokens_of(tokens, object).memories * tokens->n;
         if (rotated)
-            TRK_RUN(x, rope, rows_of(keys, row, rotated), table, tokens->n);
+            TRK_RUN(x, rope, trk_rows(keys, row, rotated), table, tokens->n);
         row += trk_tokens_rows_of(tokens, object);
     }
 }
@@ -73,8 +61,8 @@ void trk_attend_tokens(trk_exec *x, trk_mat out, trk_mat q, trk_mat keys, const 
     TRK_EXPECT(x, "attend_tokens", out.rows == n * n_objects && (q.rows == out.rows || q.rows == n));
     for (int object = 0, row = 0; object < n_objects; object++) {
         const int rows = trk_tokens_rows_of(tokens, object);
-        TRK_RUN(x, attention, rows_of(out, object * n, n), q.rows == n ? q : rows_of(q, object * n, n),
-                rows_of(keys, row, rows), rows_of(tokens->values, row, rows), 1, 1, scale);
+        TRK_RUN(x, attention, trk_rows(out, object * n, n), q.rows == n ? q : trk_rows(q, object * n, n),
+                trk_rows(keys, row, rows), trk_rows(tokens->values, row, rows), 1, 1, scale);
         row += rows;
     }
 }

@@ -139,8 +139,8 @@ struct trk_sequence {
     int64_t whole_from; /* first frame, in order of tracking, that reads nothing which was dropped; TRK_FRAME_NONE: all */
 };
 
-trk_status trk_sequence_init(trk_sequence *sequence, trk_bank *bank, const trk_window *window, int n_memories,
-                             int n_pointers, int64_t history);
+void trk_sequence_init(trk_sequence *sequence, trk_bank *bank, const trk_window *window, int n_memories, int n_pointers,
+                       int64_t history);
 void trk_sequence_release(trk_sequence *sequence); /* accepts a zeroed struct */
 
 /* Makes (or finds, to be overwritten) the entry of `frame` in the wanted list; an entry of that frame in the other list

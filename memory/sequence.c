@@ -8,8 +8,8 @@
 
 #define ENTRIES_OWNER "entries of a sequence"
 
-trk_status trk_sequence_init(trk_sequence *sequence, trk_bank *bank, const trk_window *window, int n_memories,
-                             int n_pointers, int64_t history)
+void trk_sequence_init(trk_sequence *sequence, trk_bank *bank, const trk_window *window, int n_memories, int n_pointers,
+                       int64_t history)
 {
     *sequence = (trk_sequence){
         .bank = bank,
@@ -19,7 +19,6 @@ trk_status trk_sequence_init(trk_sequence *sequence, trk_bank *bank, const trk_w
         .history = history,
         .whole_from = TRK_FRAME_NONE,
     };
-    return TRK_OK;
 }
 
 static void entry_drop(trk_bank *bank, trk_memory_entry *entry)
@@ -156,8 +155,7 @@ static void find_newest(const trk_memory_entry *list, int n, int64_t frame, int 
                         const trk_memory_entry **newest)
 {
     for (int i = 0; i < n; i++)
-        if ((frame - list[i].frame) * direction > 0 &&
-            (!*newest || (list[i].frame - (*newest)->frame) * direction > 0))
+        if ((frame - list[i].frame) * direction > 0 && (!*newest || (list[i].frame - (*newest)->frame) * direction > 0))
             *newest = &list[i];
 }
 

@@ -20,7 +20,7 @@ static size_t holding_bytes(const trk_sweeper *sweeper)
 }
 
 trk_status trk_sweeper_init(trk_sweeper *sweeper, trk_chunk_pool *pool, trk_ledger *host, trk_sweep_policy policy,
-                            size_t payload_bytes, size_t frame_bytes)
+                            size_t payload_bytes)
 {
     switch (policy.mode) {
     case TRK_SWEEPER_EVERY_N:
@@ -38,8 +38,7 @@ trk_status trk_sweeper_init(trk_sweeper *sweeper, trk_chunk_pool *pool, trk_ledg
     default:
         return TRK_FAIL(TRK_E_ARGUMENT, "sweep policy %d, expected 0 to 2", (int)policy.mode);
     }
-    *sweeper = (trk_sweeper){
-        .pool = pool, .host = host, .policy = policy, .payload_bytes = payload_bytes, .frame_bytes = frame_bytes};
+    *sweeper = (trk_sweeper){.pool = pool, .host = host, .policy = policy, .payload_bytes = payload_bytes};
     return TRK_OK;
 }
 

@@ -51,7 +51,7 @@ typedef struct trk_sweeper {
 
 /* TRK_E_ARGUMENT for a policy that makes no sense (ABOVE without a budget on the pool's ledger included). */
 trk_status trk_sweeper_init(trk_sweeper *sweeper, trk_chunk_pool *pool, trk_ledger *host, trk_sweep_policy policy,
-                            size_t payload_bytes, size_t frame_bytes);
+                            size_t payload_bytes);
 void trk_sweeper_release(trk_sweeper *sweeper); /* sweeps everything, locked or not; accepts a zeroed struct */
 
 /* A new holding for `frame`, with one lock; one of that frame that is still there goes first and leaves it its locks. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Hiera trunk and FPN neck. Sheet sections 4 and 5; upstream: backbones/hieradet.py, backbones/image_encoder.py.
+ * Hiera trunk and FPN neck. Upstream: backbones/hieradet.py, backbones/image_encoder.py.
  *
  * The lateral product of a level is taken as soon as its stage ends, so that no stage output is kept. */
 #include "network.h"

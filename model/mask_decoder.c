@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The SAM head: two-way transformer, upscaling, hypernetworks, choice of the hypothesis, object pointer. Sheet
- * sections 7 and 8; upstream: sam/mask_decoder.py, sam/transformer.py, SAM2Base._forward_sam_heads and
+ * The SAM head: two-way transformer, upscaling, hypernetworks, choice of the hypothesis, object pointer.
+ * Upstream: sam/mask_decoder.py, sam/transformer.py, SAM2Base._forward_sam_heads and
  * _use_mask_as_output. */
 #include <math.h>
 #include <string.h>

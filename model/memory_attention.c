@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Conditioning the frame's feature on the memory bank. Sheet sections 10, 11 and 18.2; upstream:
+ * Conditioning the frame's feature on the memory bank. Upstream:
  * modeling/memory_attention.py, sam/transformer.py (RoPEAttention), SAM2Base._prepare_memory_conditioned_features.
  *
  * Keys are [memories, g^2 tokens each | pointers, d / m tokens each]; only memory tokens are rotated. Values stay

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A frame's feature and an object's mask become a memory. Sheet section 9; upstream: modeling/memory_encoder.py,
+ * A frame's feature and an object's mask become a memory. Upstream: modeling/memory_encoder.py,
  * SAM2Base._encode_new_memory. */
 #include "network.h"
 

@@ -21,7 +21,7 @@ typedef struct trk_attention_layer {
     int heads;
 } trk_attention_layer;
 
-/* Hiera block; sheet section 4.2 */
+/* Hiera block; upstream: backbones/hieradet.py, MultiScaleBlock */
 typedef struct trk_trunk_block {
     int dim_in, dim_out, heads, window; /* window 0: global */
     int pool;                           /* 1: first block of stages 2..4 */

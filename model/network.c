@@ -102,19 +102,6 @@ trk_mat trk_new_mat(trk_network *net, trk_arena *arena, trk_dtype dtype, int row
     return mat;
 }
 
-trk_mat trk_wrap_mat(const float *data, int rows, int cols)
-{
-    return (trk_mat){(void *)(uintptr_t)data, TRK_F32, rows, cols, cols};
-}
-
-trk_mat trk_rows(trk_mat mat, int first, int count)
-{
-    if (mat.data)
-        mat.data = (char *)mat.data + (size_t)first * (size_t)mat.stride * trk_dtype_bytes(mat.dtype);
-    mat.rows = count;
-    return mat;
-}
-
 void trk_trace(trk_network *net, const char *name, trk_mat mat)
 {
     if (net->trace && net->exec.status >= 0 && !net->exec.planning)

@@ -37,8 +37,6 @@ void trk_run_stage(trk_network *net, const char *name, void (*run)(trk_network *
 
 /* --- helpers of the stages (network.c) --- */
 trk_mat trk_new_mat(trk_network *net, trk_arena *arena, trk_dtype dtype, int rows, int cols);
-trk_mat trk_wrap_mat(const float *data, int rows, int cols); /* read-only view of f32 parameters */
-trk_mat trk_rows(trk_mat mat, int first, int count);
 /* n floats on the host, to be filled and set; the caller's, for trk_heap_release. NULL when there is nothing to fill: in
  * a network that plans or has failed, or, with the failure recorded, without memory. */
 float *trk_network_host_floats(trk_network *net, size_t n, const char *owner);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Sheet section 6; upstream: sam/prompt_encoder.py. Sparse tokens are a handful: they are computed on the host,
+ * Upstream: sam/prompt_encoder.py. Sparse tokens are a handful: they are computed on the host,
  * from constants that stay there. */
 #include "prompt_encoder.h"
 

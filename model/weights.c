@@ -220,7 +220,7 @@ static void load_attention(loader *l, trk_attention_layer *a, int d, int inner, 
     load_linear(l, &a->out, d, inner, NAME(name, "%s.out_proj", prefix));
 }
 
-/* Schedule of the trunk: a block's window is that of the PREVIOUS block's stage (sheet 4.3). */
+/* Schedule of the trunk: a block's window is that of the PREVIOUS block's stage. Upstream: backbones/hieradet.py, Hiera. */
 static void load_block(loader *l, trk_trunk_block *b, int i, int stage, int previous_stage, int ends_stage)
 {
     const trk_arch *a = &l->model->arch;

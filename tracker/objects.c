@@ -83,8 +83,9 @@ static trk_object *object_new(trk_tracker *t, int id)
         return NULL;
     *o = (trk_object){.id = id, .note_frame = TRK_FRAME_NONE};
     const trk_arch *a = &t->model->network->arch;
-    if (result_new(t, &o->result) && trk_sequence_init(&o->memories, &t->pool->bank, t->policy->window, a->num_maskmem,
-                                                       a->max_pointers, t->params.history) >= 0)
+    trk_sequence_init(&o->memories, &t->pool->bank, t->policy->window, a->num_maskmem, a->max_pointers,
+                      t->params.history);
+    if (result_new(t, &o->result))
         return o;
     object_free(t, o);
     return NULL;

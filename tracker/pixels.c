@@ -35,8 +35,9 @@ trk_status trk_frame_check(const trk_frame *f)
     trk_status rc = trk_check_index(f->index);
     if (rc < 0)
         return rc;
-    if (f->width < 1 || f->height < 1 || f->width > 32768 || f->height > 32768)
-        return TRK_FAIL(TRK_E_ARGUMENT, "frame of %d x %d: expected sides of 1 to 32768 pixels", f->width, f->height);
+    if (f->width < 1 || f->height < 1 || f->width > TRK_FRAME_SIDE || f->height > TRK_FRAME_SIDE)
+        return TRK_FAIL(TRK_E_ARGUMENT, "frame of %d x %d: expected sides of 1 to %d pixels", f->width, f->height,
+                        TRK_FRAME_SIDE);
     if (f->place != TRK_ON_HOST && f->place != TRK_ON_DEVICE)
         return TRK_FAIL(TRK_E_ARGUMENT, "frame place %d: expected a trk_place", (int)f->place);
     int half = (f->width + 1) / 2;

@@ -5,7 +5,7 @@
 
 #include "tracker.h"
 
-const trk_policy trk_policy_sam2 = {.name = "sam2", .window = &trk_window_recent};
+const trk_policy trk_policy_sam2 = {.window = &trk_window_recent};
 
 const trk_policy *trk_policy_of(trk_policy_kind kind)
 {

@@ -24,7 +24,6 @@ typedef struct trk_verdict {
 } trk_verdict;
 
 typedef struct trk_policy {
-    const char *name;
     const trk_window *window; /* which tracked frames' memories a frame reads */
     /* A frame begins; NULL: nothing to do. */
     void (*begin)(trk_memory_note *note);

@@ -355,8 +355,7 @@ static void describe(const trk_memory_note *note, int side, int width, int heigh
                                    (float)((s.predicted[3] - s.predicted[1]) * down)};
 }
 
-const trk_policy trk_policy_samurai = {.name = "samurai",
-                                       .window = &window,
+const trk_policy trk_policy_samurai = {.window = &window,
                                        .begin = begin,
                                        .overrule = overrule,
                                        .choose = choose,

@@ -310,8 +310,9 @@ trk_status trk_tracker_prompt_mask(trk_tracker *t, int object, int64_t frame, co
 {
     if (!t || !mask)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_prompt_mask: tracker and mask must not be NULL");
-    if (width <= 0 || height <= 0 || width > 65536 || height > 65536)
-        return TRK_FAIL(TRK_E_ARGUMENT, "mask of %d x %d: expected sides of 1 to 65536 pixels", width, height);
+    if (width <= 0 || height <= 0 || width > TRK_MASK_SIDE || height > TRK_MASK_SIDE)
+        return TRK_FAIL(TRK_E_ARGUMENT, "mask of %d x %d: expected sides of 1 to %d pixels", width, height,
+                        TRK_MASK_SIDE);
     if ((stride < 0 ? -stride : stride) < width)
         return TRK_FAIL(TRK_E_ARGUMENT, "mask with stride %td: a row is %d bytes", stride, width);
     trk_prompt *prompt = trk_prompt_new(t, frame);

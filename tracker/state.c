@@ -149,7 +149,7 @@ static trk_status take_timeline(trk_tracker *t, trk_blob_reader *in)
     t->index = trk_state_frame(in, "current frame");
     t->is_over = trk_state_flag(in, "\"current frame is over\"");
     t->first = trk_state_frame(in, "first frame");
-    int64_t low = t->started ? 1 : 0, high = t->started ? 32768 : 0;
+    int64_t low = t->started ? 1 : 0, high = t->started ? TRK_FRAME_SIDE : 0;
     t->width = (int)trk_blob_take_within(in, low, high, "width of the frames");
     t->height = (int)trk_blob_take_within(in, low, high, "height of the frames");
     t->n_prompts_left_out = (uint64_t)trk_blob_take_within(in, 0, INT64_MAX, "number of prompts left out");
@@ -248,8 +248,8 @@ static trk_status take_mask(trk_tracker *t, trk_prompt *p, trk_blob_reader *in)
 {
     if (!trk_state_flag(in, "\"has a mask\""))
         return in->status;
-    int64_t width = trk_blob_take_within(in, 1, 65536, "width of a mask");
-    int64_t height = trk_blob_take_within(in, 1, 65536, "height of a mask");
+    int64_t width = trk_blob_take_within(in, 1, TRK_MASK_SIDE, "width of a mask");
+    int64_t height = trk_blob_take_within(in, 1, TRK_MASK_SIDE, "height of a mask");
     if (in->status < 0)
         return in->status;
     size_t n = (size_t)width * (size_t)height;

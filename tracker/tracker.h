@@ -179,7 +179,12 @@ trk_status trk_plan_again(trk_tracker *t, int64_t frame);
 /* Encodes again, from frames of params.source, every memory that is null while its mask is there and it can be read. */
 trk_status trk_rebuild_memories(trk_tracker *t);
 
+_Static_assert((int)TRK_MEMORY_Q8 == (int)TRK_STORE_Q8 && (int)TRK_STORE_Q8 == (int)TRK_SLOT_Q8, "cast into each other");
+_Static_assert((int)TRK_CLASSES == (int)TRK_MEM_CLASSES, "arrays of one are read by the other");
+
 #define TRK_PROMPT_POINTS 65536 /* of one object on one frame, at most */
+#define TRK_FRAME_SIDE    32768 /* pixels, at most */
+#define TRK_MASK_SIDE     65536 /* of a prompt, at most */
 
 /* --- prompts.c: the queue --- */
 trk_prompt *trk_prompt_find(trk_prompt *list, int64_t frame);

@@ -217,7 +217,6 @@ trk_status trk_encoder_open(encoder *e, const char *path, const char *file, cons
     error = avformat_write_header(e->format, &options);
     if (error < 0)
         rc = trk_libav_fail(error, path, "cannot be written");
-    e->header_written = error >= 0;
 done:
     av_dict_free(&options);
     if (rc < 0)
@@ -279,7 +278,6 @@ trk_status trk_encoder_finish(encoder *e)
     if (rc < 0)
         return rc;
     error = av_write_trailer(e->format);
-    e->header_written = 0;
     if (error >= 0 && e->format->pb)
         avio_flush(e->format->pb);
     rc = check_output(e, error);

@@ -17,7 +17,6 @@ typedef struct encoder {
     AVPacket *packet;
     struct SwsContext *scaler;
     int64_t last_pts; /* in the codec's time base; -1: none yet */
-    int header_written;
 } encoder;
 
 /* Opens `file` for the container that the suffix of `path` names. Width and height are even. */

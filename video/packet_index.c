@@ -149,14 +149,9 @@ trk_status trk_packet_index_by_time(packet_index *index, stream *s)
     return derive(index, s);
 }
 
-typedef struct tagger {
-    const packet_index *index;
-    int64_t expected;
-} tagger;
-
-static int64_t tag_packet(void *user, const AVPacket *packet)
+int64_t trk_packet_index_tag(void *tagger, const AVPacket *packet)
 {
-    tagger *tags = user;
+    packet_tagger *tags = tagger;
     int64_t ordinal = trk_packet_index_find(tags->index, tags->expected, packet);
     if (ordinal < 0)
         return AV_NOPTS_VALUE;
@@ -180,14 +175,14 @@ static void forget_order(packet_index *index)
 static trk_status decode_order(packet_index *index, stream *s, int64_t limit, AVFrame *frame)
 {
     trk_status rc = TRK_OK;
-    tagger tags = {index, 0};
+    packet_tagger tags = {index, 0};
     uint8_t *seen = trk_heap_zeroed(TRK_MEM_SCRATCH, "video index", (size_t)index->n, 1);
     index->order = allocate(index->n, sizeof *index->order);
     if (!seen || !index->order) {
         trk_heap_release(seen);
         return fail_memory(s);
     }
-    s->tag = tag_packet;
+    s->tag = trk_packet_index_tag;
     s->tag_user = &tags;
     while (limit < 0 || index->n_frames < limit) {
         if ((rc = trk_stream_decode(s, frame)) != TRK_OK)

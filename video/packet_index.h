@@ -39,6 +39,13 @@ trk_status trk_packet_index_by_time(packet_index *index, stream *s);
 trk_status trk_packet_index_by_decode(packet_index *index, stream *s, int64_t limit);
 void trk_packet_index_free(packet_index *index); /* accepts a zeroed struct */
 
+/* What finds the ordinals of packets read one after the other, as user of stream.tag = trk_packet_index_tag. */
+typedef struct packet_tagger {
+    const packet_index *index;
+    int64_t expected; /* ordinal of the packet to come */
+} packet_tagger;
+int64_t trk_packet_index_tag(void *tagger, const AVPacket *packet); /* AV_NOPTS_VALUE: unknown */
+
 /* Ordinal of a packet just read, sought from `near` outwards; -1 unknown. */
 int64_t trk_packet_index_find(const packet_index *index, int64_t near, const AVPacket *packet);
 /* Place in keys of the last one at or before a frame; -1 none. */

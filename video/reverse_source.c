@@ -20,7 +20,7 @@ typedef struct reverse_source {
     stream stream;
     packet_index index;
     seek_method method;
-    int64_t expected; /* ordinal of the packet to come */
+    packet_tagger tagger; /* over index */
     AVFrame *frame;
     AVFrame *chunk[CHUNK]; /* frames [low, low + CHUNK); a frame without buffers is missing */
     AVFrame *later;        /* the frame delivered before this chunk, a stand-in when a whole chunk is lost */
@@ -30,16 +30,6 @@ typedef struct reverse_source {
     int delivered;        /* any */
     int64_t start, limit; /* as asked for */
 } reverse_source;
-
-static int64_t tag_packet(void *user, const AVPacket *packet)
-{
-    reverse_source *s = user;
-    int64_t ordinal = trk_packet_index_find(&s->index, s->expected, packet);
-    if (ordinal < 0)
-        return AV_NOPTS_VALUE;
-    s->expected = ordinal + 1;
-    return ordinal;
-}
 
 /* 1: the demuxer was moved. */
 static int seek_by(reverse_source *s, seek_method method, const packet_entry *entry)
@@ -73,7 +63,7 @@ static trk_status read_up_to(reverse_source *s, int64_t ordinal)
             return TRK_END;
         if (found == ordinal) {
             s->stream.holds_packet = 1;
-            s->expected = ordinal;
+            s->tagger.expected = ordinal;
             return TRK_OK;
         }
         unknown += found < 0;
@@ -108,8 +98,8 @@ static trk_status decode_from(reverse_source *s, int64_t key, int64_t low, int64
     int64_t packet = key < 0 ? 0 : s->index.keys[key], first = key < 0 ? 0 : s->index.number[packet];
     int64_t seen = 0, count = 0;
     trk_status rc = by_count ? trk_stream_reopen(&s->stream) : stand_at(s, packet);
-    s->stream.tag = by_count ? NULL : tag_packet;
-    s->stream.tag_user = s;
+    s->stream.tag = by_count ? NULL : trk_packet_index_tag;
+    s->stream.tag_user = &s->tagger;
     while (rc == TRK_OK && seen <= high - first && (rc = trk_stream_decode(&s->stream, s->frame)) == TRK_OK) {
         int64_t number = by_count ? count++ : -1, ordinal = s->frame->pts;
         if (!by_count && ordinal >= 0 && ordinal < s->index.n)
@@ -287,6 +277,7 @@ trk_status trk_source_open_reverse(frame_source **out, const char *path, const t
     reverse_source *s = trk_heap_zeroed(TRK_MEM_SCRATCH, "video", 1, sizeof *s);
     if (!s)
         return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
+    s->tagger.index = &s->index;
     s->start = params->start;
     s->limit = params->n_frames;
     TRK_CHECK(trk_stream_open(&s->stream, path, params->threads, NULL, stop));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A folder of palette PNGs alone, as `track run --masks` writes it: NNNNN.png is frame NNNNN. One clip, named as the
+ * A folder of palette PNGs alone, as `track --masks` writes it: NNNNN.png is frame NNNNN. One clip, named as the
  * folder, without a video; 255 is void. An object starts on the first frame that shows it. */
 #include <string.h>
 

@@ -21,8 +21,6 @@
 #include "run.h"
 #include "scoring.h"
 
-enum { PICTURES_AHEAD = 3 }; /* decoded ahead of the one being tracked */
-
 typedef struct clip_run {
     const eval_shared *shared; /* borrowed, as clip */
     const dataset_clip *clip;
@@ -31,8 +29,8 @@ typedef struct clip_run {
     const trk_video_info *info;
     trk_picture *picture; /* borrowed from the reader, to be released */
     trk_pool *pool;
-    trk_motion_params motion; /* policies point to it */
-    trk_tracker_params policies;
+    trk_motion_params motion; /* params point to it */
+    trk_tracker_params params;
     trk_tracker *tracker;
     plan_report plan;
     int admitted; /* 1: session_leave is due */
@@ -121,8 +119,8 @@ static trk_status make_plan(clip_run *self)
             prompts.items[prompts.n_items++] = (prompt){
                 .kind = object->has_box ? PROMPT_BOX : PROMPT_MASK, .object = object->id, .frame = object->first_frame};
     }
-    trk_status rc = plan_report_make(&self->plan, self->shared->models->model, &self->policies, &prompts,
-                                     prompts.n_items, self->info->width, self->info->height);
+    trk_status rc = plan_report_make(&self->plan, self->shared->models->model, &self->params, &prompts, prompts.n_items,
+                                     self->info->width, self->info->height);
     trk_heap_release(prompts.items);
     return rc ? rc : plan_report_check(&self->plan);
 }
@@ -136,7 +134,7 @@ static trk_status open_tracker(clip_run *self)
     rc = trk_pool_create(&self->pool, models->model, &params);
     if (rc)
         return failure_of_library(rc);
-    rc = run_policies(&self->policies, &self->motion, self->shared->wanted, models->model, self->pool);
+    rc = run_tracker_params(&self->params, &self->motion, self->shared->wanted, models->model, self->pool);
     if (!rc)
         rc = make_plan(self);
     if (rc)
@@ -144,7 +142,7 @@ static trk_status open_tracker(clip_run *self)
     session_enter(models, plan_report_needs(&self->plan),
                   self->plan.budget ? self->plan.budget - self->plan.found.pinned : SIZE_MAX);
     self->admitted = 1;
-    rc = trk_tracker_create(&self->tracker, models->model, &self->policies);
+    rc = trk_tracker_create(&self->tracker, models->model, &self->params);
     return rc ? failure_of_library(rc) : TRK_OK;
 }
 

@@ -278,7 +278,7 @@ static trk_status read_boxes(clip_reading *self)
     for (size_t t = 0; t < n && !rc; t++) {
         for (size_t i = 0; i < n_objects; i++)
             frame[i] = all[i * n + t];
-        rc = scoring_add_boxes(self->scored, (int64_t)t, frame);
+        scoring_add_boxes(self->scored, (int64_t)t, frame);
     }
     trk_heap_release(all);
     trk_heap_release(frame);

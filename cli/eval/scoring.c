@@ -250,12 +250,11 @@ static trk_status score_masks(scoring *self, int64_t frame, const found_masks *f
     return rc;
 }
 
-trk_status scoring_add_boxes(scoring *self, int64_t frame, const trk_box *found)
+void scoring_add_boxes(scoring *self, int64_t frame, const trk_box *found)
 {
     if (frame >= 0 && frame < self->clip->n_frames)
         for (size_t i = 0; i < self->clip->n_objects; i++)
             self->boxes[i][frame] = found[i];
-    return TRK_OK;
 }
 
 /* Edges of what is set, high ones behind it; high 0: nothing. */
@@ -315,9 +314,9 @@ static trk_status score_boxes_of_masks(scoring *self, int64_t frame, const found
     if (!boxes)
         return no_memory(self);
     scoring_boxes_of(boxes, self->clip, found);
-    trk_status rc = scoring_add_boxes(self, frame, boxes);
+    scoring_add_boxes(self, frame, boxes);
     trk_heap_release(boxes);
-    return rc;
+    return TRK_OK;
 }
 
 trk_status scoring_add_masks(scoring *self, int64_t frame, const found_masks *found)

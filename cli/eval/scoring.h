@@ -24,7 +24,7 @@ void scoring_destroy(scoring **handle); /* NULL-safe */
  * NULL: nothing is known of the frame, which counts for no object (scoring_counts). */
 trk_status scoring_add_masks(scoring *self, int64_t frame, const found_masks *found);
 /* found: [clip.n_objects], for a clip of boxes. */
-trk_status scoring_add_boxes(scoring *self, int64_t frame, const trk_box *found);
+void scoring_add_boxes(scoring *self, int64_t frame, const trk_box *found);
 /* *out: 1 if what is found of an object on a frame counts, so that it has to be there. */
 trk_status scoring_counts(int *out, scoring *self, size_t object, int64_t frame);
 /* The true mask of an object on a frame: *out is [*height][*width] bytes 0 or 1, borrowed until the next call.

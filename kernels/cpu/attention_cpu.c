@@ -80,8 +80,7 @@ void attention_run_tasks(trk_exec *x, const attention_kernels *kernels, const at
 {
     const int serial = tasks->operations < SERIAL_OPERATIONS || tasks->n_tasks < 2 || x->n_threads < 2;
     task_run run = {.tasks = tasks, .kernels = kernels};
-    run.scratch = workspace_get(x, WORKSPACE_ATTENTION,
-                                    tasks->scratch_bytes * (size_t)(serial ? 1 : x->n_threads));
+    run.scratch = workspace_get(x, WORKSPACE_ATTENTION, tasks->scratch_bytes * (size_t)(serial ? 1 : x->n_threads));
     if (run.scratch)
         cpu_run(x, serial ? 1 : tasks->n_tasks, take_tasks, &run);
 }
@@ -105,7 +104,7 @@ typedef struct attention_call {
     int heads, tile_queries, n_tiles, bf16;
 } attention_call;
 
-static attention_rows rows_of(trk_mat m)
+static attention_rows attention_rows_of(trk_mat m)
 {
     return (attention_rows){
         .base = m.data, .stride_bytes = m.stride * (int64_t)trk_dtype_bytes(m.dtype), .dtype = m.dtype};
@@ -136,7 +135,8 @@ static void attend_part(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat 
     const attention_kernels *kernels = attention_kernels_chosen();
     const int dk = q.cols / heads, dv = v.cols / heads;
     attention_call call = {
-        .tile = {rows_of(q), rows_of(k), rows_of(v), rows_of(out), q.rows, k.rows, dk, dv, .scale = scale},
+        .tile = {attention_rows_of(q), attention_rows_of(k), attention_rows_of(v), attention_rows_of(out), q.rows,
+                 k.rows, dk, dv, .scale = scale},
         .heads = heads,
         .bf16 = x->activation == TRK_BF16,
     };
@@ -152,23 +152,16 @@ static void attend_part(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat 
     attention_run_tasks(x, kernels, &tasks);
 }
 
-/* Part i of n equal ones. */
-static trk_mat mat_part(trk_mat m, int i, int n)
-{
-    m.rows /= n;
-    m.data = (char *)m.data + (int64_t)i * m.rows * m.stride * (int64_t)trk_dtype_bytes(m.dtype);
-    return m;
-}
-
 void attention_cpu(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, int batch, float scale)
 {
     TRK_EXPECT(x, "attention", heads > 0 && q.cols % heads == 0 && v.cols % heads == 0);
     TRK_EXPECT(x, "attention", q.cols == k.cols && v.cols == out.cols && q.rows == out.rows && k.rows == v.rows);
     TRK_EXPECT(x, "attention", k.rows > 0 && q.cols > 0 && v.cols > 0);
     TRK_EXPECT(x, "attention", batch > 0 && q.rows % batch == 0 && k.rows % batch == 0);
-    for (int i = 0; i < batch && q.rows > 0; i++)
-        attend_part(x, mat_part(out, i, batch), mat_part(q, i, batch), mat_part(k, i, batch), mat_part(v, i, batch),
-                    heads, scale);
+    const int n_q = q.rows / batch, n_k = k.rows / batch;
+    for (int i = 0; i < batch && n_q > 0; i++)
+        attend_part(x, trk_rows(out, i * n_q, n_q), trk_rows(q, i * n_q, n_q), trk_rows(k, i * n_k, n_k),
+                    trk_rows(v, i * n_k, n_k), heads, scale);
 }
 
 /* ---- rope ---- */

@@ -8,9 +8,6 @@
 #include "ref.h"
 #include "workspace.h"
 
-#define HOLE_VALUE 0.1f
-#define NO_OBJECT  -1024.0f
-
 /* ---- fill_holes ----
  * One pass in raster order over a state map with a border of one. A background pixel beside a component already known
  * to be larger than max_area belongs to it; otherwise its component is searched, never beyond max_area + 1 pixels. */
@@ -92,7 +89,7 @@ void fill_holes_cpu(trk_exec *x, trk_mat mask, int max_area)
             }
             const int area = search_component(&s, at, offsets);
             for (int i = 0; i < area && area <= max_area; i++)
-                ((float *)mask.data)[(s.found[i] / s.pitch - 1) * mask.stride + s.found[i] % s.pitch - 1] = HOLE_VALUE;
+                ((float *)mask.data)[(s.found[i] / s.pitch - 1) * mask.stride + s.found[i] % s.pitch - 1] = TRK_HOLE_VALUE;
         }
     }
 }
@@ -108,13 +105,6 @@ static float stability(const float *logits, int n, float delta)
         outer += logits[c] > -delta;
     }
     return outer ? (float)inner / (float)outer : 1.0f;
-}
-
-static trk_mat row_of(trk_mat m, int row)
-{
-    m.data = (char *)m.data + (size_t)(row * m.stride) * trk_dtype_bytes(m.dtype);
-    m.rows = 1;
-    return m;
 }
 
 static void fill(trk_mat row, float value)
@@ -144,10 +134,10 @@ void select_mask_cpu(trk_exec *x, trk_mat mask, trk_mat token, float *info, cons
         best = (int)choice->chosen[0];
     const int index = choice->multimask || unstable ? best : 0;
     if (choice->score[0] > choice->present_above)
-        convert_cpu(x, mask, row_of(choice->masks, index));
+        convert_cpu(x, mask, trk_rows(choice->masks, index, 1));
     else
-        fill(mask, NO_OBJECT);
-    convert_cpu(x, token, row_of(choice->tokens, choice->multimask ? best : 0));
+        fill(mask, TRK_NO_OBJECT);
+    convert_cpu(x, token, trk_rows(choice->tokens, choice->multimask ? best : 0, 1));
     info[0] = choice->score[0];
     info[1] = choice->ious[index];
     info[2] = (float)index;
@@ -322,8 +312,6 @@ void mask_boxes_cpu(trk_exec *x, float *boxes, trk_mat planes, int side, int sca
 
 /* ---- suppress, mask_bytes ---- */
 
-#define LOSER -10.0f /* most a logit is where another object has the pixel */
-
 typedef struct suppress_args {
     trk_mat io, original, rival;
     int rival_first;
@@ -344,7 +332,7 @@ static void suppress_rows(const void *args, int64_t begin, int64_t end, int work
 #pragma omp simd
         for (int c = 0; c < a->io.cols; c++) {
             const int loses = (rival[c] > original[c]) | ((rival[c] == original[c]) & a->rival_first);
-            const float lost = original[c] < LOSER ? original[c] : LOSER;
+            const float lost = original[c] < TRK_LOSER ? original[c] : TRK_LOSER;
             out[c] = loses ? lost : out[c];
         }
     }

@@ -287,7 +287,7 @@ typedef struct strip {
 } strip;
 
 /* NULL for a matrix without data, which an exec that plans may be given. */
-static char *row_of(trk_mat m, int64_t row)
+static char *row_data(trk_mat m, int64_t row)
 {
     if (!m.data)
         return NULL;
@@ -302,7 +302,7 @@ static strip strip_at(const strip_run *run, int index)
     const int64_t end = begin + run->strip_units < run->n_units ? begin + run->strip_units : run->n_units;
     const int64_t unit_rows = call->out.rows / run->n_units;
     strip out = {.key = base_key(run->layer), .out = call->out};
-    out.out.data = row_of(call->out, begin * unit_rows);
+    out.out.data = row_data(call->out, begin * unit_rows);
     out.out.rows = (int)((end - begin) * unit_rows);
     out.key.out_type = onednn_type(call->out.dtype);
     out.key.act = onednn_act(call->epilogue.act);
@@ -310,7 +310,7 @@ static strip strip_at(const strip_run *run, int index)
     if (run->is_linear) {
         out.key.in_h = end - begin;
         out.key.in_w = 1;
-        out.in = row_of(call->in, begin);
+        out.in = row_data(call->in, begin);
         return out;
     }
     const int64_t top = begin * s->stride - s->padding, bottom = (end - 1) * s->stride - s->padding + s->kernel;
@@ -319,7 +319,7 @@ static strip strip_at(const strip_run *run, int index)
     out.key.pad_bottom = bottom - last;
     out.key.in_h = last - first;
     out.key.in_w = call->in_w;
-    out.in = row_of(call->in, first * call->in_w);
+    out.in = row_data(call->in, first * call->in_w);
     return out;
 }
 

@@ -76,9 +76,7 @@ void if_absent_cpu(trk_exec *x, trk_mat io, const float *row, const float *score
 {
     if (score[0] > present_above) /* as select_mask: NaN counts as absent */
         return;
-    /* the cast is safe: the row is only read */
-    const trk_mat one = {
-        .data = (void *)(uintptr_t)row, .dtype = TRK_F32, .rows = 1, .cols = io.cols, .stride = io.cols};
+    const trk_mat one = trk_wrap_mat(row, 1, io.cols);
     if (replace)
         convert_cpu(x, io, one);
     else

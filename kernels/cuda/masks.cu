@@ -10,9 +10,6 @@
 
 #include "plane.cuh"
 
-#define HOLE_VALUE 0.1f
-#define NO_OBJECT  (-1024.0f)
-
 /* ---- fill_holes ---- */
 
 #define TILE_W    WARP
@@ -153,7 +150,7 @@ __global__ void fill_small(matrix<T> mask, const int *labels, const int *areas, 
     for (int64_t r = plane_row(); r < mask.rows; r += plane_rows()) {
         const int label = labels[r * mask.cols + c]; /* of the tile's root, or of the root if it is one itself */
         if (label >= 0 && areas[labels[label]] <= max_area)
-            mask.put(r, c, HOLE_VALUE);
+            mask.put(r, c, TRK_HOLE_VALUE);
     }
 }
 
@@ -267,7 +264,7 @@ __global__ void __launch_bounds__(SELECT_THREADS) choose_and_copy(selection s)
     const int index = s.multimask || unstable ? best : 0, token_index = s.multimask ? best : 0;
     const float score = *s.score;
     for (int64_t c = plane_column(); c < s.mask.cols; c += plane_columns())
-        save(s.mask, c, score > s.present_above ? load(s.masks, index, c) : NO_OBJECT);
+        save(s.mask, c, score > s.present_above ? load(s.masks, index, c) : TRK_NO_OBJECT);
     for (int64_t c = plane_column(); c < s.token.cols; c += plane_columns())
         save(s.token, c, load(s.tokens, token_index, c));
     if (plane_column() == 0) {
@@ -434,8 +431,6 @@ void score_mask_cuda(trk_exec *x, float *score, trk_mat in, float present, float
     TRK_LAUNCH(x, find_present, grid, plane_block(), 0, score, matrix_of<float>(in), present);
 }
 
-#define LOSER -10.0f /* most a logit is where another object has the pixel */
-
 __global__ void suppress_losers(matrix<float> io, matrix<float> original, matrix<float> rival, int rival_first)
 {
     const int64_t c = plane_column();
@@ -444,7 +439,7 @@ __global__ void suppress_losers(matrix<float> io, matrix<float> original, matrix
     for (int64_t r = plane_row(); r < io.rows; r += plane_rows()) {
         const float a = original.get(r, c), b = rival.get(r, c);
         if (b > a || (b == a && rival_first))
-            io.put(r, c, fminf(a, LOSER));
+            io.put(r, c, fminf(a, TRK_LOSER));
     }
 }
 

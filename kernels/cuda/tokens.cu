@@ -118,13 +118,6 @@ __global__ void add_positions(const matrix<O> with_positions, const matrix<const
     with_positions.put(r, c, element_of(table.row(o, r), c) + position);
 }
 
-trk_mat rows_of(trk_mat mat, int first, int count)
-{
-    mat.data = static_cast<char *>(mat.data) + first * mat.stride * (int64_t)trk_dtype_bytes(mat.dtype);
-    mat.rows = count;
-    return mat;
-}
-
 /* Values of one head that lie all over the bank; an instance is an object. */
 struct token_source {
     element_rows q, key_rows, out;
@@ -205,8 +198,8 @@ extern "C" void gather_tokens_cuda(trk_exec *x, const trk_tokens *tokens)
     for (int object = 0, row = 0, pointer = 0; object < table.n_objects; object++) {
         const int n = trk_tokens_rows_of(tokens, object), split = tokens->split;
         const int n_pointers = trk_tokens_of(tokens, object).pointers;
-        const trk_mat to = rows_of(tokens->with_positions, row, n);
-        const trk_mat positions = rows_of(tokens->pointer_positions, pointer * split, n_pointers * split);
+        const trk_mat to = trk_rows(tokens->with_positions, row, n);
+        const trk_mat positions = trk_rows(tokens->pointer_positions, pointer * split, n_pointers * split);
         by_type(to.dtype, [&](auto o) {
             TRK_LAUNCH(x, (add_positions<decltype(o)>), blocks_for((int64_t)n * tokens->width, 256), 256, 0,
                        matrix_of<decltype(o)>(to), matrix_of<const float>(positions), table, object);

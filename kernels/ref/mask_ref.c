@@ -6,9 +6,6 @@
 
 #include <string.h>
 
-#define HOLE_VALUE 0.1   /* what a filled pixel becomes */
-#define NO_OBJECT  -1024 /* every logit of an object that is not in the frame */
-
 /* Collects the component of pixel `seed` in `stack` [rows * cols] by depth-first search, marking it seen. Returns its
  * area. */
 static int collect(trk_mat mask, uint8_t *seen, int *stack, int seed)
@@ -52,7 +49,7 @@ void fill_holes_ref(trk_exec *x, trk_mat mask, int max_area)
             continue;
         const int area = collect(mask, seen, stack, pixel);
         for (int i = 0; i < area && area <= max_area; i++)
-            element_put(mask, stack[i] / mask.cols, stack[i] % mask.cols, HOLE_VALUE);
+            element_put(mask, stack[i] / mask.cols, stack[i] % mask.cols, TRK_HOLE_VALUE);
     }
 done:
     x->allocator->release(x->allocator, TRK_MEM_SCRATCH, stack, bytes);
@@ -87,7 +84,7 @@ void select_mask_ref(trk_exec *x, trk_mat mask, trk_mat token, float *info, cons
     const int index = choice->multimask || unstable ? best : 0, token_index = choice->multimask ? best : 0;
     const float score = choice->score[0];
     for (int c = 0; c < mask.cols; c++)
-        element_put(mask, 0, c, score > choice->present_above ? element_get(choice->masks, index, c) : NO_OBJECT);
+        element_put(mask, 0, c, score > choice->present_above ? element_get(choice->masks, index, c) : TRK_NO_OBJECT);
     for (int c = 0; c < token.cols; c++)
         element_put(token, 0, c, element_get(choice->tokens, token_index, c));
     info[0] = score;
@@ -97,7 +94,7 @@ void select_mask_ref(trk_exec *x, trk_mat mask, trk_mat token, float *info, cons
 
 /* ---- whole maps of f32 logits ---- */
 
-static const float *row_of(trk_mat m, int r)
+static const float *f32_row(trk_mat m, int r)
 {
     return (const float *)m.data + r * m.stride;
 }
@@ -108,11 +105,9 @@ void score_mask_ref(trk_exec *x, float *score, trk_mat in, float present, float 
     int found = 0;
     for (int r = 0; r < in.rows; r++)
         for (int c = 0; c < in.cols; c++)
-            found |= row_of(in, r)[c] > 0.0f;
+            found |= f32_row(in, r)[c] > 0.0f;
     score[0] = found ? present : absent;
 }
-
-#define LOSER -10.0f /* most a logit is where another object has the pixel */
 
 void suppress_ref(trk_exec *x, trk_mat io, trk_mat original, trk_mat rival, int rival_first)
 {
@@ -120,11 +115,11 @@ void suppress_ref(trk_exec *x, trk_mat io, trk_mat original, trk_mat rival, int 
     TRK_EXPECT(x, "suppress", io.rows == original.rows && io.cols == original.cols);
     TRK_EXPECT(x, "suppress", io.rows == rival.rows && io.cols == rival.cols);
     for (int r = 0; r < io.rows; r++) {
-        const float *a = row_of(original, r), *b = row_of(rival, r);
+        const float *a = f32_row(original, r), *b = f32_row(rival, r);
         float *out = (float *)io.data + r * io.stride;
         for (int c = 0; c < io.cols; c++)
             if (b[c] > a[c] || (b[c] == a[c] && rival_first))
-                out[c] = fminf(a[c], LOSER);
+                out[c] = fminf(a[c], TRK_LOSER);
     }
 }
 
@@ -133,5 +128,5 @@ void mask_bytes_ref(trk_exec *x, uint8_t *out, ptrdiff_t stride, trk_mat in)
     TRK_EXPECT(x, "mask_bytes", in.dtype == TRK_F32);
     for (int r = 0; r < in.rows; r++)
         for (int c = 0; c < in.cols; c++)
-            out[r * stride + c] = row_of(in, r)[c] > 0.0f;
+            out[r * stride + c] = f32_row(in, r)[c] > 0.0f;
 }

@@ -626,7 +626,7 @@ static void open_sweeper(pool_fixture *f, trk_sweeper *s, trk_sweep_policy polic
 {
     open_pool(f, &trk_cpu_memory);
     f->ledger.budget = (size_t)10 << 20;
-    assert_int_equal(trk_sweeper_init(s, &f->pool, &f->host, policy, 40, 0), TRK_OK);
+    assert_int_equal(trk_sweeper_init(s, &f->pool, &f->host, policy, 40), TRK_OK);
     s->verify = count_verify;
     n_verified = 0;
 }
@@ -765,12 +765,12 @@ static void sweeper_refuses_senseless_policies(void **state)
     open_pool(&f, &trk_cpu_memory);
     trk_sweep_policy wrong[] = {{TRK_SWEEPER_EVERY_N, 0, 0}, {TRK_SWEEPER_ABOVE, 0, 0.5}, {(trk_sweep_mode)3, 1, 0}};
     for (int i = 0; i < 3; i++)
-        assert_int_equal(trk_sweeper_init(&s, &f.pool, &f.host, wrong[i], 0, 0), TRK_E_ARGUMENT);
+        assert_int_equal(trk_sweeper_init(&s, &f.pool, &f.host, wrong[i], 0), TRK_E_ARGUMENT);
     f.ledger.budget = 1000;
     double shares[] = {-0.1, 1.1, NAN};
     for (int i = 0; i < 3; i++)
         assert_int_equal(
-            trk_sweeper_init(&s, &f.pool, &f.host, (trk_sweep_policy){TRK_SWEEPER_ABOVE, 0, shares[i]}, 0, 0),
+            trk_sweeper_init(&s, &f.pool, &f.host, (trk_sweep_policy){TRK_SWEEPER_ABOVE, 0, shares[i]}, 0),
             TRK_E_ARGUMENT);
     close_pool(&f);
 }
@@ -784,7 +784,7 @@ static trk_status scenario(pool_fixture *f, trk_sweeper *s, trk_blob *blob)
     trk_chunk *claimed = NULL;
     open_pool(f, &trk_cpu_memory);
     trk_sweep_policy policy = {.mode = TRK_SWEEPER_EVERY_N, .every = 3};
-    TRK_CHECK(trk_sweeper_init(s, &f->pool, &f->host, policy, 40, 0));
+    TRK_CHECK(trk_sweeper_init(s, &f->pool, &f->host, policy, 40));
     TRK_CHECK(trk_chunk_pool_claim(&f->pool, 100000, &claimed));
     trk_chunk_pool_offer(&f->pool, &claimed);
     trk_blob_init(blob, &f->host, "test blob");
