@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 import architecture
 
+PRESENCE_BIAS = "sam_mask_decoder.pred_obj_score_head.layers.2.bias"
 TYPES = {"f16": torch.float16, "f32": torch.float32}
 
 
@@ -32,10 +33,11 @@ def mean_of(average: dict, others: list[Path]) -> dict:
 
 
 def export(state_path: Path, out: Path, type_name: str, made: str, image_size: int | None = None,
-           others: list[Path] | None = None):
+           others: list[Path] | None = None, doubt: float = 0.0):
     state = torch.load(state_path, map_location="cpu", weights_only=True)
     described = state["architecture"] | ({"image_size": image_size} if image_size else {})
     weights = mean_of(state["average"], others or [])
+    weights[PRESENCE_BIAS] = weights[PRESENCE_BIAS] - doubt
     tensors = {name: value.to(TYPES[type_name]).contiguous() for name, value in weights.items()}
     large = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
     if large:
@@ -57,10 +59,12 @@ def main():
     p.add_argument("--image-size", type=int, help="pixels that frames are resized to for tracking; default: the state's")
     p.add_argument("--mean-with", type=Path, action="append", metavar="FILE",
                    help="a state or a .safetensors: the mean of both; may be repeated")
+    p.add_argument("--doubt", type=float, default=0.0, metavar="LOGIT",
+                   help="taken off the object score: more of it says sooner that an object is away")
     args = p.parse_args()
     if args.image_size is not None and (args.image_size < 64 or args.image_size % 32):
         p.error(f"--image-size: expected a multiple of 32 from 64 on, got {args.image_size}")
-    export(args.state, args.out, args.type, args.made, args.image_size, args.mean_with)
+    export(args.state, args.out, args.type, args.made, args.image_size, args.mean_with, args.doubt)
 
 
 if __name__ == "__main__":

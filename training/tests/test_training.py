@@ -331,9 +331,11 @@ def test_training_goes_on_after_a_break_as_if_there_had_been_none(tmp_path):
     with safe_open(tmp_path / "m.safetensors", "pt") as f:  # the mean with a model of three times these weights
         save_file({name: 3 * f.get_tensor(name).float() for name in f.keys()}, tmp_path / "thrice.safetensors", f.metadata())
     run("export.py", tmp_path / "whole/state.pt", tmp_path / "mean.safetensors", "--type", "f32", "--mean-with",
-        tmp_path / "thrice.safetensors")
+        tmp_path / "thrice.safetensors", "--doubt", 0.5)
     model = architecture.load(str(tmp_path / "mean.safetensors"))
-    worst = max(float((value - 2 * whole["average"][name]).abs().max()) for name, value in model.state_dict().items())
+    expected = {name: 2 * value for name, value in whole["average"].items()}
+    expected["sam_mask_decoder.pred_obj_score_head.layers.2.bias"] -= 0.5
+    worst = max(float((value - expected[name]).abs().max()) for name, value in model.state_dict().items())
     assert worst < 4e-3
     out = run("evaluate.py", tmp_path / "m.safetensors", "--clips", 1, "--frames", 3, "--difficulty", 0)
     assert '"tracks": 2' in out
