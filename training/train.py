@@ -63,11 +63,12 @@ class Trainer:
     # --- the state file ---
 
     def start_from(self, path: Path):
-        """Weights of another run's state, or of a model without the affinity loss's heads."""
+        """Averaged weights of another run's state, as they are exported, or a model without the affinity loss's heads."""
         if path.suffix == ".safetensors":
             self.model.load_state_dict(architecture.load(str(path)).state_dict())
         else:
-            self.take_weights(torch.load(path, map_location="cpu", weights_only=True))
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            self.take_weights(state | {"model": state["average"]})
 
     def take_weights(self, state: dict):
         self.model.load_state_dict(state["model"])

@@ -358,7 +358,7 @@ def test_a_run_in_bf16_follows_one_in_f32(tmp_path):
     assert losses_[0] != losses_[1] and losses_[1] == pytest.approx(losses_[0], rel=0.02)
 
 
-def test_a_run_that_starts_from_a_model_keeps_its_architecture(tmp_path):
+def test_a_run_starts_from_a_model_or_from_the_averaged_weights_of_a_state(tmp_path):
     narrow = architecture.DEMO | {"mem_dim": 32}
     model = architecture.build(narrow)
     save_file(model.state_dict(), tmp_path / "narrow.safetensors", metadata={"architecture": json.dumps(narrow)})
@@ -366,6 +366,12 @@ def test_a_run_that_starts_from_a_model_keeps_its_architecture(tmp_path):
         "--start", tmp_path / "narrow.safetensors")
     state = torch.load(tmp_path / "on/state.pt", weights_only=True)
     assert state["architecture"] == narrow and state["model"]["maskmem_tpos_enc"].shape[-1] == 32
+    state["average"]["maskmem_tpos_enc"].fill_(7.0)
+    torch.save(state, tmp_path / "other.pt")
+    run("train.py", "--curriculum", "smoke", "--processes", 1, "--stop-after", 1, "--out", tmp_path / "again",
+        "--start", tmp_path / "other.pt")
+    again = torch.load(tmp_path / "again/state.pt", weights_only=True)
+    assert float((again["model"]["maskmem_tpos_enc"] - 7.0).abs().max()) < 0.5
 
 
 @pytest.mark.parametrize("to_all", (False, True))
