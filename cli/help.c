@@ -51,7 +51,7 @@ void options_print_help(FILE *stream)
             "                                   counted in; a run that may need more is refused\n"
             "  --plan                           print what it may need, and end\n"
             "  --reserve                        take that at the first frame\n"
-            "  --sweep-every N | --sweep-above SHARE | --sweep-never    when features go (every 1; of the budget)\n"
+            "  --sweep-every N | --sweep-above SHARE of the budget | --sweep-never    when features go (every 1)\n"
             "  --max-prompts-in-memory N|all    prompted frames an object reads, nearest first (%d)\n"
             "  --memory-dtype bf16|f32|f16|q8, --older-memory-dtype TYPE[@AGE]   of memories (bf16; from AGE %d)\n"
             "  --history N|all                  further frames remembered (0), for saved states\n"

@@ -139,7 +139,8 @@ tests | grep '_wgmma|' >"$out/last.txt"
 run_tests <"$out/first.txt"
 run_tests <"$out/then.txt"
 decoders=cpu
-if ldconfig -p 2>/dev/null | grep -q 'libnvcuvid\.so\.1' || find $(echo "$LD_LIBRARY_PATH" | tr ':' ' ') -name libnvcuvid.so.1 2>/dev/null | grep -q .; then
+if { ldconfig -p; find $(echo "$LD_LIBRARY_PATH" | tr ':' ' ') -name libnvcuvid.so.1; } 2>/dev/null |
+    grep -q 'libnvcuvid\.so\.1'; then
     decoders="cpu cuda"
 else
     echo "track.decoder-cuda: left out, the machine has no libnvcuvid.so.1 of the driver" | tee -a "$table"

@@ -17,7 +17,6 @@
 #ifndef TRK_CLI_EVAL_RESULTS_H
 #define TRK_CLI_EVAL_RESULTS_H
 
-#include <jansson.h>
 #include <stdint.h>
 
 #include "box_scores.h"
@@ -91,6 +90,7 @@ static inline char eval_results_ascii(char c)
 {
     return c >= 32 && c <= 126 ? c : '?';
 }
+
 /* Whole or absent. */
 trk_status eval_results_write(const eval_results *self, const char *path);
 /* One clip in a file of its own, by which a broken-off evaluation goes on; `of` guards against results of another

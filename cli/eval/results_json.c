@@ -25,7 +25,7 @@ static void put_real(FILE *out, double value)
     fputs(text, out);
 }
 
-/* Of what JSON can not have: see eval_results_reads_as. Allocates nothing. */
+/* For what JSON can not have, and where memory is short: allocates nothing. */
 static void put_ascii(FILE *out, const char *text)
 {
     fputc('"', out);
