@@ -14,6 +14,7 @@ typedef struct block_header {
 } block_header;
 
 #define HEADER_BYTES TRK_ALIGNMENT /* so that what follows is aligned as well */
+#define FEWEST       8               /* elements of a list that grows */
 #define LIVE_MAGIC   0x6b636f6c62206b72u
 #define DEAD_MAGIC   0x6461656420206b72u
 
@@ -81,6 +82,24 @@ void *trk_heap_resize(void *data, trk_mem_class mem_class, const char *owner, si
         memcpy(out, data, bytes < header->bytes ? bytes : header->bytes);
         trk_heap_release(data);
     }
+    return out;
+}
+
+void *trk_heap_grown(void *data, size_t *capacity, size_t needed, size_t size, trk_mem_class mem_class,
+                     const char *owner)
+{
+    if (data && needed <= *capacity)
+        return data;
+    size_t wanted = *capacity > SIZE_MAX / 2 ? SIZE_MAX : 2 * *capacity, bytes;
+    if (wanted < FEWEST)
+        wanted = FEWEST;
+    if (wanted < needed)
+        wanted = needed;
+    if (__builtin_mul_overflow(wanted, size, &bytes))
+        return NULL;
+    void *out = trk_heap_resize(data, mem_class, owner, bytes);
+    if (out)
+        *capacity = wanted;
     return out;
 }
 

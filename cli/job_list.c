@@ -65,14 +65,11 @@ static trk_status no_memory(const char *path)
 
 static trk_status append(job_list *list, const char *path, size_t line)
 {
-    if (list->n_items == list->capacity) {
-        const size_t grown = list->capacity ? 2 * list->capacity : 8;
-        job *items = trk_heap_resize(list->items, TRK_MEM_SCRATCH, "list of jobs", grown * sizeof *items);
-        if (!items)
-            return no_memory(path);
-        list->items = items;
-        list->capacity = grown;
-    }
+    job *items =
+        trk_heap_grown(list->items, &list->capacity, list->n_items + 1, sizeof *items, TRK_MEM_SCRATCH, "list of jobs");
+    if (!items)
+        return no_memory(path);
+    list->items = items;
     job *item = &list->items[list->n_items];
     *item = (job){.where = trk_heap_format("list of jobs", "%s:%zu", path, line)};
     if (!item->where)

@@ -26,14 +26,11 @@ void places_free(places *list)
 
 static trk_status append(places *list, const place *item)
 {
-    if (list->n_items == list->capacity) {
-        const size_t grown = list->capacity ? 2 * list->capacity : 16;
-        place *items = trk_heap_resize(list->items, TRK_MEM_SCRATCH, "path", grown * sizeof *items);
-        if (!items)
-            return no_memory();
-        list->items = items;
-        list->capacity = grown;
-    }
+    place *items =
+        trk_heap_grown(list->items, &list->capacity, list->n_items + 1, sizeof *items, TRK_MEM_SCRATCH, "path");
+    if (!items)
+        return no_memory();
+    list->items = items;
     list->items[list->n_items] = *item;
     place *at = &list->items[list->n_items];
     at->path = trk_heap_text("path", item->path);

@@ -37,16 +37,13 @@ void prompts_free(prompt_list *list)
 
 trk_status prompts_append(prompt_list *list, prompt *item)
 {
-    if (list->n_items == list->capacity) {
-        size_t grown = list->capacity ? 2 * list->capacity : 8;
-        prompt *items = trk_heap_resize(list->items, TRK_MEM_SCRATCH, "prompts", grown * sizeof *items);
-        if (!items) {
-            prompt_free(item);
-            return TRK_FAIL(TRK_E_MEMORY, "prompts: out of memory");
-        }
-        list->items = items;
-        list->capacity = grown;
+    prompt *items =
+        trk_heap_grown(list->items, &list->capacity, list->n_items + 1, sizeof *items, TRK_MEM_SCRATCH, "prompts");
+    if (!items) {
+        prompt_free(item);
+        return TRK_FAIL(TRK_E_MEMORY, "prompts: out of memory");
     }
+    list->items = items;
     list->items[list->n_items++] = *item;
     *item = (prompt){0};
     return TRK_OK;

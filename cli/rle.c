@@ -5,16 +5,9 @@
 
 #include "heap.h"
 
-/* data, or a larger block in its place whose contents are those of data; NULL when out of memory. */
 static void *reserve(void *data, size_t *capacity, size_t needed, size_t element_bytes)
 {
-    if (needed <= *capacity)
-        return data;
-    size_t grown = needed + needed / 2;
-    void *moved = trk_heap_resize(data, TRK_MEM_FRAME, "run lengths", grown * element_bytes);
-    if (moved)
-        *capacity = grown;
-    return moved;
+    return trk_heap_grown(data, capacity, needed, element_bytes, TRK_MEM_FRAME, "run lengths");
 }
 
 static int reserve_columns(rle *out, size_t n)

@@ -23,13 +23,12 @@ static trk_status grow(void **data, size_t *capacity, size_t needed, size_t item
 {
     if (needed <= *capacity)
         return TRK_OK;
-    size_t wanted = 2 * *capacity > needed ? 2 * *capacity : needed;
-    void *larger = trk_heap_resize(*data, TRK_MEM_SCRATCH, "pickle", wanted * item_bytes);
+    const size_t before = *capacity;
+    void *larger = trk_heap_grown(*data, capacity, needed, item_bytes, TRK_MEM_SCRATCH, "pickle");
     if (!larger)
-        return TRK_FAIL(TRK_E_MEMORY, "no memory for a pickle of %zu entries", wanted);
-    memset((char *)larger + *capacity * item_bytes, 0, (wanted - *capacity) * item_bytes);
+        return TRK_FAIL(TRK_E_MEMORY, "no memory for a pickle of %zu entries", needed);
+    memset((char *)larger + before * item_bytes, 0, (*capacity - before) * item_bytes);
     *data = larger;
-    *capacity = wanted;
     return TRK_OK;
 }
 

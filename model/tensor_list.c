@@ -25,14 +25,11 @@ trk_status trk_tensor_list_add(trk_tensor_list *list, const char *name, size_t n
     trk_status rc = check_name(name, name_bytes);
     if (rc < 0)
         return rc;
-    if (list->n == list->capacity) {
-        size_t capacity = list->capacity ? 2 * list->capacity : 64;
-        trk_tensor *items = trk_heap_resize(list->items, TRK_MEM_SCRATCH, "checkpoint", capacity * sizeof *items);
-        if (!items)
-            return TRK_FAIL(TRK_E_MEMORY, "no memory for %zu tensor descriptions", capacity);
-        list->items = items;
-        list->capacity = capacity;
-    }
+    trk_tensor *items =
+        trk_heap_grown(list->items, &list->capacity, list->n + 1, sizeof *items, TRK_MEM_SCRATCH, "checkpoint");
+    if (!items)
+        return TRK_FAIL(TRK_E_MEMORY, "no memory for %zu tensor descriptions", list->n + 1);
+    list->items = items;
     char *copy = trk_heap_format("checkpoint", "%.*s", (int)name_bytes, name);
     if (!copy)
         return TRK_FAIL(TRK_E_MEMORY, "no memory for a tensor name");

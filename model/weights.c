@@ -29,15 +29,10 @@ typedef struct loader {
     size_t n_kept, kept_capacity;
 } loader;
 
-static void *grow_list(void *list, size_t n, size_t *capacity, size_t element)
+/* `list` with room for one element behind its n; NULL: no memory, it stays. */
+static void *one_more(void *list, size_t n, size_t *capacity, size_t element)
 {
-    if (n < *capacity)
-        return list;
-    size_t wanted = *capacity ? 2 * *capacity : 64;
-    void *grown = trk_heap_resize(list, TRK_MEM_PINNED, "list of layers", wanted * element);
-    if (grown)
-        *capacity = wanted;
-    return grown;
+    return trk_heap_grown(list, capacity, n + 1, element, TRK_MEM_PINNED, "list of layers");
 }
 
 static void fail(loader *l, trk_status status)
@@ -52,7 +47,7 @@ static float *pin_as(loader *l, const char *owner, size_t n, int is_table)
     trk_network_model *m = l->model;
     if (l->status < 0)
         return NULL;
-    trk_pinned *list = grow_list(m->pinned, m->n_pinned, &m->pinned_capacity, sizeof *list);
+    trk_pinned *list = one_more(m->pinned, m->n_pinned, &m->pinned_capacity, sizeof *list);
     float *data = NULL;
     const int staged = !m->memory->on_host;
     if (list) {
@@ -113,7 +108,7 @@ static const float *load_for_host(loader *l, const char *name)
 static void keep(loader *l, const float **slot, const float *data)
 {
     *slot = data;
-    const float ***list = grow_list(l->kept, l->n_kept, &l->kept_capacity, sizeof *list);
+    const float ***list = one_more(l->kept, l->n_kept, &l->kept_capacity, sizeof *list);
     if (!list) {
         fail(l, TRK_FAIL(TRK_E_MEMORY, "no memory for a list of constants"));
         return;
@@ -127,7 +122,7 @@ static void register_linear(loader *l, trk_linear *layer)
     trk_network_model *m = l->model;
     if (l->status < 0)
         return;
-    trk_linear **list = grow_list(m->linears, m->n_linears, &m->linears_capacity, sizeof *list);
+    trk_linear **list = one_more(m->linears, m->n_linears, &m->linears_capacity, sizeof *list);
     if (!list) {
         fail(l, TRK_FAIL(TRK_E_MEMORY, "no memory for the list of layers"));
         return;
@@ -142,7 +137,7 @@ static void register_conv(loader *l, trk_conv *layer)
     trk_network_model *m = l->model;
     if (l->status < 0)
         return;
-    trk_conv **list = grow_list(m->convs, m->n_convs, &m->convs_capacity, sizeof *list);
+    trk_conv **list = one_more(m->convs, m->n_convs, &m->convs_capacity, sizeof *list);
     if (!list) {
         fail(l, TRK_FAIL(TRK_E_MEMORY, "no memory for the list of layers"));
         return;

@@ -35,10 +35,8 @@ static int64_t number_of(const char *name)
 
 trk_status trk_numbered_images_add(trk_numbered_images *self, int64_t number, const char *name)
 {
-    const int is_full = (self->n & (self->n - 1)) == 0; /* room is for a power of two */
-    trk_numbered_image *items = self->items;
-    if (is_full)
-        items = trk_heap_resize(items, TRK_MEM_SCRATCH, OWNER, (self->n ? 2 * self->n : 1) * sizeof *items);
+    trk_numbered_image *items =
+        trk_heap_grown(self->items, &self->capacity, self->n + 1, sizeof *items, TRK_MEM_SCRATCH, OWNER);
     if (items)
         self->items = items;
     if (!items || !(items[self->n].name = trk_heap_text(OWNER, name)))

@@ -15,7 +15,7 @@ typedef struct trk_numbered_image {
 
 typedef struct trk_numbered_images {
     trk_numbered_image *items; /* [n] owned */
-    size_t n;
+    size_t n, capacity;
 } trk_numbered_images;
 
 /* At least one, ascending, no two of one number; other files and names that begin with a dot are left out. only_png:

@@ -28,15 +28,11 @@ static void *allocate(int64_t n, size_t size)
 
 static trk_status append(packet_index *index, const stream *s)
 {
-    if (index->n == index->capacity) {
-        int64_t larger = index->capacity ? 2 * index->capacity : 1024;
-        packet_entry *grown =
-            trk_heap_resize(index->packets, TRK_MEM_SCRATCH, "video index", (size_t)larger * sizeof *grown);
-        if (!grown)
-            return fail_memory(s);
-        index->packets = grown;
-        index->capacity = larger;
-    }
+    packet_entry *packets = trk_heap_grown(index->packets, &index->capacity, (size_t)index->n + 1, sizeof *packets,
+                                           TRK_MEM_SCRATCH, "video index");
+    if (!packets)
+        return fail_memory(s);
+    index->packets = packets;
     const AVPacket *packet = s->packet;
     index->packets[index->n++] = (packet_entry){.pts = packet->pts,
                                                 .dts = packet->dts,

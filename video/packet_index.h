@@ -24,7 +24,8 @@ typedef struct packet_index {
     index_kind kind;
     packet_entry *packets; /* [n], owned */
     int64_t *number;       /* [n] frame coded in the packet, -1 none; owned */
-    int64_t n, capacity;
+    int64_t n;
+    size_t capacity; /* of packets */
     int64_t *order; /* [n_frames] packet of each frame, owned */
     int64_t n_frames;
     int64_t *keys; /* [n_keys] packets where decoding may start, ascending by frame number, owned */

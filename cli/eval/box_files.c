@@ -69,28 +69,25 @@ static char *times_path(const char *folder, const dataset_clip *clip, size_t obj
 
 /* --- frames ----------------------------------------------------------------------------------------------------- */
 
+/* Room for another frame. */
 static trk_status grow(box_files *self)
 {
-    const size_t larger = self->capacity ? 2 * self->capacity : 256;
-    const size_t n_objects = self->clip->n_objects + !self->clip->n_objects;
-    if (larger > SIZE_MAX / 2 / n_objects / sizeof *self->boxes)
-        return no_memory(self->clip->name);
-    trk_box *boxes = trk_heap_resize(self->boxes, TRK_MEM_SCRATCH, "boxes", larger * n_objects * sizeof *boxes);
+    const size_t n_objects = self->clip->n_objects + !self->clip->n_objects, n = self->n_frames + 1;
+    trk_box *boxes = trk_heap_grown(self->boxes, &self->boxes_capacity, n, n_objects * sizeof *boxes, TRK_MEM_SCRATCH,
+                                    "boxes");
     if (boxes)
         self->boxes = boxes;
-    double *seconds = trk_heap_resize(self->seconds, TRK_MEM_SCRATCH, "boxes", larger * sizeof *seconds);
+    double *seconds =
+        trk_heap_grown(self->seconds, &self->seconds_capacity, n, sizeof *seconds, TRK_MEM_SCRATCH, "boxes");
     if (seconds)
         self->seconds = seconds;
-    if (!boxes || !seconds)
-        return no_memory(self->clip->name);
-    self->capacity = larger;
-    return TRK_OK;
+    return boxes && seconds ? TRK_OK : no_memory(self->clip->name);
 }
 
 trk_status box_files_add(box_files *self, const trk_box *boxes, double seconds)
 {
     const size_t n_objects = self->clip->n_objects;
-    trk_status rc = self->n_frames == self->capacity ? grow(self) : TRK_OK;
+    trk_status rc = grow(self);
     if (rc)
         return rc;
     memcpy(self->boxes + self->n_frames * n_objects, boxes, n_objects * sizeof *boxes);

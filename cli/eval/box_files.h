@@ -21,7 +21,7 @@ typedef struct box_files {
     const dataset_clip *clip; /* borrowed */
     trk_box *boxes;           /* [n_frames][clip.n_objects] owned */
     double *seconds;          /* [n_frames] owned */
-    size_t n_frames, capacity;
+    size_t n_frames, boxes_capacity, seconds_capacity;
 } box_files;
 /* The next frame. boxes: [clip.n_objects]. */
 trk_status box_files_add(box_files *self, const trk_box *boxes, double seconds);

@@ -273,14 +273,11 @@ static trk_status note_memory(clip_run *self)
     trk_status rc = trk_tracker_memory(self->tracker, &use);
     if (rc)
         return failure_of_library(rc);
-    if (out->n_bytes == out->bytes_capacity) {
-        const size_t larger = out->bytes_capacity ? 2 * out->bytes_capacity : 256;
-        size_t *grown = trk_heap_resize(out->bytes, TRK_MEM_SCRATCH, "results", larger * sizeof *grown);
-        if (!grown)
-            return no_memory(self->clip);
-        out->bytes = grown;
-        out->bytes_capacity = larger;
-    }
+    size_t *bytes = trk_heap_grown(out->bytes, &out->bytes_capacity, out->n_bytes + 1, sizeof *bytes, TRK_MEM_SCRATCH,
+                                   "results");
+    if (!bytes)
+        return no_memory(self->clip);
+    out->bytes = bytes;
     out->bytes[out->n_bytes++] = use.devices[0].total_now;
     out->peak_bytes = use.devices[0].total_peak;
     if (progress_step(&self->shown))

@@ -104,6 +104,37 @@ static void heap_fails_when_told(void **state)
         trk_heap_release(p[i]);
 }
 
+static void heap_grows_lists(void **state)
+{
+    (void)state;
+    size_t capacity = 0;
+    uint32_t *list = NULL;
+    trk_heap_fail(0, 0);
+    for (uint32_t n = 0; n < 1000; n++) {
+        list = trk_heap_grown(list, &capacity, n + 1, sizeof *list, TRK_MEM_SCRATCH, "heap test");
+        assert_non_null(list);
+        assert_true(capacity > n && trk_heap_bytes(list) == capacity * sizeof *list);
+        list[n] = n;
+    }
+    const uint64_t n_blocks = trk_heap_fail(0, 0);
+    assert_in_range(n_blocks, 2, 10); /* not one for every element */
+    for (uint32_t n = 0; n < 1000; n++)
+        assert_int_equal(list[n], n);
+    const size_t before = capacity;
+    assert_ptr_equal(trk_heap_grown(list, &capacity, capacity, sizeof *list, TRK_MEM_SCRATCH, "heap test"), list);
+    trk_heap_fail(1, 1);
+    assert_null(trk_heap_grown(list, &capacity, capacity + 1, sizeof *list, TRK_MEM_SCRATCH, "heap test"));
+    trk_heap_fail(0, 0);
+    assert_null(trk_heap_grown(list, &capacity, SIZE_MAX, 1, TRK_MEM_SCRATCH, "heap test"));
+    assert_null(trk_heap_grown(list, &capacity, SIZE_MAX / 2, sizeof *list, TRK_MEM_SCRATCH, "heap test"));
+    assert_int_equal(capacity, before);
+    assert_int_equal(list[999], 999);
+    list = trk_heap_grown(list, &capacity, 10 * before, sizeof *list, TRK_MEM_SCRATCH, "heap test");
+    assert_int_equal(capacity, 10 * before); /* as many as asked for where twice is not enough */
+    assert_int_equal(list[999], 999);
+    trk_heap_release(list);
+}
+
 static void account_lumps_owners_beyond_its_table(void **state)
 {
     (void)state;
@@ -902,6 +933,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(heap_counts_and_keeps),
         cmocka_unit_test(heap_fails_when_told),
+        cmocka_unit_test(heap_grows_lists),
         cmocka_unit_test(account_lumps_owners_beyond_its_table),
         cmocka_unit_test(storages_have_sizes_and_names),
         cmocka_unit_test(host_knows_what_is_available),
