@@ -130,6 +130,35 @@ static size_t device_peak(const trk_tracker *t)
     return use.devices[0].total_peak;
 }
 
+/* --- one object left ---------------------------------------------------------------------------------------------- */
+
+static void the_object_kept_goes_on_as_if_alone(void **state)
+{
+    (void)state;
+    logits expected[6], got[6];
+    int ids[4] = {0};
+    trk_tracker *t = new_tracker(NULL), *alone = new_tracker(NULL);
+    assert_int_equal(trk_tracker_keep_object(t, 1), TRK_E_NOT_FOUND);
+    for (int k = 3; k > 0; k--)
+        assert_ok(prompt(t, k, 0));
+    assert_ok(prompt(t, 4, 8)); /* waits */
+    push_and_keep(t, 0, 2, got);
+    assert_int_equal(trk_tracker_keep_object(t, 9), TRK_E_NOT_FOUND);
+    assert_int_equal(trk_tracker_all_objects(t, ids, 4), 4); /* nothing is gone by that */
+    assert_ok(trk_tracker_keep_object(t, 1));
+    assert_int_equal(trk_tracker_all_objects(t, ids, 4), 1);
+    assert_int_equal(ids[0], 1);
+    assert_ok(trk_tracker_keep_object(t, 1));
+    push_and_keep(t, 3, 5, got + 3);
+    push_all(t, 6, 8);
+    assert_int_equal(trk_tracker_objects(t, ids, 4), 1); /* the one that waited does not begin */
+    assert_ok(prompt(alone, 1, 0));
+    push_and_keep(alone, 0, 5, expected);
+    assert_memory_equal(got, expected, sizeof got);
+    trk_tracker_destroy(&t);
+    trk_tracker_destroy(&alone);
+}
+
 /* --- going back --------------------------------------------------------------------------------------------------- */
 
 static void an_object_that_begins_anew_has_no_past(void **state)
@@ -844,6 +873,7 @@ static void left_over_parts_do_not_stop_a_save(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_object_kept_goes_on_as_if_alone),
         cmocka_unit_test(an_object_that_begins_anew_has_no_past),
         cmocka_unit_test(its_reach_starts_anew_too),
         cmocka_unit_test(going_back_reads_older_memories_as_they_were),
