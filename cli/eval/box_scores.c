@@ -7,6 +7,16 @@
 #define PRECISION_SIDES  0.2
 #define NORMALIZED_STEPS 50 /* of 0.01 */
 
+const char *const box_score_names[N_BOX_SCORES] = {
+    [BOX_AUC] = "AUC",
+    [BOX_OP50] = "OP50",
+    [BOX_OP75] = "OP75",
+    [BOX_PRECISION] = "precision",
+    [BOX_NORMALIZED_PRECISION] = "normalized_precision",
+    [BOX_NORMALIZED_AUC] = "normalized_AUC",
+    [BOX_AO] = "AO",
+};
+
 /* Sums over frames. */
 typedef struct tally {
     size_t n, n_overlaps;               /* frames that shares are of, and that have an overlap */
@@ -75,13 +85,13 @@ static box_scores scores_of_tally(const tally *sums, int n_steps)
 {
     const double n = sums->n_overlaps ? (double)sums->n : NAN;
     return (box_scores){
-        .auc = (double)sums->successes / (n * (n_steps + 1)),
-        .op50 = (double)sums->above50 / n,
-        .op75 = (double)sums->above75 / n,
-        .precision = (double)sums->near / n,
-        .normalized_precision = (double)sums->near_normalized / n,
-        .normalized_auc = (double)sums->normalized_steps / (n * (NORMALIZED_STEPS + 1)),
-        .average_overlap = sums->n_overlaps ? sums->overlap / (double)sums->n_overlaps : NAN,
+        .of[BOX_AUC] = (double)sums->successes / (n * (n_steps + 1)),
+        .of[BOX_OP50] = (double)sums->above50 / n,
+        .of[BOX_OP75] = (double)sums->above75 / n,
+        .of[BOX_PRECISION] = (double)sums->near / n,
+        .of[BOX_NORMALIZED_PRECISION] = (double)sums->near_normalized / n,
+        .of[BOX_NORMALIZED_AUC] = (double)sums->normalized_steps / (n * (NORMALIZED_STEPS + 1)),
+        .of[BOX_AO] = sums->n_overlaps ? sums->overlap / (double)sums->n_overlaps : NAN,
         .n_frames = sums->n_overlaps ? sums->n : 0,
     };
 }

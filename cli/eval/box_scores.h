@@ -19,14 +19,21 @@ typedef enum box_convention {
     BOX_CONVENTION_PLAIN
 } box_convention;
 
+typedef enum box_score {
+    BOX_AUC,                  /* area under the success curve, 0..1 */
+    BOX_OP50,                 /* share of frames with overlap above 0.5 (GOT-10k: SR) */
+    BOX_OP75,                 /* above 0.75 */
+    BOX_PRECISION,            /* share of frames whose centres lie at most 20 pixels apart */
+    BOX_NORMALIZED_PRECISION, /* the same, at most 0.2 apart in units of the true box's sides (LaSOT's toolkit) */
+    BOX_NORMALIZED_AUC,       /* mean of it over 51 thresholds 0, 0.01, ..., 0.5 (TrackingNet) */
+    BOX_AO,                   /* average overlap: mean IoU */
+    N_BOX_SCORES
+} box_score;
+extern const char *const box_score_names[N_BOX_SCORES]; /* as results have them */
+
 typedef struct box_scores {
-    double auc;                  /* area under the success curve, 0..1 */
-    double op50, op75;           /* share of frames with overlap above 0.5, 0.75 (GOT-10k: SR) */
-    double precision;            /* share of frames whose centres lie at most 20 pixels apart */
-    double normalized_precision; /* the same, at most 0.2 apart in units of the true box's sides (LaSOT's toolkit) */
-    double normalized_auc;       /* mean of it over 51 thresholds 0, 0.01, ..., 0.5 (TrackingNet) */
-    double average_overlap;      /* mean IoU: AO */
-    size_t n_frames;             /* that the shares are of; 0: all others are NaN */
+    double of[N_BOX_SCORES];
+    size_t n_frames; /* that the shares are of; 0: all others are NaN */
 } box_scores;
 
 /* IoU; 0 where one of them has no area. */

@@ -47,11 +47,8 @@ static eval_means values_of(const object_result *o)
     if (o->boundary)
         out.of[MEAN_F] = o->boundary_summary.mean;
     out.of[MEAN_BOTH] = (out.of[MEAN_J] + out.of[MEAN_F]) / 2;
-    if (out.has_boxes) {
-        const double values[] = {
-            b->auc, b->op50, b->op75, b->precision, b->normalized_precision, b->normalized_auc, b->average_overlap};
-        memcpy(&out.of[MEAN_AUC], values, sizeof values);
-    }
+    if (out.has_boxes)
+        memcpy(&out.of[MEAN_BOXES], b->of, sizeof b->of);
     return out;
 }
 
@@ -69,7 +66,7 @@ eval_means eval_means_of(const clip_result *clips, size_t n_clips, dataset_layou
             out.n_objects++;
             for (int i = 0; i < N_MEANS; i++)
                 if (!isnan(one.of[i])) {
-                    const double weight = i >= MEAN_AUC ? box_weight : 1;
+                    const double weight = i >= MEAN_BOXES ? box_weight : 1;
                     out.of[i] += weight * one.of[i];
                     n[i] += weight;
                 }
@@ -88,11 +85,11 @@ static const struct {
     {"J", MEAN_J, 0},
     {"F", MEAN_F, 0},
     {"J&F", MEAN_BOTH, 0},
-    {"AUC", MEAN_AUC, 1},
-    {"OP50", MEAN_OP50, 1},
-    {"OP75", MEAN_OP75, 1},
-    {"precision", MEAN_PRECISION, 1},
-    {"AO", MEAN_AO, 1},
+    {"AUC", MEAN_BOXES + BOX_AUC, 1},
+    {"OP50", MEAN_BOXES + BOX_OP50, 1},
+    {"OP75", MEAN_BOXES + BOX_OP75, 1},
+    {"precision", MEAN_BOXES + BOX_PRECISION, 1},
+    {"AO", MEAN_BOXES + BOX_AO, 1},
 };
 enum { N_COLUMNS = sizeof columns / sizeof *columns, NUMBER_WIDTH = 10 };
 

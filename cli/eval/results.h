@@ -69,14 +69,8 @@ enum {
     MEAN_J,
     MEAN_F,
     MEAN_BOTH,
-    MEAN_AUC,
-    MEAN_OP50,
-    MEAN_OP75,
-    MEAN_PRECISION,
-    MEAN_NORMALIZED,
-    MEAN_NORMALIZED_AUC,
-    MEAN_AO,
-    N_MEANS
+    MEAN_BOXES, /* + box_score */
+    N_MEANS = MEAN_BOXES + N_BOX_SCORES
 };
 typedef struct eval_means {
     double of[N_MEANS];

@@ -70,11 +70,16 @@ static void put_reals(FILE *out, const char *key, const double *values, size_t n
     fputc(']', out);
 }
 
+/* {"AUC": 1, ..., to be closed by the caller. */
+static void put_box_scores(FILE *out, const double *scores)
+{
+    for (int i = 0; i < N_BOX_SCORES; i++)
+        put_key_real(out, i ? ", " : "{", box_score_names[i], scores[i]);
+}
+
 /* "J": 1, "F": 1, "J&F": 1, "boxes": {...}, with the separator before the first of them. */
 static void put_means(FILE *out, const char *separator, const eval_means *means)
 {
-    static const char *const names[] = {"AUC", "OP50", "OP75", "precision", "normalized_precision", "normalized_AUC",
-                                        "AO"};
     if (means->has_masks) {
         put_key_real(out, separator, "J", means->of[MEAN_J]);
         separator = ", ";
@@ -86,8 +91,7 @@ static void put_means(FILE *out, const char *separator, const eval_means *means)
     if (!means->has_boxes)
         return;
     fprintf(out, "%s\"boxes\": ", separator);
-    for (int i = MEAN_AUC; i < N_MEANS; i++)
-        put_key_real(out, i == MEAN_AUC ? "{" : ", ", names[i - MEAN_AUC], means->of[i]);
+    put_box_scores(out, means->of + MEAN_BOXES);
     fputc('}', out);
 }
 
@@ -102,13 +106,7 @@ static void put_summary(FILE *out, const char *key, const score_summary *summary
 static void put_boxes(FILE *out, const box_scores *b)
 {
     fputs(",\n      \"boxes\": ", out);
-    put_key_real(out, "{", "AUC", b->auc);
-    put_key_real(out, ", ", "OP50", b->op50);
-    put_key_real(out, ", ", "OP75", b->op75);
-    put_key_real(out, ", ", "precision", b->precision);
-    put_key_real(out, ", ", "normalized_precision", b->normalized_precision);
-    put_key_real(out, ", ", "normalized_AUC", b->normalized_auc);
-    put_key_real(out, ", ", "AO", b->average_overlap);
+    put_box_scores(out, b->of);
     fprintf(out, ", \"frames\": %zu}", b->n_frames);
 }
 

@@ -88,14 +88,10 @@ static score_summary get_summary(reading *r, const json_t *object, const double 
 
 static box_scores get_boxes(reading *r, const json_t *object)
 {
-    return (box_scores){.auc = get_real(r, object, "AUC"),
-                        .op50 = get_real(r, object, "OP50"),
-                        .op75 = get_real(r, object, "OP75"),
-                        .precision = get_real(r, object, "precision"),
-                        .normalized_precision = get_real(r, object, "normalized_precision"),
-                        .normalized_auc = get_real(r, object, "normalized_AUC"),
-                        .average_overlap = get_real(r, object, "AO"),
-                        .n_frames = (size_t)get_whole(r, object, "frames")};
+    box_scores out = {.n_frames = (size_t)get_whole(r, object, "frames")};
+    for (int i = 0; i < N_BOX_SCORES; i++)
+        out.of[i] = get_real(r, object, box_score_names[i]);
+    return out;
 }
 
 static void get_frames(reading *r, object_result *out, const json_t *frames)

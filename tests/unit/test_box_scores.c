@@ -70,13 +70,13 @@ static void check_scores(size_t index, const char *toolkit, const box_scores *fo
         const char *name;
         double value;
     } list[] = {
-        {"auc", found->auc},
-        {"op50", found->op50},
-        {"op75", found->op75},
-        {"precision", found->precision},
-        {"normalized_precision", found->normalized_precision},
-        {"normalized_auc", found->normalized_auc},
-        {"average_overlap", found->average_overlap},
+        {"auc", found->of[BOX_AUC]},
+        {"op50", found->of[BOX_OP50]},
+        {"op75", found->of[BOX_OP75]},
+        {"precision", found->of[BOX_PRECISION]},
+        {"normalized_precision", found->of[BOX_NORMALIZED_PRECISION]},
+        {"normalized_auc", found->of[BOX_NORMALIZED_AUC]},
+        {"average_overlap", found->of[BOX_AO]},
         {"n_frames", (double)found->n_frames},
     };
     size_t n_compared = 0;
@@ -143,14 +143,14 @@ static void test_identical(void **state)
     (void)state;
     const trk_box boxes[] = {{5, 5, 20, 20}, {6, 5, 20, 20}, {7, 5, 20, 20}};
     const box_scores plain = box_scores_of(boxes, boxes, NULL, 3, BOX_CONVENTION_PLAIN);
-    CHECK_NEAR(plain.auc, 20.0 / 21, EXACT); /* an overlap of 1 is not above the last threshold */
-    CHECK_NEAR(plain.op75, 1, 0);
-    CHECK_NEAR(plain.precision, 1, 0);
-    CHECK_NEAR(plain.normalized_auc, 1, 0);
-    CHECK_NEAR(plain.average_overlap, 1, 0);
+    CHECK_NEAR(plain.of[BOX_AUC], 20.0 / 21, EXACT); /* an overlap of 1 is not above the last threshold */
+    CHECK_NEAR(plain.of[BOX_OP75], 1, 0);
+    CHECK_NEAR(plain.of[BOX_PRECISION], 1, 0);
+    CHECK_NEAR(plain.of[BOX_NORMALIZED_AUC], 1, 0);
+    CHECK_NEAR(plain.of[BOX_AO], 1, 0);
     assert_int_equal(plain.n_frames, 3);
     const box_scores got10k = box_scores_of(boxes, boxes, NULL, 3, BOX_CONVENTION_GOT10K);
-    CHECK_NEAR(got10k.auc, 100.0 / 101, EXACT);
+    CHECK_NEAR(got10k.of[BOX_AUC], 100.0 / 101, EXACT);
     assert_int_equal(got10k.n_frames, 2); /* without the first */
 }
 
@@ -162,14 +162,14 @@ static void test_limits(void **state)
     const trk_box truth[] = {{50, 50, 100, 100}, {50, 50, 100, 100}, {50, 50, 100, 100}};
     const trk_box found[] = {{62, 66, 100, 100}, {71, 50, 100, 100}, {50, 50, 100, 50}};
     const box_scores out = box_scores_of(found, truth, NULL, 2, BOX_CONVENTION_PLAIN);
-    CHECK_NEAR(out.precision, 0.5, 0);
-    CHECK_NEAR(out.normalized_precision, 0.5, 0);
+    CHECK_NEAR(out.of[BOX_PRECISION], 0.5, 0);
+    CHECK_NEAR(out.of[BOX_NORMALIZED_PRECISION], 0.5, 0);
     /* 0.20 is reached by thresholds 0.20..0.50, 0.21 by one less */
-    CHECK_NEAR(out.normalized_auc, (31.0 + 30) / (2 * 51), EXACT);
+    CHECK_NEAR(out.of[BOX_NORMALIZED_AUC], (31.0 + 30) / (2 * 51), EXACT);
     const box_scores half = box_scores_of(found + 2, truth, NULL, 1, BOX_CONVENTION_PLAIN);
-    CHECK_NEAR(half.op50, 0, 0);
-    CHECK_NEAR(half.average_overlap, 0.5, 0);
-    CHECK_NEAR(half.auc, 10.0 / 21, EXACT); /* 0, 0.05, ..., 0.45 */
+    CHECK_NEAR(half.of[BOX_OP50], 0, 0);
+    CHECK_NEAR(half.of[BOX_AO], 0.5, 0);
+    CHECK_NEAR(half.of[BOX_AUC], 10.0 / 21, EXACT); /* 0, 0.05, ..., 0.45 */
 }
 
 static void test_frames_that_do_not_count(void **state)
@@ -180,17 +180,17 @@ static void test_frames_that_do_not_count(void **state)
     const unsigned char counts[] = {1, 1, 0, 1};
     const box_scores plain = box_scores_of(found, truth, counts, 4, BOX_CONVENTION_PLAIN);
     assert_int_equal(plain.n_frames, 3);
-    CHECK_NEAR(plain.op50, 1.0 / 3, EXACT);
-    CHECK_NEAR(plain.precision, 1.0 / 3, EXACT); /* no box: nowhere near, also where the true one is near 0, 0 */
+    CHECK_NEAR(plain.of[BOX_OP50], 1.0 / 3, EXACT);
+    CHECK_NEAR(plain.of[BOX_PRECISION], 1.0 / 3, EXACT); /* no box: nowhere near, also where the true one is near 0, 0 */
     /* LaSOT: the first frame is given; the last takes the box of the one before, which is away although its own frame
      * does not count; shares are of all four */
     const box_scores lasot = box_scores_of(found, truth, counts, 4, BOX_CONVENTION_LASOT);
     assert_int_equal(lasot.n_frames, 4);
-    CHECK_NEAR(lasot.op50, 2.0 / 4, EXACT);
-    CHECK_NEAR(lasot.average_overlap, 2.0 / 3, EXACT);
+    CHECK_NEAR(lasot.of[BOX_OP50], 2.0 / 4, EXACT);
+    CHECK_NEAR(lasot.of[BOX_AO], 2.0 / 3, EXACT);
     const box_scores got10k = box_scores_of(found, truth, counts, 4, BOX_CONVENTION_GOT10K);
     assert_int_equal(got10k.n_frames, 2);
-    CHECK_NEAR(got10k.average_overlap, 0.5, EXACT);
+    CHECK_NEAR(got10k.of[BOX_AO], 0.5, EXACT);
 }
 
 static void test_truth_without_area(void **state)
@@ -199,13 +199,13 @@ static void test_truth_without_area(void **state)
     /* seven visible frames of LaSOT are such; its toolkit counts them as precise misses */
     const trk_box truth[] = {{10, 10, 20, 20}, {1, 1, -1, -1}}, found[] = {{10, 10, 20, 20}, {300, 300, 20, 20}};
     const box_scores out = box_scores_of(found, truth, NULL, 2, BOX_CONVENTION_LASOT);
-    CHECK_NEAR(out.op50, 0.5, 0);
-    CHECK_NEAR(out.precision, 1, 0);
-    CHECK_NEAR(out.average_overlap, 1, 0);
+    CHECK_NEAR(out.of[BOX_OP50], 0.5, 0);
+    CHECK_NEAR(out.of[BOX_PRECISION], 1, 0);
+    CHECK_NEAR(out.of[BOX_AO], 1, 0);
     const trk_box unknown[] = {{10, 10, 20, 20}, {NAN, NAN, NAN, NAN}};
     const box_scores plain = box_scores_of(found, unknown, NULL, 2, BOX_CONVENTION_PLAIN);
     assert_int_equal(plain.n_frames, 1);
-    CHECK_NEAR(plain.op50, 1, 0);
+    CHECK_NEAR(plain.of[BOX_OP50], 1, 0);
 }
 
 static void test_bound_to_the_picture(void **state)
@@ -222,8 +222,8 @@ static void test_bound_to_the_picture(void **state)
 static void check_nothing(const box_scores *out)
 {
     assert_int_equal(out->n_frames, 0);
-    assert_true(isnan(out->auc) && isnan(out->op50) && isnan(out->op75) && isnan(out->precision));
-    assert_true(isnan(out->normalized_precision) && isnan(out->normalized_auc) && isnan(out->average_overlap));
+    assert_true(isnan(out->of[BOX_AUC]) && isnan(out->of[BOX_OP50]) && isnan(out->of[BOX_OP75]) && isnan(out->of[BOX_PRECISION]));
+    assert_true(isnan(out->of[BOX_NORMALIZED_PRECISION]) && isnan(out->of[BOX_NORMALIZED_AUC]) && isnan(out->of[BOX_AO]));
 }
 
 static void test_nothing_counts(void **state)

@@ -288,7 +288,7 @@ static void test_boxes(void **state)
     assert_null(out.objects[0].region);
     /* frames 1, 2, 4 count: overlaps 4/8, 1, 4/16 */
     assert_int_equal(out.objects[0].boxes.n_frames, 3);
-    const double found[] = {out.objects[0].boxes.average_overlap, out.objects[0].boxes.op50};
+    const double found[] = {out.objects[0].boxes.of[BOX_AO], out.objects[0].boxes.of[BOX_OP50]};
     const double expected[] = {(0.5 + 1 + 0.25) / 3, 1.0 / 3};
     same_reals(found, expected, 2);
     clip_result_free(&out);
@@ -306,7 +306,7 @@ static void test_given_boxes(void **state)
         scoring_add_boxes(scored, t, &(trk_box){0, 0, (float)t, 2});
     assert_int_equal(scoring_finish(scored, &out), TRK_OK);
     scoring_destroy(&scored);
-    const double found[] = {out.objects[0].boxes.average_overlap, out.objects[0].boxes.op50};
+    const double found[] = {out.objects[0].boxes.of[BOX_AO], out.objects[0].boxes.of[BOX_OP50]};
     const double expected[] = {(0.25 + 1 + 0.5) / 3, 1.0 / 3};
     same_reals(found, expected, 2);
     clip_result_free(&out);
@@ -505,11 +505,11 @@ static void test_means(void **state)
 static void test_means_of_boxes(void **state)
 {
     (void)state;
-    object_result of_a[] = {{.boxes = {.average_overlap = 1, .auc = 1, .n_frames = 30}}};
-    object_result of_b[] = {{.boxes = {.average_overlap = 0.5, .auc = 0.5, .n_frames = 10}}};
+    object_result of_a[] = {{.boxes = {.of[BOX_AO] = 1, .of[BOX_AUC] = 1, .n_frames = 30}}};
+    object_result of_b[] = {{.boxes = {.of[BOX_AO] = 0.5, .of[BOX_AUC] = 0.5, .n_frames = 10}}};
     const clip_result clips[] = {{.objects = of_a, .n_objects = 1}, {.objects = of_b, .n_objects = 1}};
-    const double found[] = {eval_means_of(clips, 2, DATASET_LASOT).of[MEAN_AO],
-                            eval_means_of(clips, 2, DATASET_GOT10K).of[MEAN_AO]};
+    const double found[] = {eval_means_of(clips, 2, DATASET_LASOT).of[MEAN_BOXES + BOX_AO],
+                            eval_means_of(clips, 2, DATASET_GOT10K).of[MEAN_BOXES + BOX_AO]};
     const double expected[] = {0.75, 0.875}; /* GOT-10k weighs by frames */
     same_reals(found, expected, 2);
     assert_true(eval_means_of(clips, 2, DATASET_LASOT).has_boxes && !eval_means_of(clips, 2, DATASET_LASOT).has_masks);
