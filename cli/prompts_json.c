@@ -19,10 +19,15 @@ typedef struct entry {
     int64_t frame;
 } entry;
 
-static trk_status bad_entry(const entry *at, const char *key, const char *expected)
+/* got: of that key; NULL: it is not there. */
+static trk_status bad_entry(const entry *at, const char *key, const char *expected, const json_t *got)
 {
-    return TRK_FAIL(TRK_E_ARGUMENT, "%s: prompts[%zu]%s%s: expected %s", at->file, at->index, key ? "." : "",
-                    key ? key : "", expected);
+    char shown[61] = "nothing";
+    const size_t n = got ? json_dumpb(got, shown, sizeof shown - 1, JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : 0;
+    if (n)
+        shown[n < sizeof shown ? n : sizeof shown - 1] = 0;
+    return TRK_FAIL(TRK_E_ARGUMENT, "%s: prompts[%zu]%s%s: expected %s, got %s%s", at->file, at->index, key ? "." : "",
+                    key ? key : "", expected, shown, n < sizeof shown ? "" : "...");
 }
 
 static int read_numbers(const json_t *array, size_t count, double *out)
@@ -57,7 +62,7 @@ static trk_status add_box(prompt_list *list, const entry *at, const json_t *valu
 {
     double v[4];
     if (!read_numbers(value, 4, v))
-        return bad_entry(at, "box", "four numbers [x, y, w, h]");
+        return bad_entry(at, "box", "four numbers [x, y, w, h]", value);
     prompt item = {.kind = PROMPT_BOX, .box = {(float)v[0], (float)v[1], (float)v[2], (float)v[3]}};
     return append_entry(list, at, item);
 }
@@ -67,11 +72,11 @@ static trk_status add_points(prompt_list *list, const entry *at, const json_t *v
     static const char expected[] = "a list of [x, y, 1] (on the object) or [x, y, 0] (not on it)";
     trk_status rc = TRK_OK;
     if (!json_is_array(value) || !json_array_size(value))
-        return bad_entry(at, "points", expected);
+        return bad_entry(at, "points", expected, value);
     for (size_t i = 0; i < json_array_size(value) && !rc; i++) {
         double v[3];
         if (!read_numbers(json_array_get(value, i), 3, v) || (v[2] != 0 && v[2] != 1))
-            return bad_entry(at, "points", expected);
+            return bad_entry(at, "points", expected, value);
         rc = append_entry(list, at, (prompt){.kind = PROMPT_POINT, .point = {(float)v[0], (float)v[1], v[2] != 0}});
     }
     return rc;
@@ -82,7 +87,7 @@ static trk_status add_mask(prompt_list *list, const entry *at, const json_t *val
     const char *name = json_string_value(value), *slash = strrchr(at->file, '/');
     prompt item = {.kind = PROMPT_MASK};
     if (!name || !*name)
-        return bad_entry(at, "mask", "the name of an image file");
+        return bad_entry(at, "mask", "the name of an image file", value);
     int n_folder = *name == '/' || !slash ? 0 : (int)(slash + 1 - at->file);
     item.path = trk_heap_format("path", "%.*s%s", n_folder, at->file, name);
     if (!item.path)
@@ -101,7 +106,7 @@ static trk_status check_keys(const entry *at, json_t *object)
         while (i < sizeof known / sizeof *known && strcmp(key, known[i]))
             i++;
         if (i == sizeof known / sizeof *known)
-            return bad_entry(at, key, "one of the keys object, frame, box, points, mask");
+            return bad_entry(at, key, "one of the keys object, frame, box, points, mask", value);
     }
     return TRK_OK;
 }
@@ -109,7 +114,7 @@ static trk_status check_keys(const entry *at, json_t *object)
 static trk_status add_entry(prompt_list *list, entry *at, json_t *object)
 {
     if (!json_is_object(object))
-        return bad_entry(at, NULL, "an object {...}");
+        return bad_entry(at, NULL, "an object {...}", object);
     trk_status rc = check_keys(at, object);
     if (rc)
         return rc;
@@ -117,12 +122,12 @@ static trk_status add_entry(prompt_list *list, entry *at, json_t *object)
     const json_t *box = json_object_get(object, "box"), *points = json_object_get(object, "points");
     const json_t *mask = json_object_get(object, "mask");
     if (!json_is_integer(id) || json_integer_value(id) < 1 || json_integer_value(id) > INT_MAX)
-        return bad_entry(at, "object", "a whole number from 1 to 2147483647");
+        return bad_entry(at, "object", "a whole number from 1 to 2147483647", id);
     if (frame &&
         (!json_is_integer(frame) || json_integer_value(frame) < 0 || json_integer_value(frame) > INT64_MAX / 2))
-        return bad_entry(at, "frame", "a whole number from 0 on");
+        return bad_entry(at, "frame", "a whole number from 0 on", frame);
     if (!!box + !!points + !!mask != 1)
-        return bad_entry(at, NULL, "exactly one of box, points, mask");
+        return bad_entry(at, NULL, "exactly one of box, points, mask", object);
     at->object = (int)json_integer_value(id);
     at->frame = frame ? (int64_t)json_integer_value(frame) : -1;
     return box ? add_box(list, at, box) : points ? add_points(list, at, points) : add_mask(list, at, mask);

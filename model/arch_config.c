@@ -208,8 +208,11 @@ static trk_status check_hf_fixed(const json_t *root)
         if (json_is_array(value))
             value = json_array_get(value, 0);
         if (value && (!json_is_number(value) || json_number_value(value) != hf_fixed[i].value))
-            return TRK_FAIL(TRK_E_MODEL, "\"%s\" is not %g, the only value supported", hf_fixed[i].path,
-                            hf_fixed[i].value);
+            return json_is_number(value)
+                       ? TRK_FAIL(TRK_E_MODEL, "\"%s\" is %g, expected %g, the only value supported", hf_fixed[i].path,
+                                  json_number_value(value), hf_fixed[i].value)
+                       : TRK_FAIL(TRK_E_MODEL, "\"%s\" is no number, expected %g, the only value supported",
+                                  hf_fixed[i].path, hf_fixed[i].value);
     }
     return TRK_OK;
 }

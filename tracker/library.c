@@ -55,6 +55,17 @@ trk_status trk_params_read(void *out, size_t size, const void *params, const cha
     return TRK_OK;
 }
 
+trk_status trk_out_check(const char *call, const void *handle, const void *out, size_t size)
+{
+    size_t given;
+    if (!handle || !out)
+        return TRK_FAIL(TRK_E_ARGUMENT, "%s: arguments must not be NULL", call);
+    memcpy(&given, out, sizeof given);
+    if (given < size)
+        return TRK_FAIL(TRK_E_ARGUMENT, "%s: out->struct_size is %zu, expected %zu; set it with sizeof", call, given, size);
+    return TRK_OK;
+}
+
 /* A GPU if one can be used, else the CPU, with the reason in the log. */
 static trk_backend_kind best_backend(const trk_model_params *p)
 {
@@ -160,8 +171,9 @@ void trk_model_destroy(trk_model **handle)
 
 trk_status trk_model_get_info(const trk_model *model, trk_model_info *out)
 {
-    if (!model || !out || out->struct_size < sizeof(trk_model_info))
-        return TRK_FAIL(TRK_E_ARGUMENT, "trk_model_get_info: set out->struct_size to sizeof(trk_model_info)");
+    trk_status rc = trk_out_check("trk_model_get_info", model, out, sizeof *out);
+    if (rc < 0)
+        return rc;
     const trk_network_model *m = model->network;
     size_t size = out->struct_size;
     *out = (trk_model_info){

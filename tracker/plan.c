@@ -292,10 +292,8 @@ trk_status trk_plan_make(trk_plan *out, const trk_model *model, const trk_plan_p
     trk_plan_params p;
     rehearsal arenas;
     trk_plan plan;
-    if (!out || !model || !params || out->struct_size < sizeof *out)
-        return TRK_FAIL(TRK_E_ARGUMENT, "trk_plan_make: expected a plan with struct_size set, a model and params");
-    trk_status rc = trk_params_read(&p, sizeof p, params, "trk_plan_params");
-    if (rc < 0 || (rc = check_counts(&p)) < 0)
+    trk_status rc = trk_out_check("trk_plan_make", params ? model : NULL, out, sizeof *out);
+    if (rc < 0 || (rc = trk_params_read(&p, sizeof p, params, "trk_plan_params")) < 0 || (rc = check_counts(&p)) < 0)
         return rc;
     request r = {.width = p.width, .height = p.height, .objects = or_one(p.objects), .prompts = or_one(p.prompts),
                  .trackers = or_one(p.trackers), .busy = or_one(p.busy), .points = p.prompt_points,

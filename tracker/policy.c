@@ -61,8 +61,9 @@ trk_status trk_motion_read(trk_motion_params *out, const trk_motion_params *give
 
 trk_status trk_motion_defaults(const trk_model *model, trk_motion_params *out)
 {
-    if (!model || !out || out->struct_size < sizeof *out)
-        return TRK_FAIL(TRK_E_ARGUMENT, "trk_motion_defaults: set out->struct_size to sizeof(trk_motion_params)");
+    trk_status rc = trk_out_check("trk_motion_defaults", model, out, sizeof *out);
+    if (rc < 0)
+        return rc;
     const size_t size = out->struct_size;
     *out = published(model->network->arch.embed_dim);
     out->struct_size = size;

@@ -486,8 +486,9 @@ void trk_pool_leave(trk_pool *pool)
 
 trk_status trk_pool_get_info(trk_pool *pool, trk_pool_info *out)
 {
-    if (!pool || !out || out->struct_size < sizeof *out)
-        return TRK_FAIL(TRK_E_ARGUMENT, "trk_pool_get_info: set out->struct_size to sizeof(trk_pool_info)");
+    trk_status rc = trk_out_check("trk_pool_get_info", pool, out, sizeof *out);
+    if (rc < 0)
+        return rc;
     pthread_mutex_lock(&pool->mutex);
     *out = (trk_pool_info){.struct_size = out->struct_size,
                            .budget = pool->ledger.budget,

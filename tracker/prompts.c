@@ -293,7 +293,8 @@ trk_status trk_tracker_prompt_points(trk_tracker *t, int object, int64_t frame, 
                         n);
     for (size_t i = 0; i < n; i++)
         if (!isfinite(points[i].x) || !isfinite(points[i].y))
-            return TRK_FAIL(TRK_E_ARGUMENT, "point %zu of object %d is not finite", i, object);
+            return TRK_FAIL(TRK_E_ARGUMENT, "point %zu of object %d is %g,%g: expected finite numbers", i, object,
+                            points[i].x, points[i].y);
     trk_prompt *prompt = trk_prompt_new(t, frame);
     if (!prompt)
         return TRK_E_MEMORY;

@@ -7,8 +7,9 @@
 
 trk_status trk_tracker_get_info(const trk_tracker *t, trk_tracker_info *out)
 {
-    if (!t || !out || out->struct_size < sizeof *out)
-        return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_get_info: set out->struct_size to sizeof(trk_tracker_info)");
+    trk_status rc = trk_out_check("trk_tracker_get_info", t, out, sizeof *out);
+    if (rc < 0)
+        return rc;
     *out = (trk_tracker_info){.struct_size = out->struct_size,
                               .started = t->started,
                               .index = t->index,
@@ -72,8 +73,9 @@ static trk_device_bytes host_bytes(const trk_device_bytes *device)
 
 trk_status trk_tracker_memory(const trk_tracker *t, trk_memory_use *out)
 {
-    if (!t || !out || out->struct_size < sizeof *out)
-        return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_memory: set out->struct_size to sizeof(trk_memory_use)");
+    trk_status rc = trk_out_check("trk_tracker_memory", t, out, sizeof *out);
+    if (rc < 0)
+        return rc;
     trk_network_model *m = t->model->network;
     *out = (trk_memory_use){.struct_size = out->struct_size,
                             .n_devices = 2,

@@ -54,10 +54,8 @@ static trk_status logits_on_host(const trk_tracker *t, trk_object *o, const floa
 trk_status trk_tracker_result(const trk_tracker *t, int id, trk_result *out)
 {
     trk_object *o;
-    if (!out || out->struct_size < sizeof *out)
-        return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_result: set out->struct_size to sizeof(trk_result)");
-    trk_status rc = trk_object_current(t, id, &o);
-    if (rc < 0)
+    trk_status rc = trk_out_check("trk_tracker_result", t, out, sizeof *out);
+    if (rc < 0 || (rc = trk_object_current(t, id, &o)) < 0)
         return rc;
     const float *logits;
     if ((rc = logits_on_host(t, o, &logits)) < 0)
@@ -150,12 +148,14 @@ trk_status trk_tracker_mask_to(trk_tracker *t, int id, trk_place place, uint8_t 
     trk_status rc = trk_object_current(t, id, &o);
     if (rc < 0)
         return rc;
-    if (place != TRK_ON_HOST && (place != TRK_ON_DEVICE || t->model->network->memory->on_host))
-        return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_mask_to: place %d: a model on the CPU writes masks to the host",
-                        (int)place);
-    if (!mask || stride < t->width)
-        return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_mask: expected a mask with a stride of at least %d, got %td",
-                        t->width, stride);
+    if (place != TRK_ON_HOST && place != TRK_ON_DEVICE)
+        return TRK_FAIL(TRK_E_ARGUMENT, "mask at place %d: expected a trk_place", (int)place);
+    if (place == TRK_ON_DEVICE && t->model->network->memory->on_host)
+        return TRK_FAIL(TRK_E_ARGUMENT, "mask wanted on a GPU; the model is on the CPU");
+    if (!mask)
+        return TRK_FAIL(TRK_E_ARGUMENT, "mask must not be NULL");
+    if (stride < t->width)
+        return TRK_FAIL(TRK_E_ARGUMENT, "mask with stride %td: a row is %d bytes", stride, t->width);
     if ((rc = trk_pool_enter(t, TRK_ANYWHERE)) < 0)
         return rc;
     write_mask(t, trk_frame_logits(t, o), place, mask, stride);

@@ -106,7 +106,9 @@ trk_status trk_tracker_reach(trk_tracker *t, int id, int64_t *first, int64_t *la
 
 static trk_status check_rewind(const trk_tracker *t, int64_t frame)
 {
-    if (!t->started || before(t, t->index, frame) || before(t, frame, t->first))
+    if (!t->started)
+        return TRK_FAIL(TRK_E_STATE, "rewind to frame %lld: no frame was pushed yet", (long long)frame);
+    if (before(t, t->index, frame) || before(t, frame, t->first))
         return TRK_FAIL(TRK_E_STATE, "rewind to frame %lld: expected one of the frames tracked, %lld to %lld",
                         (long long)frame, (long long)t->first, (long long)t->index);
     for (size_t i = 0; i < t->n_objects; i++) {

@@ -264,6 +264,8 @@ trk_status trk_frame_rgb(trk_tracker *t, const trk_frame *frame, const uint8_t *
 trk_status trk_tracker_open(trk_tracker **out, const trk_model *model, const trk_tracker_params *params);
 /* library.c: a params struct of a caller of any version, which starts with its size; `name` for messages */
 trk_status trk_params_read(void *out, size_t size, const void *params, const char *name);
+/* library.c: of a call that fills a struct, which starts with its size: handle and out are there and out is large enough */
+trk_status trk_out_check(const char *call, const void *handle, const void *out, size_t size);
 /* library.c: a caller's params, of any age, or NULL, with every field present, checked and defaults filled in */
 trk_status trk_tracker_params_read(trk_tracker_params *out, const trk_tracker_params *params);
 trk_features *trk_current_features(trk_tracker *t); /* NULL when they are not held */

@@ -192,8 +192,10 @@ static trk_status parse_boxes(clip_reading *self, trk_box *out, char *text, cons
     const int64_t n = self->clip->n_frames;
     int64_t i = 0;
     for (; i < n && *text; i++)
-        if (!parse_box(&text, &out[i]))
-            return TRK_FAIL(TRK_E_FORMAT, "%s:%" PRId64 ": expected x,y,w,h", path, i + 1);
+        if (!parse_box(&text, &out[i])) {
+            text[strcspn(text, "\r\n")] = 0;
+            return TRK_FAIL(TRK_E_FORMAT, "%s:%" PRId64 ": \"%.80s\", expected x,y,w,h", path, i + 1, text);
+        }
     if (i < n)
         return TRK_FAIL(TRK_E_FORMAT, "%s: expected a box for each of %" PRId64 " frames, got %" PRId64, path, n, i);
     if (text[strspn(text, " \t\r\n")])

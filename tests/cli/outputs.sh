@@ -59,7 +59,7 @@ for folders in "$truth --pred colour" "colour --pred colour"; do
     is "eval of colour images: exit status" $? 1
     is "eval of colour images: lines" "$(cat eval.txt stderr.txt | wc -l)" 1
 done
-grep -q "colour/00000.png: expected a palette PNG" stderr.txt || complain "eval of colour images: $(cat stderr.txt)"
+grep -q "colour/00000.png: colour type 2, expected a palette PNG" stderr.txt || complain "eval of colour images: $(cat stderr.txt)"
 
 # standard input and a file give the same
 "$track" - --box $box --frames 3 --jsonl - <"$clip" >stdin.jsonl 2>stderr.txt

@@ -257,6 +257,7 @@ static void test_json(void **state)
 static void test_bad_json(void **state)
 {
     (void)state;
+#define ID_WANTED "prompts[0].object: expected a whole number from 1 to 2147483647, got "
     static const struct {
         const char *text, *says;
     } cases[] = {
@@ -268,18 +269,19 @@ static void test_bad_json(void **state)
         {"{\"prompts\": [], \"prompts\": []}", "duplicate"},
         {"{\"prompts\": [{\"object\":1,\"box\":[1,2,3,4]}], \"more\": 1}", "no other key"},
         {"{\"prompts\": [1]}", "prompts[0]: expected an object"},
-        {"{\"prompts\": [{\"box\":[1,2,3,4]}]}", "prompts[0].object"},
-        {"{\"prompts\": [{\"object\":0,\"box\":[1,2,3,4]}]}", "prompts[0].object"},
-        {"{\"prompts\": [{\"object\":\"1\",\"box\":[1,2,3,4]}]}", "prompts[0].object"},
+        {"{\"prompts\": [{\"box\":[1,2,3,4]}]}", ID_WANTED "nothing"},
+        {"{\"prompts\": [{\"object\":0,\"box\":[1,2,3,4]}]}", ID_WANTED "0"},
+        {"{\"prompts\": [{\"object\":\"1\",\"box\":[1,2,3,4]}]}", ID_WANTED "\"1\""},
         {"{\"prompts\": [{\"object\":1.5,\"box\":[1,2,3,4]}]}", "prompts[0].object"},
         {"{\"prompts\": [{\"object\":9999999999,\"box\":[1,2,3,4]}]}", "prompts[0].object"},
-        {"{\"prompts\": [{\"object\":1,\"frame\":-1,\"box\":[1,2,3,4]}]}", "prompts[0].frame"},
+        {"{\"prompts\": [{\"object\":1,\"frame\":-1,\"box\":[1,2,3,4]}]}", "a whole number from 0 on, got -1"},
         {"{\"prompts\": [{\"object\":1,\"frame\":null,\"box\":[1,2,3,4]}]}", "prompts[0].frame"},
         {"{\"prompts\": [{\"object\":1}]}", "exactly one of"},
         {"{\"prompts\": [{\"object\":1,\"box\":[1,2,3,4],\"mask\":\"m.png\"}]}", "exactly one of"},
         {"{\"prompts\": [{\"object\":1,\"Box\":[1,2,3,4]}]}", "prompts[0].Box"},
         {"{\"prompts\": [{\"object\":1,\"box\":[1,2,3]}]}", "prompts[0].box"},
-        {"{\"prompts\": [{\"object\":1,\"box\":[1,2,3,\"4\"]}]}", "prompts[0].box"},
+        {"{\"prompts\": [{\"object\":1,\"box\":[1,2,3,\"4\"]}]}",
+         "prompts[0].box: expected four numbers [x, y, w, h], got [1, 2, 3, \"4\"]"},
         {"{\"prompts\": [{\"object\":1,\"box\":[1,2,3,1e300]}]}", "prompts[0].box"},
         {"{\"prompts\": [{\"object\":1,\"box\":7}]}", "prompts[0].box"},
         {"{\"prompts\": [{\"object\":1,\"box\":[1,2,3,4]},{\"object\":1,\"points\":[]}]}", "prompts[1].points"},

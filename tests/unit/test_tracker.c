@@ -14,7 +14,7 @@
 #include "drawn_frame.h"
 #include "track.h"
 
-enum { WIDTH = 200, HEIGHT = 150, SIDE = 64 /* of the model's logits */ };
+enum { WIDTH = 200, HEIGHT = 150, IMAGE_SIZE = 256, SIDE = IMAGE_SIZE / 4 /* of the model's logits */ };
 
 static trk_model *model;
 
@@ -23,7 +23,9 @@ static const char model_path[] = TRK_SAMPLES_DIR "/models/demo-m.safetensors";
 static int load_model(void **state)
 {
     (void)state;
-    return trk_model_load(&model, model_path, NULL);
+    trk_model_params p = TRK_MODEL_PARAMS_INIT;
+    p.image_size = IMAGE_SIZE;
+    return trk_model_load(&model, model_path, &p);
 }
 
 static int free_model(void **state)
@@ -65,7 +67,9 @@ static trk_result result(trk_tracker *t, int id)
 
 static void keep_logits(trk_tracker *t, int id, float *out)
 {
-    memcpy(out, result(t, id).logits, SIDE * SIDE * sizeof *out);
+    const trk_result r = result(t, id);
+    assert_int_equal(r.mask_size, SIDE);
+    memcpy(out, r.logits, SIDE * SIDE * sizeof *out);
 }
 
 /* logits of object 1 on the last of n frames, box on frame 0 */
@@ -177,8 +181,9 @@ static void refuses_bad_models(void **state)
     assert_refused(trk_model_load(&m, model_path, &p), TRK_E_ARGUMENT, "250");
     p.image_size = 0;
     p.device = TRK_DEVICE_CUDA;
+    p.device_index = 1 << 20; /* also where there is a GPU */
     assert_refused(trk_model_load(&m, model_path, &p), TRK_E_UNSUPPORTED, "cuda");
-    p.device = TRK_DEVICE_AUTO;
+    p = (trk_model_params)TRK_MODEL_PARAMS_INIT;
     p.struct_size = 3;
     assert_refused(trk_model_load(&m, model_path, &p), TRK_E_ARGUMENT, "struct_size");
     assert_null(m);
@@ -375,6 +380,18 @@ static void gray_in_every_format_is_the_same(void **state)
     }
 }
 
+/* mask, and that the logits of the frame's size tell the same */
+static void mask_and_logits(trk_tracker *t, int id, uint8_t *mask)
+{
+    static float logits[WIDTH * HEIGHT];
+    assert_int_equal(trk_tracker_mask(t, id, mask, WIDTH), TRK_OK);
+    memset(logits, 0xff, sizeof logits); /* NaN */
+    assert_int_equal(trk_tracker_logits(t, id, logits), TRK_OK);
+    for (int i = 0; i < WIDTH * HEIGHT; i++)
+        if (isnan(logits[i]) || (logits[i] > 0) != (mask[i] != 0))
+            fail_msg("object %d at %d,%d: logit %g, mask %d", id, i % WIDTH, i / WIDTH, logits[i], mask[i]);
+}
+
 static void non_overlap_gives_each_pixel_to_one(void **state)
 {
     (void)state;
@@ -387,8 +404,8 @@ static void non_overlap_gives_each_pixel_to_one(void **state)
         assert_int_equal(trk_tracker_prompt_box(t, 1, 0, &disc), TRK_OK);
         assert_int_equal(trk_tracker_prompt_box(t, 2, 0, &disc), TRK_OK);
         assert_int_equal(push(t, 0), TRK_OK);
-        assert_int_equal(trk_tracker_mask(t, 1, a, WIDTH), TRK_OK);
-        assert_int_equal(trk_tracker_mask(t, 2, b, WIDTH), TRK_OK);
+        mask_and_logits(t, 1, a);
+        mask_and_logits(t, 2, b);
         for (int i = 0; i < WIDTH * HEIGHT; i++)
             shared += a[i] && b[i];
         assert_true(on ? shared == 0 : shared > 0);
@@ -404,6 +421,7 @@ static void backends_and_threads_agree(void **state)
     trk_model *shared = model;
     trk_model_params p = TRK_MODEL_PARAMS_INIT;
     p.precision = TRK_PRECISION_F32;
+    p.image_size = IMAGE_SIZE;
     assert_int_equal(trk_model_load(&model, model_path, &p), TRK_OK);
     track_alone(3, expected);
     trk_model_destroy(&model);
