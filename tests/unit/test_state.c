@@ -325,6 +325,42 @@ static void the_file_decides(void **state)
     trk_tracker_destroy(&t);
 }
 
+/* Every one of them, whatever the caller says. */
+static void the_file_decides_all_that_decides(void **state)
+{
+    (void)state;
+    static const trk_motion_params motion = {sizeof motion, 0.3, 7, 0.4, 0.6, 0.7, 0.8, -2, 1};
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    p.reverse = 1;
+    p.keep_frame = 1;
+    p.binarize = TRK_OFF;
+    p.stability = TRK_OFF;
+    p.fill_holes = 3;
+    p.non_overlap = TRK_ON;
+    p.correct_as_condition = TRK_ON;
+    p.max_prompts_in_memory = 3;
+    p.history = 5;
+    p.memory_type = TRK_MEMORY_F16;
+    p.older_memory_type = TRK_MEMORY_Q8;
+    p.older_after = 2;
+    p.policy = TRK_POLICY_SAMURAI;
+    p.motion = &motion;
+    trk_tracker *t = start(&p);
+    assert_int_equal(trk_tracker_save(t, path), TRK_OK);
+    trk_tracker_destroy(&t);
+    t = resume(model, NULL);
+#define same(name) assert_int_equal(t->params.name, p.name)
+    same(reverse), same(keep_frame), same(binarize), same(stability), same(fill_holes), same(non_overlap);
+    same(correct_as_condition), same(max_prompts_in_memory), same(history), same(memory_type);
+    same(older_memory_type), same(older_after), same(policy);
+#undef same
+#define same(name) assert_true(t->motion.name == motion.name)
+    same(weight), same(stable_frames), same(stable_iou), same(memory_iou), same(memory_object_score);
+    same(memory_motion), same(min_object_score), same(strict_reference);
+#undef same
+    trk_tracker_destroy(&t);
+}
+
 /* --- what is refused ------------------------------------------------------------------------------------------ */
 
 typedef struct file_bytes {
@@ -697,6 +733,7 @@ int main(void)
         cmocka_unit_test(knows_where_the_video_began),
         cmocka_unit_test(a_rewind_after_resuming_is_planned),
         cmocka_unit_test(the_file_decides),
+        cmocka_unit_test(the_file_decides_all_that_decides),
         cmocka_unit_test(refuses_truncated_files),
         cmocka_unit_test(refuses_altered_files),
         cmocka_unit_test(refuses_hostile_content),

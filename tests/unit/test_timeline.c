@@ -159,6 +159,80 @@ static void the_object_kept_goes_on_as_if_alone(void **state)
     trk_tracker_destroy(&alone);
 }
 
+/* --- other numbers ------------------------------------------------------------------------------------------------ */
+
+enum { MOVED = 1000 }; /* of whole rounds of the disc */
+
+/* Both trackers do the same, one of them with every number moved. */
+static void check_same(trk_tracker *straight, trk_tracker *moved, int64_t by)
+{
+    int64_t from[2] = {-1, -1}, to[2] = {-1, -1};
+    trk_result a = {.struct_size = sizeof a}, b = {.struct_size = sizeof b};
+    assert_ok(trk_tracker_result(straight, 1, &a));
+    assert_ok(trk_tracker_result(moved, 1, &b));
+    assert_int_equal(b.frame, a.frame + by);
+    assert_int_equal(b.prompted, a.prompted);
+    assert_memory_equal(b.logits, a.logits, sizeof(logits));
+    assert_ok(trk_tracker_reach(straight, 1, &from[0], &to[0]));
+    assert_ok(trk_tracker_reach(moved, 1, &from[1], &to[1]));
+    assert_int_equal(from[1], from[0] + by);
+    assert_int_equal(to[1], to[0] + by);
+}
+
+/* A lock, a prompt that waits, one that was applied, a history: all of them move. step: 1, or -1 in reverse. */
+static void check_moving(int step)
+{
+    const int64_t start = 50, at = start + 6 * step;
+    trk_tracker *both[2];
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    trk_point there = {(float)place(at), HEIGHT / 2, 1};
+    p.reverse = step < 0;
+    p.keep_frame = 1;
+    p.history = 3;
+    for (int i = 0; i < 2; i++) {
+        trk_tracker *t = both[i] = new_tracker(&p);
+        const int64_t by = i ? MOVED : 0;
+        assert_ok(prompt(t, 1, start));
+        assert_ok(prompt(t, 1, at + 2 * step));
+        for (int64_t k = start; k != at + step; k += step)
+            assert_ok(push(t, k));
+        assert_ok(trk_tracker_prompt_points(t, 1, at, &there, 1));
+        assert_ok(trk_tracker_lock_frame(t, at));
+        if (i) {
+            assert_int_equal(trk_tracker_rebase(t, INT64_MAX), TRK_E_ARGUMENT);
+            assert_ok(trk_tracker_rebase(t, at + MOVED));
+        }
+        assert_int_equal(push(t, at + by + 2 * step), TRK_E_ARGUMENT); /* another one is to come */
+    }
+    check_same(both[0], both[1], MOVED);
+    for (int i = 0; i < 2; i++)
+        assert_ok(trk_tracker_clear_prompts(both[i], 1, at + (i ? MOVED : 0)));
+    check_same(both[0], both[1], MOVED);
+    for (int64_t k = at + step; k != at + 4 * step; k += step)
+        for (int i = 0; i < 2; i++)
+            assert_ok(push(both[i], k + (i ? MOVED : 0)));
+    check_same(both[0], both[1], MOVED);
+    for (int i = 0; i < 2; i++) { /* the locked frame is tracked again from its features */
+        int64_t next = -1;
+        const int64_t by = i ? MOVED : 0;
+        assert_ok(trk_tracker_rewind(both[i], at + by, &next));
+        assert_int_equal(next, at + by + step);
+        assert_ok(trk_tracker_unlock_frame(both[i], at + by));
+        assert_int_equal(trk_tracker_unlock_frame(both[i], at + by), TRK_E_STATE);
+        assert_ok(push(both[i], next));
+    }
+    check_same(both[0], both[1], MOVED);
+    trk_tracker_destroy(&both[0]);
+    trk_tracker_destroy(&both[1]);
+}
+
+static void every_number_moves_with_the_current_one(void **state)
+{
+    (void)state;
+    check_moving(1);
+    check_moving(-1);
+}
+
 /* --- going back --------------------------------------------------------------------------------------------------- */
 
 static void an_object_that_begins_anew_has_no_past(void **state)
@@ -489,6 +563,68 @@ static void a_source_can_not_use_its_own_tracker(void **state)
     assert_int_equal(source.n_refused, source.n_calls);
     trk_tracker_destroy(&t);
     trk_tracker_destroy(&other);
+    trk_pool_destroy(&pool);
+}
+
+/* Each way in which a source can fail, one after the other; then it gives what it is asked for. */
+typedef struct poor_source {
+    int way;
+} poor_source;
+
+static const struct {
+    trk_status status;
+    const char *says;
+} failures[] = {{TRK_E_IO, "the source did not give frame 0 again"},
+                {TRK_E_STATE, "the source did not give frame 0 again (status 1)"},
+                {TRK_E_ARGUMENT, "the source gave frame 1 of 96 x 72, expected frame 0 of 96 x 72"},
+                {TRK_E_ARGUMENT, "the source gave frame 0 of 96 x 71, expected frame 0 of 96 x 72"},
+                {TRK_E_ARGUMENT, "frame plane 0 (RGB) is NULL"}};
+enum { N_FAILURES = sizeof failures / sizeof *failures };
+
+static trk_status fail_to_give(void *user, int64_t index, trk_frame *out)
+{
+    static uint8_t rgb[WIDTH * HEIGHT * 3];
+    const int way = ((const poor_source *)user)->way;
+    *out = draw(rgb, index);
+    out->index += way == 2;
+    out->height -= way == 3;
+    out->planes[0] = way == 4 ? NULL : rgb;
+    return way == 0 ? TRK_E_IO : way == 1 ? (trk_status)1 : TRK_OK;
+}
+
+static void a_failing_source_can_be_asked_again(void **state)
+{
+    (void)state;
+    logits expected[2], got[2];
+    poor_source source = {N_FAILURES};
+    trk_tracker_info info = {.struct_size = sizeof info};
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    trk_pool_params q = TRK_POOL_PARAMS_INIT;
+    q.evict = TRK_EVICT_COMPACT;
+    q.most_resident = 1;
+    trk_pool *pool = new_pool(&q);
+    p.pool = pool;
+    p.source = fail_to_give;
+    p.source_user = &source;
+    for (int fails = 0; fails < 2; fails++) {
+        trk_tracker *t = new_tracker(&p), *other = in_pool(pool);
+        assert_ok(prompt(t, 1, 0));
+        push_all(t, 0, 2);
+        assert_ok(prompt(other, 1, 0));
+        assert_ok(push(other, 0)); /* evicts t */
+        for (source.way = fails ? 0 : N_FAILURES; source.way < N_FAILURES; source.way++) {
+            assert_int_equal(push(t, 3), failures[source.way].status);
+            if (!strstr(trk_last_error(), failures[source.way].says))
+                fail_msg("way %d: %s", source.way, trk_last_error());
+            assert_ok(trk_tracker_get_info(t, &info));
+            assert_false(info.resident);
+            assert_int_equal(info.index, 2);
+        }
+        push_and_keep(t, 3, 4, fails ? got : expected);
+        trk_tracker_destroy(&t);
+        trk_tracker_destroy(&other);
+    }
+    assert_memory_equal(got, expected, sizeof got);
     trk_pool_destroy(&pool);
 }
 
@@ -874,6 +1010,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_object_kept_goes_on_as_if_alone),
+        cmocka_unit_test(every_number_moves_with_the_current_one),
         cmocka_unit_test(an_object_that_begins_anew_has_no_past),
         cmocka_unit_test(its_reach_starts_anew_too),
         cmocka_unit_test(going_back_reads_older_memories_as_they_were),
@@ -885,6 +1022,7 @@ int main(void)
         cmocka_unit_test(forks_make_room_when_they_go_on),
         cmocka_unit_test(destroyed_trackers_leave_nothing_in_the_pool),
         cmocka_unit_test(a_source_can_not_use_its_own_tracker),
+        cmocka_unit_test(a_failing_source_can_be_asked_again),
         cmocka_unit_test(masks_larger_than_the_frame_are_planned),
         cmocka_unit_test(masks_too_large_are_refused_before_the_push),
         cmocka_unit_test(points_are_bounded_where_they_are_given),
