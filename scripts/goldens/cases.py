@@ -33,6 +33,10 @@ CASES = {c["name"]: c for c in [
     {"name": "mask", "calls": [{"call": "mask", "frame": 0, "object": 1, "shape": 0}, _ten]},
     {"name": "two-clicks",
      "calls": [{"call": "points", "frame": 0, "object": 1, "points": [[60, 196, 1], [226, 158, 0]]}, _ten]},
+    # one call with both: the decoder sees the box's corners, then the clicks
+    {"name": "box-and-clicks",
+     "calls": [{"call": "points", "frame": 0, "object": 1, "box": [50, 52, 85, 65],
+                "points": [[70, 110, 1], [226, 158, 0]]}, _ten]},
     # a second click on the prompted frame, before anything is tracked: the first result is its mask prompt
     {"name": "refine",
      "calls": [{"call": "points", "frame": 0, "object": 1, "points": [[92, 84, 1]], "record": True},

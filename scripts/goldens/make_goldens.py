@@ -224,12 +224,14 @@ def run_case(model, case, clip, keep=None):
             for t, _, _ in model.propagate_in_video(state, start_frame_idx=call["first"], max_frame_num_to_track=steps,
                                                     reverse=call["last"] < call["first"]):
                 show(t)
-        elif call["call"] == "box":
-            x, y, w, h = call["box"]
-            model.add_new_points_or_box(state, call["frame"], call["object"], box=[x, y, x + w, y + h])
-        elif call["call"] == "points":
-            model.add_new_points_or_box(state, call["frame"], call["object"], points=[p[:2] for p in call["points"]],
-                                        labels=[p[2] for p in call["points"]], clear_old_points=False)
+        elif call["call"] in ("box", "points"):
+            x, y, w, h = call.get("box", [0, 0, 0, 0])
+            points = call.get("points")
+            model.add_new_points_or_box(state, call["frame"], call["object"],
+                                        box=[x, y, x + w, y + h] if "box" in call else None,
+                                        points=points and [p[:2] for p in points],
+                                        labels=points and [p[2] for p in points],
+                                        clear_old_points="box" in call)  # upstream wants them cleared before a box
         else:
             model.add_new_mask(state, call["frame"], call["object"],
                                seeded_frames.object_mask(call["shape"], call["frame"]))

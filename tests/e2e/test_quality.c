@@ -127,7 +127,12 @@ static int check_f32(const tracks *f32, const char *quality_path)
 {
     json_error_t error;
     json_t *quality = json_load_file(quality_path, 0, &error);
+    const size_t n_tracks = json_array_size(json_object_get(quality, "tracks"));
     int n_failed = quality ? 0 : 1;
+    if (quality && (size_t)f32->n != n_tracks) {
+        printf("%d tracks were followed, expected %zu\n", f32->n, n_tracks);
+        n_failed++;
+    }
     for (int i = 0; quality && i < f32->n; i++) {
         const track *t = &f32->list[i];
         double ours = mean_j(t), theirs = official_j(quality, t);

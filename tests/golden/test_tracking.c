@@ -14,18 +14,18 @@
 #include "seeded_frames.h"
 #include "tracker.h"
 
-/* Logits, of the largest one. Teacher-forced, only rounding in f32 remains. Free running, some elements of our memories
- * round to other bf16 neighbours than the official ones; 3e-4 was seen, while a wrong entry in the bank gives more
- * than 1e-2. */
-#define LOGITS_BOUND 1e-3
+/* Logits, of the largest one. Teacher-forced, only rounding in f32 remains: 4e-6 was seen, and sums in another order, as
+ * on other processors, may give some times that. Free running, some elements of our memories round to other bf16
+ * neighbours than the official ones; 6e-4 was seen, while a wrong entry in the bank gives more than 1e-2. */
+#define LOGITS_BOUND 5e-5
 #define FREE_LOGITS_BOUND 3e-3
 /* Masks at the size of the frame, free running: small differences grow from frame to frame through the memories. Not at
  * the logits' own size, where one pixel that hangs on a logit of 1e-5 already is 0.001 of a mask. */
 #define MASK_IOU_FLOOR 0.999
 /* The same with products in bf16, whose 2^-9 a factor moves logits near zero. */
 #define BF16_IOU_FLOOR 0.99
-/* Scores and predicted IoUs, teacher-forced, absolute: a few roundings of the logit scale (about 10). */
-#define SCORE_BOUND 5e-3
+/* Scores and predicted IoUs, teacher-forced, absolute: a few roundings of the logit scale (about 10), 4e-6 seen. */
+#define SCORE_BOUND 1e-4
 /* Where the best hypothesis leads by less than this, two correct programs may choose differently. */
 #define CLEAR_LEAD 1e-4
 
@@ -186,8 +186,11 @@ static trk_status prompt(play *p, const json_t *call)
     float v[4];
     for (size_t i = 0; i < 4; i++)
         v[i] = (float)json_number_value(json_array_get(json_object_get(call, "box"), i));
-    if (!strcmp(kind, "box"))
-        return trk_tracker_prompt_box(p->tracker, object, frame, &(trk_box){v[0], v[1], v[2], v[3]});
+    if (json_object_get(call, "box")) {
+        trk_status rc = trk_tracker_prompt_box(p->tracker, object, frame, &(trk_box){v[0], v[1], v[2], v[3]});
+        if (rc < 0 || !strcmp(kind, "box"))
+            return rc; /* else clicks of the same call follow */
+    }
     if (!strcmp(kind, "mask")) {
         seeded_object_mask(mask, (int)integer_of(call, "shape"), (int)frame);
         return trk_tracker_prompt_mask(p->tracker, object, frame, mask, SEEDED_WIDTH, SEEDED_HEIGHT, SEEDED_WIDTH);

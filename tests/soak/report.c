@@ -103,7 +103,7 @@ static int judge_accounted(const soak_log *log)
     }
     printf("accounted  %.2f to %.2f MiB after frame %d: %s, spread %zu bytes (at most %zu)", soak_mib(low),
            soak_mib(high), SETTLED, how[constant], high - low, ACCOUNTED_SPREAD);
-    return verdict(constant == 2 || high - low <= ACCOUNTED_SPREAD);
+    return verdict(constant && high - low <= ACCOUNTED_SPREAD);
 }
 
 static int judge_tables(const soak_log *log)

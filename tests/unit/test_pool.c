@@ -382,7 +382,7 @@ static void the_plan_is_what_a_run_needs(void **state)
         const setting *s = &settings[i];
         trk_plan planned = plan(s->objects, s->prompts, 1, &s->params);
         size_t peak = measured_peak(s);
-        int ok = planned.total >= peak && (double)planned.total <= 1.1 * (double)peak;
+        int ok = planned.total >= peak && (double)planned.total <= 1.05 * (double)peak;
         printf("%-28s plan %zu (pinned %zu, bank %zu, frame %zu, scratch %zu), peak %zu: %.3f%s\n", s->name,
                planned.total, planned.pinned, planned.bank, planned.frame, planned.scratch, peak,
                (double)planned.total / (double)peak, ok ? "" : "  FAILED");
