@@ -351,6 +351,83 @@ static void mask_prompt_comes_back(void **state)
     trk_tracker_destroy(&t);
 }
 
+/* What waits for a frame, in the order it is given: B box, C other box, P points, Q other points, M mask. */
+static void prompted_with(const char *order, float *out)
+{
+    static const trk_point points[2][1] = {{{60, 70, 1}}, {{90, 70, 0}}};
+    static const trk_box other = {20, 30, 90, 70};
+    static uint8_t mask[WIDTH * HEIGHT];
+    trk_tracker *t = new_tracker(NULL);
+    for (int i = 0; i < WIDTH * HEIGHT; i++)
+        mask[i] = abs(i % WIDTH - 60) < 12 && abs(i / WIDTH - 70) < 12;
+    for (const char *p = order; *p; p++) {
+        trk_status rc = *p == 'M'   ? trk_tracker_prompt_mask(t, 1, 0, mask, WIDTH, HEIGHT, WIDTH)
+                        : *p == 'B' ? trk_tracker_prompt_box(t, 1, 0, &disc)
+                        : *p == 'C' ? trk_tracker_prompt_box(t, 1, 0, &other)
+                                    : trk_tracker_prompt_points(t, 1, 0, points[*p == 'Q'], 1);
+        assert_int_equal(rc, TRK_OK);
+    }
+    assert_int_equal(push(t, 0), TRK_OK);
+    keep_logits(t, 1, out);
+    trk_tracker_destroy(&t);
+}
+
+static void prompts_of_one_frame_join(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *first, *second;
+        int same;
+    } cases[] = {
+        {"CB", "B", 1},   /* a box replaces a box */
+        {"PB", "BP", 1},  /* one given after clicks keeps them */
+        {"PCB", "BP", 1}, /* and replaces the box alone */
+        {"BM", "M", 1},   /* a mask replaces everything */
+        {"BPM", "M", 1},
+        {"B", "C", 0}, /* and all of them are seen */
+        {"B", "BP", 0},
+        {"BP", "BPQ", 0},
+        {"P", "BP", 0},
+        {"B", "M", 0},
+    };
+    static float a[SIDE * SIDE], b[SIDE * SIDE];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        prompted_with(cases[i].first, a);
+        prompted_with(cases[i].second, b);
+        if ((memcmp(a, b, sizeof a) == 0) != cases[i].same)
+            fail_msg("%s and %s: expected %s logits", cases[i].first, cases[i].second, cases[i].same ? "equal" : "other");
+    }
+}
+
+static int n_warned;
+
+static void count_warnings(void *user, int level, const char *line)
+{
+    (void)user;
+    (void)level;
+    n_warned += strstr(line, "tracking is past") != NULL;
+}
+
+static void a_prompt_that_is_passed_over_is_told_and_dropped(void **state)
+{
+    (void)state;
+    trk_tracker_info info = {.struct_size = sizeof info};
+    trk_tracker *t = new_tracker(NULL);
+    assert_int_equal(trk_tracker_prompt_box(t, 1, 3, &disc), TRK_OK);
+    assert_int_equal(trk_tracker_prompt_box(t, 1, 5, &disc), TRK_OK);
+    assert_int_equal(trk_tracker_prompt_box(t, 2, 6, &disc), TRK_OK);
+    n_warned = 0;
+    trk_set_log(count_warnings, NULL, 1);
+    assert_int_equal(push(t, 5), TRK_OK); /* the video begins here */
+    assert_int_equal(push(t, 6), TRK_OK);
+    trk_set_log(NULL, NULL, 0);
+    assert_int_equal(n_warned, 1);
+    assert_int_equal(trk_tracker_get_info(t, &info), TRK_OK);
+    assert_int_equal(info.n_waiting, 0);
+    assert_int_equal(trk_tracker_objects(t, NULL, 0), 2);
+    trk_tracker_destroy(&t);
+}
+
 static void gray_in_every_format_is_the_same(void **state)
 {
     (void)state;
@@ -478,6 +555,8 @@ int main(void)
         cmocka_unit_test(kept_frames_can_be_prompted_again),
         cmocka_unit_test(memory_is_flat_and_features_are_swept),
         cmocka_unit_test(mask_prompt_comes_back),
+        cmocka_unit_test(prompts_of_one_frame_join),
+        cmocka_unit_test(a_prompt_that_is_passed_over_is_told_and_dropped),
         cmocka_unit_test(gray_in_every_format_is_the_same),
         cmocka_unit_test(non_overlap_gives_each_pixel_to_one),
         cmocka_unit_test(backends_and_threads_agree),
