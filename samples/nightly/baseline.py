@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from compare import J_DECIMALS
+from compare import J_DECIMALS, hardware
 from measure import write_whole
 
 FORMAT = "track-baseline-1"
@@ -51,9 +51,10 @@ def is_clip(clip: object) -> bool:
 
 
 def entry_for(entries: list[dict], backend: str, machine: str) -> dict | None:
-    """The entry of this backend, of this kind of machine if there is one."""
+    """The entry of this backend, of this kind of machine if there is one, or else of the same hardware."""
     of_backend = [e for e in entries if e["backend"] == backend]
-    return next((e for e in of_backend if e["machine"] == machine), of_backend[0] if of_backend else None)
+    return max(of_backend, default=None,
+               key=lambda e: (e["machine"] == machine, hardware(e["machine"]) == hardware(machine)))
 
 
 def clip_entry(clip: dict) -> dict:

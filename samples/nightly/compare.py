@@ -153,6 +153,29 @@ def compare_clip(backend: str, name: str, before: dict, after: dict, same: Samen
 # --- a backend ---
 
 
+def hardware(machine: str) -> str:
+    """Of the line `machine` of a result, "HARDWARE; BUILD": what the build does not change."""
+    return machine.split("; ")[0]
+
+
+def abilities(machine: str) -> set[str]:
+    """What the CPU backend of that build says it uses, without versions: of "...; cpu (oneDNN 2.6.3, avx512, bf16), ref"
+    {"oneDNN", "avx512", "bf16"}."""
+    found = re.search(r"\bcpu \(([^)]*)\)", machine.partition("; ")[2])
+    return {word.strip().split()[0] for word in found[1].split(",") if word.strip()} if found else set()
+
+
+def compare_build(backend: str, before: str, after: str) -> list[Finding]:
+    """Lines `machine` that differ: a build that lost something on the same hardware is no other machine."""
+    lost = abilities(before) - abilities(after) if hardware(before) == hardware(after) else set()
+    if lost:
+        return [Finding("build", REGRESSION, backend, "", f"no {', '.join(sorted(lost))} any more: the build is "
+                        f"{after.partition('; ')[2]}, the baseline's on the same hardware {before.partition('; ')[2]} "
+                        "(--update-baseline, if it is meant)")]
+    return [Finding("machine", NOTE, backend, "", f"the baseline is of another machine ({before}; this is {after}): masks "
+                                                  "and times are not compared")]
+
+
 def compare_use(backend: str, before: dict, after: dict) -> list[Finding]:
     """The model and the options the curves were made with."""
     findings = []
@@ -190,9 +213,7 @@ def compare_backend(measured: dict, entry: dict | None, chosen: set[str] | None 
     same = Sameness(masks=machine_is_same and not findings,
                     times=machine_is_same and measured["calibration"] == entry["calibration"])
     if not machine_is_same:
-        findings.append(Finding("machine", NOTE, backend, "", f"the baseline is of another machine "
-                                f"({entry['machine']}; this is {measured['machine']}): masks and times are not "
-                                "compared"))
+        findings += compare_build(backend, entry["machine"], measured["machine"])
     elif not same.times:
         findings.append(Finding("machine", NOTE, backend, "", "the calibration is not the baseline's: times are not "
                                                               "compared"))
@@ -211,6 +232,6 @@ def compare_backend(measured: dict, entry: dict | None, chosen: set[str] | None 
 
 
 def missing_backends(entries: list[dict], machine: str, ran: set[str]) -> list[Finding]:
-    """Backends that the baseline has of this very machine, and that did not run."""
+    """Backends that the baseline has of this hardware, and that did not run."""
     return [Finding("backend", REGRESSION, e["backend"], "", "did not run, the baseline has it of this machine")
-            for e in entries if e["machine"] == machine and e["backend"] not in ran]
+            for e in entries if hardware(e["machine"]) == hardware(machine) and e["backend"] not in ran]

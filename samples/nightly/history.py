@@ -31,10 +31,10 @@ def read(path: Path) -> list[dict]:
     if not path.exists():
         return []
     nights = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         try:
             night = json.loads(line)
-            night["backends"].items()
+            night["backends"].items(), night["time"][:10]
             nights.append(night)
         except (ValueError, KeyError, TypeError, AttributeError):
             print(f"{path}:{number}: not a night's line, passed over", file=sys.stderr)

@@ -78,7 +78,7 @@ def make_runner(wanted: argparse.Namespace) -> Runner:
     track = wanted.track or measure.build(wanted.build_dir, wanted.cmake_option, wanted.jobs)
     if not os.access(track, os.X_OK):
         raise NightlyError(f"{track}: not a program")
-    unit = measure.Calibration() if wanted.no_times else measure.Calibration.make(wanted.out, wanted.threads)
+    unit = measure.Calibration() if wanted.no_times else measure.Calibration.make(wanted.out.resolve(), wanted.threads)
     return Runner(track.resolve(), clips, wanted.out.resolve(), wanted.model, unit, wanted.threads, wanted.repeats)
 
 

@@ -115,6 +115,19 @@ class Sets(unittest.TestCase):
         self.assertEqual(self.kinds(findings(after)),
                          [("machine", "note"), ("memory", "regression"), ("quality", "regression")])
 
+    def test_a_build_that_lost_something(self):
+        whole = "A processor (family 1); cpu (oneDNN 2.6.3, avx512, bf16), ref"
+        before = measured(machine=whole)
+        for builds, lost in (("cpu (oneDNN 2.6.3, avx512), ref", "no bf16 any more"),
+                             ("cpu (avx512, bf16), ref", "no oneDNN any more"),
+                             ("cuda (13.0), cpu (oneDNN 2.6.3, avx2), ref", "no avx512, bf16 any more")):
+            found = only(findings(measured(machine=f"A processor (family 1); {builds}"), before))
+            self.assertEqual((found.kind, found.severity), ("build", "regression"))
+            self.assertIn(lost, found.text)
+        for machine in ("A processor (family 1); cuda (13.0), cpu (oneDNN 3.1, avx512, bf16), ref",
+                        "B processor (family 1); cpu (), ref", "B"):
+            self.assertEqual(self.kinds(findings(measured(machine=machine), before)), [("machine", "note")])
+
     def test_other_calibration(self):
         self.assertEqual(self.kinds(findings(with_clip(time_ratio=500.0) | {"calibration": "other"})),
                          [("machine", "note")])
@@ -148,6 +161,16 @@ class Sets(unittest.TestCase):
         found = only(compare.missing_backends(entries, measured()["machine"], {"cpu-f32"}))
         self.assertEqual((found.kind, found.backend), ("backend", "cuda-f32"))
         self.assertEqual(compare.missing_backends(entries, "another", {"cpu-f32"}), [])
+        entries = [baseline.entry_of(measured(backend=name, machine="A; cpu (bf16), ref"))
+                   for name in ("cpu-f32", "cpu-bf16")]
+        found = only(compare.missing_backends(entries, "A; cpu (), ref", {"cpu-f32"}))
+        self.assertEqual(found.backend, "cpu-bf16")
+
+    def test_entry_of_the_same_hardware(self):
+        entries = [baseline.entry_of(measured(machine=m)) for m in ("B; cpu ()", "A; cpu (bf16)", "A; cpu ()")]
+        for machine, entry in (("A; cpu ()", 2), ("A; cpu (avx2)", 1), ("C; cpu ()", 0)):
+            self.assertIs(baseline.entry_for(entries, "cpu-f32", machine), entries[entry])
+        self.assertIsNone(baseline.entry_for(entries, "cuda-f32", "A; cpu ()"))
 
 
 if __name__ == "__main__":

@@ -99,6 +99,12 @@ class History(InFolder):
         self.assertIsNone(nights[0]["backends"]["cpu-f32"]["J&F"])
         json.dumps(nights)
 
+    def test_lines_that_are_no_nights_are_passed_over(self):
+        path = self.folder / "history.jsonl"
+        path.write_bytes(b'\xff\xfe\n{"backends": {}}\n{"backends": {}, "time": 7}\n[]\n')
+        history.append(path, history.line_of([measured()], 0, "2026-01-02 01:00 UTC", "abc"))
+        self.assertEqual([n["time"] for n in history.read(path)], ["2026-01-02 01:00 UTC"])
+
 
 if __name__ == "__main__":
     unittest.main()
