@@ -54,7 +54,8 @@ void options_print_help(FILE *stream)
             "  --sweep-every N | --sweep-above SHARE of the budget | --sweep-never    when features go (every 1)\n"
             "  --max-prompts-in-memory N|all    prompted frames an object reads, nearest first (%d)\n"
             "  --memory-dtype bf16|f32|f16|q8, --older-memory-dtype TYPE[@AGE]   of memories (bf16; from AGE %d)\n"
-            "  --history N|all                  further frames remembered (0), for saved states\n"
+            "  --history N|all                  further frames remembered (0), for saved states; AGE counts\n"
+            "                                   from N frames further back then\n"
             "  --save-state FILE                write the tracker's state at the end\n"
             "  --resume FILE                    go on from it; settings that decide results come from it\n",
             OPTIONS_DEFAULT_MAX_PROMPTS, OPTIONS_DEFAULT_OLDER_AFTER);
@@ -89,7 +90,7 @@ void options_print_eval_help(FILE *stream)
             "  --layout NAME                    manifest, masks, davis, sav, youtube-vos (also MOSE and LVOS),\n"
             "                                   lasot, got10k, trackingnet, mot (by the files found)\n"
             "  --split NAME                     val, train, TRAIN_0, ... (the usual one of the layout)\n"
-            "  --clip NAME[,NAME...]            only these; may be repeated\n"
+            "  --clip NAME[,NAME...]            only these, others are not opened; may be repeated\n"
             "What is scored\n"
             "  --pred DIR                       DIR/CLIP/FRAME.png: palette PNG, index = object; for sav also\n"
             "                                   DIR/CLIP/OBJECT/FRAME.png; for boxes DIR/CLIP.txt, lines x,y,w,h\n"
@@ -100,7 +101,9 @@ void options_print_eval_help(FILE *stream)
             "                                   and --jobs K: so many clips at once (1)\n");
     fprintf(stream,
             "Results\n"
-            "  table on standard output         J, F, J&F of masks; AUC, OP50, OP75, precision, AO of boxes\n"
+            "  table on standard output         J, F, J&F of masks; AUC, OP50, OP75, precision, AO of boxes; -\n"
+            "                                   where only prompts are public. The mean is over all objects\n"
+            "                                   (LVOS, YouTube-VOS publish: over seen and unseen classes)\n"
             "  --by-object, --no-boundary       lines of objects too; without F, which costs time\n"
             "  --out FILE.json                  everything found. Clips that are done are kept in FILE.json.d\n"
             "                                   until all are: run the same command again to go on\n"

@@ -96,19 +96,21 @@ static box_scores scores_of_tally(const tally *sums, int n_steps)
     };
 }
 
-/* calc_seq_err_robust.m and eval_tracker.m of LaSOT_Evaluation_Toolkit. */
-static box_scores scores_lasot(const trk_box *found, const trk_box *truth, const unsigned char *counts, size_t n)
+/* calc_seq_err_robust.m and eval_tracker.m of LaSOT_Evaluation_Toolkit. of_all 0: frames that do not count, or have no
+ * true box, are left out of the shares, too. */
+static box_scores scores_lasot(const trk_box *found, const trk_box *truth, const unsigned char *counts, size_t n,
+                               int of_all)
 {
     enum { N_STEPS = 20 };
-    tally sums = {.n = n};
+    tally sums = {0};
     const trk_box *last = found;
     for (size_t i = 0; i < n; i++) {
+        const int is_valid = (!counts || counts[i]) && has_area(&truth[i]);
         last = has_area(&found[i]) ? &found[i] : last;
-        if (counts && !counts[i])
-            continue;
-        if (has_area(&truth[i]))
+        sums.n += of_all || is_valid;
+        if (is_valid)
             tally_frame(&sums, i ? last : truth, &truth[i], N_STEPS);
-        else
+        else if (of_all && (!counts || counts[i]))
             tally_distance(&sums, -1, -1); /* theirs: no overlap, but a distance below all thresholds */
     }
     return scores_of_tally(&sums, N_STEPS);
@@ -167,7 +169,8 @@ box_scores box_scores_of(const trk_box *found, const trk_box *truth, const unsig
 {
     switch (convention) {
     case BOX_CONVENTION_LASOT:
-        return scores_lasot(found, truth, counts, n);
+    case BOX_CONVENTION_TRACKINGNET:
+        return scores_lasot(found, truth, counts, n, convention == BOX_CONVENTION_LASOT);
     case BOX_CONVENTION_GOT10K:
         return scores_got10k(found, truth, counts, n);
     case BOX_CONVENTION_PLAIN:

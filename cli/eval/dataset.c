@@ -13,10 +13,14 @@
  *   LVOS         lvos-evaluation, evaluation_mp.py: an object counts from the start to the end of its frame_range in
  *                meta.json, these two left out; frames after it do not count.
  *   YouTube-VOS  youtube-vos.org: an object is prompted on the first frame meta.json gives it and counts up to the end.
+ *                Of its valid (and LVOS's test, MOSE's valid) only the prompts are public: nothing counts. The overall
+ *                mean of YouTube-VOS and LVOS as published is (J seen + F seen + J unseen + F unseen) / 4, over seen
+ *                and unseen classes (of LVOS: unseen_videos.txt); here it is over all objects alike.
  *   manifest     every frame from the prompt on counts.
  *   LaSOT        LaSOT_Evaluation_Toolkit: frames with full_occlusion or out_of_view do not count.
  *   GOT-10k      got10k/experiments/got10k.py: the first frame and those with cover 0 do not count.
- *   TrackingNet  as LaSOT, without marks of absence; of the test split only the prompt is public: nothing counts.
+ *   TrackingNet  as LaSOT, without marks of absence; shares are of the frames with a box, as pytracking has it
+ *                (extract_results.py). Of the test split only the prompt is public: nothing counts.
  *   MOTChallenge TrackEval, mot_challenge_2d_box.py: rows with a flag of 0 and classes other than pedestrians do not
  *                count; frames and pixels are numbered from 1 (motchallenge.net/instructions). */
 #include <inttypes.h>
@@ -153,6 +157,17 @@ static trk_status find_layout(dataset_layout *out, const char *path, const char 
 }
 
 /* --- parts ------------------------------------------------------------------------------------------------------ */
+
+int dataset_wants(dataset *self, const char *name)
+{
+    const char *at = self->only;
+    const size_t n = strlen(name);
+    int wanted = !at;
+    for (; !wanted && (at = strstr(at, name)); at++)
+        wanted = (at == self->only || at[-1] == ',') && (!at[n] || at[n] == ',');
+    self->n_left_out += !wanted;
+    return wanted;
+}
 
 trk_status dataset_clip_add(dataset_clip **out, dataset *self, const char *name)
 {
@@ -325,19 +340,22 @@ static trk_status check_object(const dataset_clip *clip, dataset_object *object)
     return TRK_OK;
 }
 
-/* A file that is missing would be a frame that does not count. */
+/* A file that is missing would be a frame that does not count. Where only the video tells how long it is, the last file
+ * stands for its end, until that is known. */
 static trk_status check_dense(const dataset_clip *clip)
 {
+    const int64_t behind = clip->n_annotated ? clip->annotated[clip->n_annotated - 1] + 1 : 0,
+                  n_frames = clip->n_frames >= 0 ? clip->n_frames : behind;
     int64_t first = clip->objects[0].first_frame, n = 0;
     for (size_t i = 1; i < clip->n_objects; i++)
         first = clip->objects[i].first_frame < first ? clip->objects[i].first_frame : first;
     for (size_t i = 0; i < clip->n_annotated; i++)
         n += clip->annotated[i] >= first;
-    if (clip->n_frames >= 0 && n != clip->n_frames - first)
+    if (first < n_frames && n != n_frames - first)
         return TRK_FAIL(TRK_E_FORMAT,
                         "%s: clip %s: masks of %" PRId64 " frames, expected one for each of %" PRId64
                         " from the first prompt on",
-                        clip->truth, clip->name, n, clip->n_frames - first);
+                        clip->truth, clip->name, n, n_frames - first);
     return TRK_OK;
 }
 
@@ -363,9 +381,10 @@ static int by_name(const void *a, const void *b)
 
 static trk_status check_clips(dataset *self)
 {
-    if (!self->n_clips)
+    if (!self->n_clips && !self->n_left_out)
         return TRK_FAIL(TRK_E_FORMAT, "%s: no clip, expected at least one", self->path);
-    qsort(self->clips, self->n_clips, sizeof *self->clips, by_name);
+    if (self->n_clips)
+        qsort(self->clips, self->n_clips, sizeof *self->clips, by_name);
     trk_status rc = TRK_OK;
     for (size_t i = 0; i < self->n_clips && !rc; i++) {
         if (i && !strcmp(self->clips[i].name, self->clips[i - 1].name))
@@ -378,17 +397,18 @@ static trk_status check_clips(dataset *self)
 
 /* --- opening ---------------------------------------------------------------------------------------------------- */
 
-trk_status dataset_open(dataset *out, const char *path, dataset_layout layout, const char *split)
+trk_status dataset_open(dataset *out, const char *path, dataset_layout layout, const char *split, const char *only)
 {
     size_t n = strlen(path);
     while (n > 1 && path[n - 1] == '/') /* names are made of what follows the last one */
         n--;
-    *out = (dataset){.layout = layout, .path = trk_heap_format("dataset", "%.*s", (int)n, path)};
+    *out = (dataset){.layout = layout, .path = trk_heap_format("dataset", "%.*s", (int)n, path), .only = only};
     trk_status rc = out->path ? TRK_OK : dataset_no_memory(path);
     if (!rc && layout == DATASET_AUTO)
         rc = find_layout(&out->layout, path, split);
     if (!rc)
         rc = layouts[out->layout].open(out, split);
+    out->only = NULL;
     return rc ? rc : check_clips(out);
 }
 

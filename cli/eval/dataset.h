@@ -52,7 +52,7 @@ typedef struct dataset_clip {
     int width, height;  /* pixels of a frame; 0: not told, the images have it */
     int void_label;     /* index that counts nowhere; -1: none */
     int skips_ends;     /* 1: an object's first_frame and last_frame do not count */
-    int is_dense;       /* 1: every frame from the first prompt on has to have truth */
+    int is_dense;       /* 1: every frame from the first prompt on has to have truth, to the end of the video */
     int skips_unseen;   /* 1: nor do the frames up to the first other one that shows it, in the truth or as found */
     int64_t *annotated; /* [n_annotated] frames with truth, ascending, owned */
     char **files;       /* [n_annotated] owned; TRUTH_INDEXED: path of the PNG; TRUTH_BINARY: its name below an object's
@@ -67,13 +67,16 @@ typedef struct dataset_clip {
 typedef struct dataset {
     dataset_layout layout; /* never AUTO */
     char *path;            /* owned, as given but for slashes at its end */
+    const char *only;      /* borrowed while dataset_open runs; NULL: every clip */
     dataset_clip *clips;   /* [n_clips] owned, by name */
     size_t n_clips;
+    size_t n_left_out; /* clips that `only` does not name */
 } dataset;
 
-/* split: "val", "train", ...; NULL: the layout's usual one. Everything but pixels is read and checked. Errors name the
- * file and what was expected there. Fills *out with what needs dataset_close also on failure. */
-trk_status dataset_open(dataset *out, const char *path, dataset_layout layout, const char *split);
+/* split: "val", "train", ...; NULL: the layout's usual one. only: names between commas; clips that are called otherwise
+ * are left out, unread; NULL: none is. Everything but pixels is read and checked. Errors name the file and what was
+ * expected there. Fills *out with what needs dataset_close also on failure. */
+trk_status dataset_open(dataset *out, const char *path, dataset_layout layout, const char *split, const char *only);
 void dataset_close(dataset *self);
 /* "davis", "sav", ...: *out, or TRK_E_ARGUMENT that lists them. */
 trk_status dataset_layout_parse(dataset_layout *out, const char *name);

@@ -119,7 +119,7 @@ static trk_status add_lasot_clip(dataset *self, const char *name, const char *fo
     return rc ? rc : read_marks(&clip->objects[0], clip->n_frames, folder, "out_of_view.txt", 1);
 }
 
-/* parent/name, if it has a ground truth; *added says so. */
+/* parent/name, if it has a ground truth; *added says so, also of one that is not asked for. */
 static trk_status try_lasot_clip(int *added, dataset *self, const char *parent, const char *name)
 {
     trk_status rc = TRK_OK;
@@ -127,7 +127,7 @@ static trk_status try_lasot_clip(int *added, dataset *self, const char *parent, 
     if (!images)
         TRK_CHECK(dataset_no_memory(parent));
     *added = dataset_has_file(folder, "groundtruth.txt");
-    if (*added)
+    if (*added && dataset_wants(self, name))
         rc = add_lasot_clip(self, name, folder, images);
 done:
     trk_heap_release(images);
@@ -191,7 +191,8 @@ trk_status dataset_open_lasot(dataset *self, const char *split)
         TRK_CHECK(dataset_no_memory(self->path));
     TRK_CHECK(dataset_names_of_list(&names, list));
     for (size_t i = 0; i < names.n; i++)
-        TRK_CHECK(add_listed_lasot_clip(self, names.items[i]));
+        if (dataset_wants(self, names.items[i]))
+            TRK_CHECK(add_listed_lasot_clip(self, names.items[i]));
 done:
     dataset_names_free(&names);
     trk_heap_release(list);
@@ -215,7 +216,8 @@ static trk_status add_clips(dataset *self, const char *folder, const char *list,
     TRK_CHECK(path && dataset_has_file(path, NULL) ? dataset_names_of_list(&names, path)
                                                    : dataset_names_of_folders(&names, below));
     for (size_t i = 0; i < names.n; i++)
-        TRK_CHECK(add(self, folder, names.items[i]));
+        if (dataset_wants(self, names.items[i]))
+            TRK_CHECK(add(self, folder, names.items[i]));
 done:
     dataset_names_free(&names);
     trk_heap_release(path);

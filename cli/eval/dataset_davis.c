@@ -64,7 +64,8 @@ trk_status dataset_open_davis(dataset *self, const char *split)
         TRK_CHECK(dataset_no_memory(self->path));
     TRK_CHECK(dataset_names_of_list(&names, list));
     for (size_t i = 0; i < names.n; i++)
-        TRK_CHECK(add_clip(self, images, masks, names.items[i]));
+        if (dataset_wants(self, names.items[i]))
+            TRK_CHECK(add_clip(self, images, masks, names.items[i]));
 done:
     dataset_names_free(&names);
     trk_heap_release(list);

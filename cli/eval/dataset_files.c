@@ -127,7 +127,10 @@ trk_status dataset_names_of_folders(dataset_names *out, const char *path)
     trk_status rc = TRK_OK;
     for (const struct dirent *entry; !rc && (errno = 0, entry = readdir(folder));)
         if (entry->d_name[0] != '.' && dataset_has_folder(path, entry->d_name))
-            rc = names_add(out, entry->d_name, path);
+            rc = dataset_name_is_safe(entry->d_name)
+                     ? names_add(out, entry->d_name, path)
+                     : TRK_FAIL(TRK_E_FORMAT, "%s: folder \"%.80s\", expected a name without control characters", path,
+                                entry->d_name);
     if (!rc && errno)
         rc = TRK_FAIL(TRK_E_IO, "%s: cannot be read to its end: %s", path, strerror(errno));
     closedir(folder);

@@ -38,7 +38,7 @@ typedef struct dataset_names {
     size_t n;
 } dataset_names;
 void dataset_names_free(dataset_names *names);
-/* Folders below a folder, sorted by bytes; hidden ones left out. */
+/* Folders below a folder, each of a safe name, sorted by bytes; hidden ones left out. */
 trk_status dataset_names_of_folders(dataset_names *out, const char *path);
 /* Lines of a text file, each a safe name, in their order; empty lines are left out. At least one. */
 trk_status dataset_names_of_list(dataset_names *out, const char *path);
@@ -58,6 +58,8 @@ size_t dataset_text_numbers(const char *line, double *out, size_t most);
 
 /* --- filling in (dataset.c) --------------------------------------------------------------------------------------- */
 
+/* Whether a clip is asked for; one that is not is counted: once for each. Before anything of it is opened. */
+int dataset_wants(dataset *self, const char *name);
 /* A clip without objects and frames: n_frames -1, void_label -1. Valid until the next call. */
 trk_status dataset_clip_add(dataset_clip **out, dataset *self, const char *name);
 /* last_frame -1: dataset_open fills it in. */

@@ -283,6 +283,8 @@ static trk_status add_clip(dataset *self, const source *at, const json_t *value)
         return bad_clip(at, "name", "a name without \"..\", for the folders of results");
     if (tests && !json_is_string(tests))
         return bad_clip(at, "tests", "a text");
+    if (!dataset_wants(self, name))
+        return TRK_OK;
     TRK_CHECK(dataset_clip_add(&clip, self, name));
     clip->is_dense = 1;
     clip->tests = tests ? trk_heap_text("dataset", json_string_value(tests)) : NULL;

@@ -242,10 +242,12 @@ trk_status dataset_open_mot(dataset *self, const char *split)
     for (size_t i = 0; i < names.n; i++) {
         char file[600];
         snprintf(file, sizeof file, "%.500s/seqinfo.ini", names.items[i]);
-        if (dataset_has_file(folder, file)) /* others beside the clips: lists of them, results */
+        if (!dataset_has_file(folder, file)) /* others beside the clips: lists of them, results */
+            continue;
+        if (dataset_wants(self, names.items[i]))
             TRK_CHECK(add_clip(self, folder, names.items[i]));
     }
-    if (!self->n_clips)
+    if (!self->n_clips && !self->n_left_out)
         rc = TRK_FAIL(TRK_E_FORMAT, "%s: no CLIP/seqinfo.ini, expected at least one", folder);
 done:
     dataset_names_free(&names);

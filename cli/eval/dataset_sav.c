@@ -120,7 +120,8 @@ trk_status dataset_open_sav(dataset *self, const char *split)
     TRK_CHECK(find_list(&list, self, split));
     TRK_CHECK(list ? dataset_names_of_list(&names, list) : dataset_names_of_folders(&names, masks));
     for (size_t i = 0; i < names.n; i++)
-        TRK_CHECK(add_clip(self, names.items[i]));
+        if (dataset_wants(self, names.items[i]))
+            TRK_CHECK(add_clip(self, names.items[i]));
 done:
     dataset_names_free(&names);
     trk_heap_release(list);

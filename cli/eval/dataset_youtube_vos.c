@@ -3,7 +3,9 @@
  * the dataset's folder or below SPLIT. Names may have gaps; a frame is the position among the images. meta.json (LVOS:
  * SPLIT_meta.json) tells the objects and, for each, the frames that show it (YouTube-VOS: "frames", of which the first
  * one is the prompt) or the range of frames that counts (LVOS: "frame_range"). Where neither is told (MOSE) an object
- * starts on the first mask that has its index: all masks are read for it. */
+ * starts on the first mask that has its index: all masks are read for it.
+ * Splits whose truth is not public (YouTube-VOS valid, LVOS test) have masks of the frames on which an object starts
+ * alone, and in them only the new objects: prompts, but no truth of the others. */
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -130,6 +132,27 @@ static trk_status add_objects(int *told, dataset_clip *clip, const source *from,
 
 /* --- clips ------------------------------------------------------------------------------------------------------ */
 
+/* 1: on every frame with a mask an object starts. */
+static int has_prompts_alone(const dataset_clip *clip)
+{
+    for (size_t i = 0; i < clip->n_annotated; i++) {
+        size_t k = 0;
+        while (k < clip->n_objects && clip->objects[k].first_frame != clip->annotated[i])
+            k++;
+        if (k == clip->n_objects)
+            return 0;
+    }
+    return 1;
+}
+
+/* No frame lies between the ends of any object. */
+static void count_nothing(dataset_clip *clip)
+{
+    clip->skips_ends = 1;
+    for (size_t i = 0; i < clip->n_objects; i++)
+        clip->objects[i].last_frame = clip->objects[i].first_frame;
+}
+
 static trk_status add_clip(dataset *self, const source *from, const char *name)
 {
     dataset_clip *clip;
@@ -143,10 +166,12 @@ static trk_status add_clip(dataset *self, const source *from, const char *name)
     TRK_CHECK(dataset_clip_images(clip, &images, frames));
     TRK_CHECK(dataset_clip_indexed(clip, masks, &images));
     TRK_CHECK(add_objects(&told, clip, from, &images));
-    if (told)
-        goto done;
-    clip->skips_ends = 1;
-    rc = dataset_clip_scan(clip, clip->n_annotated);
+    if (!told) {
+        clip->skips_ends = 1;
+        TRK_CHECK(dataset_clip_scan(clip, clip->n_annotated));
+    }
+    if (has_prompts_alone(clip))
+        count_nothing(clip);
 done:
     trk_numbered_images_free(&images);
     trk_heap_release(frames);
@@ -173,7 +198,8 @@ trk_status dataset_open_youtube_vos(dataset *self, const char *split)
         TRK_CHECK(read_meta(&from));
     TRK_CHECK(dataset_names_of_folders(&names, from.masks));
     for (size_t i = 0; i < names.n; i++)
-        TRK_CHECK(add_clip(self, &from, names.items[i]));
+        if (dataset_wants(self, names.items[i]))
+            TRK_CHECK(add_clip(self, &from, names.items[i]));
 done:
     dataset_names_free(&names);
     source_free(&from);

@@ -46,27 +46,33 @@ static trk_status no_memory(void)
 
 /* --- which clips ------------------------------------------------------------------------------------------------ */
 
-/* Whether a name is among those between commas. */
-static int is_named(const char *names, const char *name)
+/* The clip whose name stands at the beginning of names, up to a comma or the end; of several the longest, as names may
+ * have commas. NULL: there is none. */
+static const dataset_clip *first_named(const dataset *data, const char *names)
 {
-    const size_t n = strlen(name);
-    for (; names; names = strchr(names, ','), names += names != NULL)
-        if (!strncmp(names, name, n) && (!names[n] || names[n] == ','))
-            return 1;
-    return 0;
+    const dataset_clip *found = NULL;
+    size_t longest = 0;
+    for (size_t i = 0; i < data->n_clips; i++) {
+        const size_t n = strlen(data->clips[i].name);
+        if (n > longest && !strncmp(names, data->clips[i].name, n) && (!names[n] || names[n] == ',')) {
+            found = &data->clips[i];
+            longest = n;
+        }
+    }
+    return found;
 }
 
-static trk_status check_names(const evaluation *self, const char *names)
+/* Into the places that they have in the dataset. */
+static trk_status choose_named(evaluation *self, const char *names)
 {
-    while (names && *names) {
-        const size_t n = strcspn(names, ",");
-        int found = 0;
-        for (size_t i = 0; i < self->data.n_clips && !found; i++)
-            found = strlen(self->data.clips[i].name) == n && !strncmp(self->data.clips[i].name, names, n);
+    while (*names) {
+        const dataset_clip *found = first_named(&self->data, names);
         if (!found)
-            return TRK_FAIL(TRK_E_ARGUMENT, "--clip: no clip \"%.*s\" among the %zu of %s", (int)n, names,
-                            self->data.n_clips, self->data.path);
-        names += n + (names[n] == ',');
+            return TRK_FAIL(TRK_E_ARGUMENT, "--clip: no clip \"%.*s\" among the %zu of %s", (int)strcspn(names, ","),
+                            names, self->data.n_clips + self->data.n_left_out, self->data.path);
+        self->chosen[found - self->data.clips] = found;
+        names += strlen(found->name);
+        names += *names == ',';
     }
     return TRK_OK;
 }
@@ -75,16 +81,16 @@ static trk_status choose_clips(evaluation *self)
 {
     const char *names = self->wanted->clips;
     const size_t n = self->data.n_clips;
-    trk_status rc = check_names(self, names);
-    if (rc)
-        return rc;
     self->chosen = trk_heap_zeroed(TRK_MEM_SCRATCH, "eval", n + !n, sizeof *self->chosen);
     self->clips = trk_heap_zeroed(TRK_MEM_SCRATCH, "eval", n + !n, sizeof *self->clips);
     self->done = trk_heap_zeroed(TRK_MEM_SCRATCH, "eval", n + !n, 1);
     if (!self->chosen || !self->clips || !self->done)
         return no_memory();
+    trk_status rc = names ? choose_named(self, names) : TRK_OK;
+    if (rc)
+        return rc;
     for (size_t i = 0; i < n; i++)
-        if (!names || is_named(names, self->data.clips[i].name))
+        if (!names || self->chosen[i])
             self->chosen[self->n++] = &self->data.clips[i];
     return self->n ? TRK_OK : TRK_FAIL(TRK_E_FORMAT, "%s: no clip in it", self->data.path);
 }
@@ -101,7 +107,7 @@ static trk_status open_dataset(evaluation *self)
         return TRK_FAIL(TRK_E_IO, "--pred: %s: cannot be read: %s", wanted->pred, strerror(errno));
     if (wanted->pred && !S_ISDIR(state.st_mode))
         return TRK_FAIL(TRK_E_IO, "--pred: %s: expected a folder", wanted->pred);
-    TRK_CHECK(dataset_open(&self->data, wanted->operands[0], layout, wanted->split));
+    TRK_CHECK(dataset_open(&self->data, wanted->operands[0], layout, wanted->split, wanted->clips));
     self->results.dataset = self->data.path;
     self->results.layout = self->data.layout;
     TRK_CHECK(box_layout_parse(&self->shared.boxes, wanted->box_layout, self->data.layout));
@@ -219,10 +225,18 @@ static int are_files_there(const evaluation *self, const dataset_clip *clip, con
 
 static int has_objects_of(const clip_result *part, const dataset_clip *clip)
 {
-    int same = !strcmp(part->name, clip->name) && part->n_objects == clip->n_objects;
+    int same = part->n_objects == clip->n_objects;
     for (size_t i = 0; same && i < clip->n_objects; i++)
         same = part->objects[i].id == clip->objects[i].id;
     return same;
+}
+
+/* The file has '?' for what JSON can not have; the clip's name is in `source` as it is. */
+static trk_status take_name(clip_result *part, const dataset_clip *clip)
+{
+    trk_heap_release(part->name);
+    part->name = trk_heap_text("results", clip->name);
+    return part->name ? TRK_OK : no_memory();
 }
 
 static trk_status take_part(evaluation *self, size_t i)
@@ -236,7 +250,9 @@ static trk_status take_part(evaluation *self, size_t i)
         self->done[i] = same && are_files_there(self, clip, part);
         if (!same)
             report_line("%s: results of the clip as it was before a change: it begins anew", path);
-        if (!self->done[i])
+        if (self->done[i])
+            rc = take_name(part, clip);
+        else
             clip_result_free(part);
     }
     trk_heap_release(path);
@@ -283,12 +299,16 @@ static trk_status open_parts(evaluation *self)
     return rc;
 }
 
+/* Another command with the same --out takes the folder away where it finds it empty. */
 static trk_status keep_part(const evaluation *self, size_t i)
 {
+    int created;
     if (!self->parts)
         return TRK_OK;
     char *path = part_path(self, self->chosen[i]);
-    trk_status rc = path ? clip_result_write(&self->clips[i], &self->results, path) : no_memory();
+    trk_status rc = path ? output_folder_create(self->parts, &created) : no_memory();
+    if (!rc)
+        rc = clip_result_write(&self->clips[i], &self->results, path);
     trk_heap_release(path);
     return rc;
 }

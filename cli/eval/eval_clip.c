@@ -373,7 +373,7 @@ static trk_status finish(clip_run *self)
     const int64_t last = clip->n_annotated ? clip->annotated[clip->n_annotated - 1] + 1 : 0;
     const int64_t n_needed = clip->n_frames >= 0 ? clip->n_frames : last;
     const int64_t n_damaged = trk_video_damaged(self->reader);
-    if (self->result.n_frames < n_needed)
+    if (self->result.n_frames < n_needed || (clip->is_dense && self->result.n_frames > n_needed))
         return TRK_FAIL(TRK_E_FORMAT, "%s: %" PRId64 " frames, expected %" PRId64 " as in %s", clip->frames,
                         self->result.n_frames, n_needed, clip->truth);
     for (size_t i = 0; i < clip->n_objects; i++)

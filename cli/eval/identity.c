@@ -58,10 +58,13 @@ static void add_memory_types(eval_identity *self, trk_status *rc, const options 
         [TRK_MEMORY_BF16] = "bf16", [TRK_MEMORY_F32] = "f32", [TRK_MEMORY_F16] = "f16", [TRK_MEMORY_Q8] = "q8"};
     if (wanted->memory_type != TRK_MEMORY_BF16)
         add_text(self, rc, "memory-dtype", names[wanted->memory_type]);
-    if (wanted->older_after)
-        add(self, rc,
-            trk_heap_format("options", "--older-memory-dtype %s@%d", names[wanted->older_memory_type],
-                            wanted->older_after));
+    if (!wanted->older_after)
+        return;
+    add(self, rc,
+        trk_heap_format("options", "--older-memory-dtype %s@%d", names[wanted->older_memory_type],
+                        wanted->older_after));
+    if (wanted->history > 0) /* a memory becomes older so many frames later; "all" moves nothing */
+        add(self, rc, trk_heap_format("options", "--history %" PRId64, wanted->history));
 }
 
 static void add_policy(eval_identity *self, trk_status *rc, const motion_options *motion)

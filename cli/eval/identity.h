@@ -6,7 +6,7 @@
 #include "results.h"
 #include "session.h"
 
-enum { IDENTITY_MOST_OPTIONS = 24 };
+enum { IDENTITY_MOST_OPTIONS = 32 };
 
 typedef struct eval_identity {
     char *machine;                        /* owned */

@@ -3,10 +3,13 @@
  * Numbers have as many digits as bring the same double back, so that a clip read again is the same text. */
 #include "results.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "output_file.h"
 
@@ -197,6 +200,18 @@ static void put_origin(FILE *out, const eval_results *self)
     put_member(out, "machine", self->machine);
 }
 
+/* A file that takes the place of others, which then go, has to be on the disk first. */
+static trk_status finish_on_disk(output_file *file)
+{
+    trk_status rc = output_file_flush(file);
+    if (!rc && file->stream != stdout && file->target.kind == TRK_TARGET_FILE && fsync(fileno(file->stream)))
+        rc = TRK_FAIL(TRK_E_IO, "%s: cannot be brought to the disk: %s", file->target.path, strerror(errno));
+    if (!rc)
+        return output_file_finish(file);
+    output_file_discard(file);
+    return rc;
+}
+
 trk_status eval_results_write(const eval_results *self, const char *path)
 {
     const eval_means means = eval_means_of(self->clips, self->n_clips, self->layout);
@@ -214,7 +229,7 @@ trk_status eval_results_write(const eval_results *self, const char *path)
         put_clip(file.stream, &self->clips[i], self->layout);
     }
     fputs("]}\n", file.stream);
-    return output_file_finish(&file);
+    return finish_on_disk(&file);
 }
 
 trk_status clip_result_write(const clip_result *self, const eval_results *of, const char *path)
@@ -232,5 +247,5 @@ trk_status clip_result_write(const clip_result *self, const eval_results *of, co
             self->boxes_at);
     put_clip(file.stream, self, of->layout);
     fputs("}\n", file.stream);
-    return output_file_finish(&file);
+    return finish_on_disk(&file);
 }

@@ -355,8 +355,9 @@ static box_convention convention_of(dataset_layout layout)
 {
     switch (layout) {
     case DATASET_LASOT:
-    case DATASET_TRACKINGNET: /* scored by the same toolkits in the same way */
         return BOX_CONVENTION_LASOT;
+    case DATASET_TRACKINGNET:
+        return BOX_CONVENTION_TRACKINGNET;
     case DATASET_GOT10K:
         return BOX_CONVENTION_GOT10K;
     default:

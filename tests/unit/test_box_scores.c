@@ -193,6 +193,24 @@ static void test_frames_that_do_not_count(void **state)
     CHECK_NEAR(got10k.of[BOX_AO], 0.5, EXACT);
 }
 
+/* TrackingNet: as LaSOT, but frames without a true box are in no share, whether they are marked or not. */
+static void test_shares_of_trackingnet(void **state)
+{
+    (void)state;
+    const trk_box box = {10, 10, 20, 20}, away = {200, 10, 20, 20}, none = {0, 0, 0, 0};
+    const trk_box truth[] = {box, box, none, none, box}, found[] = {away, box, box, away, none};
+    const unsigned char marked[] = {1, 1, 0, 0, 1}, *const counts[] = {marked, NULL};
+    for (int i = 0; i < 2; i++) {
+        const box_scores out = box_scores_of(found, truth, counts[i], 5, BOX_CONVENTION_TRACKINGNET);
+        assert_int_equal(out.n_frames, 3);
+        CHECK_NEAR(out.of[BOX_OP50], 2.0 / 3, EXACT); /* the first is given, the last as the one before: away */
+        CHECK_NEAR(out.of[BOX_PRECISION], 2.0 / 3, EXACT);
+        CHECK_NEAR(out.of[BOX_NORMALIZED_AUC], 2.0 / 3, EXACT);
+        CHECK_NEAR(out.of[BOX_AUC], 2.0 / 3 * 20 / 21, EXACT);
+        CHECK_NEAR(out.of[BOX_AO], 2.0 / 3, EXACT);
+    }
+}
+
 static void test_truth_without_area(void **state)
 {
     (void)state;
@@ -231,8 +249,9 @@ static void test_nothing_counts(void **state)
     (void)state;
     const trk_box boxes[] = {{5, 5, 20, 20}, {6, 5, 20, 20}};
     const unsigned char counts[] = {0, 0};
-    const box_convention conventions[] = {BOX_CONVENTION_LASOT, BOX_CONVENTION_GOT10K, BOX_CONVENTION_PLAIN};
-    for (size_t i = 0; i < 3; i++) {
+    const box_convention conventions[] = {BOX_CONVENTION_LASOT, BOX_CONVENTION_TRACKINGNET, BOX_CONVENTION_GOT10K,
+                                          BOX_CONVENTION_PLAIN};
+    for (size_t i = 0; i < sizeof conventions / sizeof *conventions; i++) {
         const box_scores none = box_scores_of(NULL, NULL, NULL, 0, conventions[i]);
         const box_scores uncounted = box_scores_of(boxes, boxes, counts, 2, conventions[i]);
         check_nothing(&none);
@@ -248,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_identical),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_frames_that_do_not_count),
+        cmocka_unit_test(test_shares_of_trackingnet),
         cmocka_unit_test(test_truth_without_area),
         cmocka_unit_test(test_bound_to_the_picture),
         cmocka_unit_test(test_nothing_counts),

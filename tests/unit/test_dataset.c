@@ -103,7 +103,16 @@ static void make_youtube(void)
                                    "\"1\": {\"category\": \"ape\", \"frames\": [\"00000\"]}}}}}");
     put_images("youtube/valid/JPEGImages/cat", 5, 0, 5, 3);
     put_mask("youtube/valid/Annotations/cat/00000.png", one);
-    put_mask("youtube/valid/Annotations/cat/00005.png", two);
+    put_mask("youtube/valid/Annotations/cat/00005.png", two); /* the new object alone */
+    put("youtube/train/meta.json", "{\"videos\": {\"cat\": {\"objects\": {\"1\": {\"frames\": [\"00000\"]}, "
+                                   "\"2\": {\"frames\": [\"00005\"]}}}, "
+                                   "\"dot\": {\"objects\": {\"1\": {\"frames\": [\"00000\"]}}}}}");
+    put_images("youtube/train/JPEGImages/cat", 5, 0, 5, 3);
+    put_mask("youtube/train/Annotations/cat/00000.png", one);
+    put_mask("youtube/train/Annotations/cat/00005.png", both);
+    put_mask("youtube/train/Annotations/cat/00010.png", both);
+    put_images("youtube/train/JPEGImages/dot", 5, 0, 1, 1);
+    put_mask("youtube/train/Annotations/dot/00000.png", one);
     put("lvos/val/val_meta.json",
         "{\"videos\": {\"long\": {\"objects\": {\"2\": {\"frame_range\": {\"start\": 1, \"end\": \"00000011\"}}, "
         "\"1\": {\"frame_range\": {\"start\": \"00000006\", \"end\": 18, \"frame_nums\": 3}}}}}}");
@@ -113,9 +122,16 @@ static void make_youtube(void)
         snprintf(path, sizeof path, "lvos/val/Annotations/long/%08d.png", i);
         put_mask(path, one);
     }
+    put("lvos/test/test_meta.json",
+        "{\"videos\": {\"long\": {\"objects\": {\"1\": {\"frame_range\": {\"start\": 1, \"end\": 11}}, "
+        "\"2\": {\"frame_range\": {\"start\": 6, \"end\": 11}}}}}}");
+    put_images("lvos/test/JPEGImages/long", 8, 1, 5, 3);
+    put_mask("lvos/test/Annotations/long/00000001.png", one);
+    put_mask("lvos/test/Annotations/long/00000006.png", two);
     put_images("mose/JPEGImages/a", 5, 0, 1, 3); /* no meta.json */
     put_mask("mose/Annotations/a/00000.png", one);
     put_mask("mose/Annotations/a/00001.png", both);
+    put_mask("mose/Annotations/a/00002.png", both);
 }
 
 static void make_boxes(void)
@@ -171,6 +187,9 @@ static void make_manifest(void)
     put_images("samples/frames", 5, 0, 1, 3);
     put_mask("samples/masks/00001.png", one);
     put_mask("samples/masks/00002.png", both);
+    put_mask("samples/late/00001.png", one);
+    put_mask("samples/late/00002.png", one);
+    put_mask("samples/late/00004.png", one);
 }
 
 static int make_all(void **state)
@@ -190,7 +209,7 @@ static int make_all(void **state)
 
 static void open_as(dataset *out, const char *path, const char *split, dataset_layout layout)
 {
-    if (dataset_open(out, path, DATASET_AUTO, split))
+    if (dataset_open(out, path, DATASET_AUTO, split, NULL))
         fail_msg("%s: %s", path, trk_error_text());
     assert_int_equal(out->layout, layout);
 }
@@ -279,16 +298,34 @@ static void test_sav(void **state)
     dataset_close(&set);
 }
 
+/* A clip without a mask that is not some object's prompt: no frame lies between the ends of its objects, which are left
+ * out. */
+static void check_prompts_alone(const char *path, const char *split)
+{
+    dataset set;
+    open_as(&set, path, split, DATASET_YOUTUBE_VOS);
+    const dataset_clip *clip = &set.clips[0];
+    assert_true(set.n_clips == 1 && clip->n_frames == 3 && clip->skips_ends && clip->n_objects == 2);
+    check_object(&clip->objects[0], 1, 0, 0, 0);
+    check_object(&clip->objects[1], 2, 1, 1, 0); /* 00005 is the second image */
+    dataset_close(&set);
+}
+
 static void test_youtube_vos(void **state)
 {
     (void)state;
     dataset set;
-    open_as(&set, "youtube", NULL, DATASET_YOUTUBE_VOS);
+    open_as(&set, "youtube", "train", DATASET_YOUTUBE_VOS);
     const dataset_clip *clip = &set.clips[0];
-    assert_true(set.n_clips == 1 && clip->n_frames == 3 && !clip->skips_ends && clip->n_objects == 2);
-    check_object(&clip->objects[0], 1, 0, 1, 0);
-    check_object(&clip->objects[1], 2, 1, 1, 0); /* 00005 is the second image */
+    assert_true(set.n_clips == 2 && clip->n_frames == 3 && !clip->skips_ends && clip->n_objects == 2);
+    check_object(&clip->objects[0], 1, 0, 2, 0);
+    check_object(&clip->objects[1], 2, 1, 2, 0);
+    clip = &set.clips[1];
+    assert_true(clip->skips_ends && clip->n_frames == 1); /* a single frame is the prompt */
+    check_object(&clip->objects[0], 1, 0, 0, 0);
     dataset_close(&set);
+    check_prompts_alone("youtube", NULL);
+    check_prompts_alone("lvos", "test");
     open_as(&set, "lvos/val", NULL, DATASET_YOUTUBE_VOS);
     assert_true(set.clips[0].skips_ends && set.clips[0].n_objects == 2);
     check_object(&set.clips[0].objects[0], 1, 1, 3, 0); /* images 1 6 11 16 21: 16 is the last up to 18 */
@@ -301,9 +338,9 @@ static void test_youtube_vos(void **state)
     assert_int_equal(chdir("../.."), 0);
     open_as(&set, "mose", NULL, DATASET_YOUTUBE_VOS);
     clip = &set.clips[0];
-    assert_true(clip->skips_ends && clip->n_frames == 3 && clip->n_annotated == 2 && clip->n_objects == 2);
-    check_object(&clip->objects[0], 1, 0, 1, 0);
-    check_object(&clip->objects[1], 2, 1, 1, 0);
+    assert_true(clip->skips_ends && clip->n_frames == 3 && clip->n_annotated == 3 && clip->n_objects == 2);
+    check_object(&clip->objects[0], 1, 0, 2, 0);
+    check_object(&clip->objects[1], 2, 1, 2, 0);
     dataset_close(&set);
     put("mose/meta.json", "{\"videos\": {\"a\": {\"length\": 3, \"objects\": [1]}}}"); /* tells no frames */
     open_as(&set, "mose", NULL, DATASET_YOUTUBE_VOS);
@@ -448,6 +485,74 @@ static void test_manifest(void **state)
     dataset_close(&set);
 }
 
+/* Only the clips that are asked for are opened: what is not there of the others, or broken, does not matter. */
+static void test_chosen_clips(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *only, *name;
+        size_t n_left_out;
+    } cases[] = {
+        {"samples", "a,b/c2", "a", 1}, /* manifest */
+        {"davis", "x,zebra", "zebra", 1}, {"sav", "sav_1", "sav_1", 1},       {"mose", "a", "a", 2},
+        {"lasot", "cat-1", "cat-1", 1},   {"lasot/cat", "cat-1", "cat-1", 0}, {"got", "G_1,G_3", "G_1", 1},
+        {"tn/TRAIN_0", "T_2", "T_2", 1},  {"mot", "M-1", "M-1", 1},
+    };
+    put("davis/ImageSets/2017/val.txt", "ant\nzebra\n");
+    assert_int_equal(rename("davis/JPEGImages/480p/ant", "ant"), 0);
+    put("sav/sav_val.txt", "sav_1\nsav_10\n");
+    put("mose/Annotations/aa/00000.png", "no PNG");
+    put("mose/Annotations/a,b/00000.png", "no PNG");
+    put("lasot/testing_set.txt", "cat-1\ndog-9\n");
+    put("got/val/list.txt", "G_1\nG_2\n");
+    put("tn/TRAIN_0/frames/T_3/readme", "");
+    put("mot/train/M-2/seqinfo.ini", "x");
+    assert_int_equal(rename("samples/t.json", "t.json"), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        dataset set;
+        if (dataset_open(&set, cases[i].path, DATASET_AUTO, NULL, cases[i].only))
+            fail_msg("%s: %s", cases[i].path, trk_error_text());
+        if (set.n_clips != 1 || strcmp(set.clips[0].name, cases[i].name) || set.n_left_out != cases[i].n_left_out)
+            fail_msg("%s: %zu clips, %zu left out", cases[i].path, set.n_clips, set.n_left_out);
+        dataset_close(&set);
+        assert_int_equal(dataset_open(&set, cases[i].path, DATASET_AUTO, NULL, "nothing"), TRK_OK);
+        assert_true(!set.n_clips && set.n_left_out == cases[i].n_left_out + 1); /* to be told by who asked */
+        dataset_close(&set);
+    }
+    assert_int_equal(rename("t.json", "samples/t.json"), 0);
+    assert_int_equal(rename("ant", "davis/JPEGImages/480p/ant"), 0);
+    put("davis/ImageSets/2017/val.txt", "zebra\r\n\nant\n");
+    put("sav/sav_val.txt", "sav_1\n");
+    put("lasot/testing_set.txt", "cat-1\n");
+    put("got/val/list.txt", "G_1\n");
+    assert_true(!scratch_remove("mose/Annotations/aa") && !scratch_remove("mose/Annotations/a,b"));
+    assert_true(!scratch_remove("tn/TRAIN_0/frames/T_3") && !scratch_remove("mot/train/M-2"));
+}
+
+/* Control characters would end up in the table; what is not UTF-8 stays a name. */
+static void test_names_of_folders(void **state)
+{
+    (void)state;
+    static const char *const unsafe[] = {"a\nb", "a\033[2Jb", "a\177"};
+    for (size_t i = 0; i < sizeof unsafe / sizeof *unsafe; i++) {
+        dataset set;
+        char path[64];
+        snprintf(path, sizeof path, "mose/Annotations/%s", unsafe[i]);
+        assert_int_equal(mkdir(path, 0777), 0);
+        assert_int_equal(dataset_open(&set, "mose", DATASET_AUTO, NULL, NULL), TRK_E_FORMAT);
+        assert_non_null(strstr(trk_error_text(), "mose/Annotations: folder \"a"));
+        dataset_close(&set);
+        rmdir(path);
+    }
+    dataset set;
+    put_images("mose/JPEGImages/b\xe4r", 5, 0, 1, 1);
+    put_mask("mose/Annotations/b\xe4r/00000.png", one);
+    open_as(&set, "mose", NULL, DATASET_YOUTUBE_VOS);
+    assert_string_equal(set.clips[1].name, "b\xe4r");
+    dataset_close(&set);
+    assert_true(!scratch_remove("mose/JPEGImages/b\xe4r") && !scratch_remove("mose/Annotations/b\xe4r"));
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -476,7 +581,7 @@ static void check_broken(const broken *it)
     const int was_there = !rename(it->file, kept);
     if (it->text)
         put(it->file, it->text);
-    const trk_status rc = dataset_open(&set, it->path, DATASET_AUTO, it->split);
+    const trk_status rc = dataset_open(&set, it->path, DATASET_AUTO, it->split, NULL);
     if (rc >= 0 || !strstr(trk_error_text(), it->says) || strchr(trk_error_text(), '\n'))
         fail_msg("%s, %s: %d, \"%s\", expected \"%s\"", it->file, it->text ? it->text : "none", rc,
                  rc ? trk_error_text() : "", it->says);
@@ -658,6 +763,10 @@ static void test_broken_boxes(void **state)
 #define WITH(objects)                                                                                                  \
     "{\"format\": \"track-samples-1\", \"clips\": [" MANIFEST_CLIP                                                     \
     "\"width\": 6, \"height\": 4, \"objects\": " objects "}]}"
+/* Masks of frames 1, 2 and 4 of a video that alone tells its length. */
+#define DENSE                                                                                                          \
+    "{\"format\": \"track-samples-1\", \"clips\": [{\"name\": \"late\", \"video\": \"v.mp4\", \"truth\": \"late\", "   \
+    "\"objects\": [{\"id\": 1, \"frame\": 2}]}]}"
 #define RUNS(frames) "{\"size\": [4, 6], \"frames\": " frames "}"
 
 static void test_broken_manifests(void **state)
@@ -668,6 +777,7 @@ static void test_broken_manifests(void **state)
         {"samples", "val", "x", NULL, "split \"val\": a manifest has none"},
         {m, NULL, "samples/masks/00002.png", NULL,
          "masks: clip a: masks of 1 frames, expected one for each of 2 from the first prompt on"},
+        {m, NULL, m, DENSE, "late: clip late: masks of 2 frames, expected one for each of 3 from the first prompt on"},
         {m, NULL, m, "{\"format\": 1,}", "manifest.json: line 1, column 14"},
         {m, NULL, m, "[]", "format \"\", expected {\"format\": \"track-samples-1\""},
         {m, NULL, m, "{\"format\": \"track-samples-2\"}", "format \"track-samples-2\", expected"},
@@ -747,7 +857,7 @@ static void test_no_memory(void **state)
         while (rc == TRK_E_MEMORY) {
             dataset set;
             trk_heap_fail(++n, 1);
-            rc = dataset_open(&set, paths[i], DATASET_AUTO, NULL);
+            rc = dataset_open(&set, paths[i], DATASET_AUTO, NULL, NULL);
             trk_heap_fail(0, 0);
             dataset_close(&set);
         }
@@ -764,7 +874,7 @@ static void test_no_memory_for_truth(void **state)
         dataset set;
         trk_status rc = TRK_E_MEMORY;
         uint64_t n = 0;
-        assert_int_equal(dataset_open(&set, paths[i], DATASET_AUTO, NULL), TRK_OK);
+        assert_int_equal(dataset_open(&set, paths[i], DATASET_AUTO, NULL, NULL), TRK_OK);
         const dataset_clip *clip = &set.clips[set.n_clips - 1];
         while (rc == TRK_E_MEMORY) {
             truth_masks masks = {0};
@@ -790,6 +900,8 @@ int main(void)
         cmocka_unit_test(test_mot),
         cmocka_unit_test(test_masks),
         cmocka_unit_test(test_manifest),
+        cmocka_unit_test(test_chosen_clips),
+        cmocka_unit_test(test_names_of_folders),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_frame_names),
         cmocka_unit_test(test_gray_maps),

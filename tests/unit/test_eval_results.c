@@ -4,13 +4,16 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "eval/identity.h"
 #include "eval/scoring.h"
 #include "heap.h"
 #include "scratch_folder.h"
@@ -294,6 +297,25 @@ static void test_boxes(void **state)
     clip_result_free(&out);
 }
 
+/* The same five frames by the conventions that differ in which are in the shares. The first one is given: 4 x 2; the
+ * found one is 2 x 2 then. */
+static void test_shares_of_boxes(void **state)
+{
+    (void)state;
+    static const struct {
+        dataset_layout layout;
+        size_t n_frames;
+        double above50;
+    } cases[] = {{DATASET_LASOT, 4, 2.0 / 4}, {DATASET_TRACKINGNET, 3, 2.0 / 3}, {DATASET_GOT10K, 2, 1.0 / 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        clip_result out;
+        assert_int_equal(score(&out, &boxes_clip, cases[i].layout, 1), TRK_OK);
+        assert_int_equal(out.objects[0].boxes.n_frames, cases[i].n_frames);
+        same_reals(&out.objects[0].boxes.of[BOX_OP50], &cases[i].above50, 1);
+        clip_result_free(&out);
+    }
+}
+
 /* Boxes as they are given, the found one t pixels wide on frame t; those before the object's first frame are passed
  * over. */
 static void test_given_boxes(void **state)
@@ -361,6 +383,71 @@ static void check_there_and_back(const dataset_clip *clip)
     trk_heap_release(b);
     clip_result_free(&made);
     clip_result_free(&read);
+}
+
+/* In place of the system's: how long the file was that it was asked for, and what it says. */
+static off_t synced_bytes;
+static int sync_fails;
+
+int fsync(int descriptor)
+{
+    struct stat state;
+    assert_int_equal(fstat(descriptor, &state), 0);
+    synced_bytes = state.st_size;
+    errno = sync_fails ? EIO : 0;
+    return sync_fails ? -1 : 0;
+}
+
+/* Parts are removed once the whole file has its name: it has to be on the disk by then, and so has a part of a clip. */
+static void test_files_are_on_the_disk(void **state)
+{
+    (void)state;
+    clip_result made;
+    struct stat written;
+    eval_results all = made_by;
+    make_clip(&made, &masks_clip);
+    for (int i = 0; i < 2; i++) {
+        synced_bytes = 0;
+        assert_int_equal(i ? clip_result_write(&made, &all, "a.json") : eval_results_write(&all, "a.json"), TRK_OK);
+        assert_int_equal(stat("a.json", &written), 0);
+        assert_true(written.st_size > 100);
+        assert_int_equal(synced_bytes, written.st_size);
+    }
+    sync_fails = 1;
+    assert_int_equal(eval_results_write(&all, "b.json"), TRK_E_IO);
+    sync_fails = 0;
+    assert_non_null(strstr(trk_error_text(), "b.json: cannot be brought to the disk: Input/output error"));
+    assert_int_equal(access("b.json", F_OK), -1);
+    clip_result_free(&made);
+}
+
+/* The options that results are said to depend on. */
+static const char *listed(const options *wanted, const char *start)
+{
+    static char found[64];
+    eval_identity self;
+    eval_results out = {0};
+    assert_int_equal(eval_identity_make(&self, &out, wanted, NULL), TRK_OK);
+    snprintf(found, sizeof found, "none");
+    for (size_t i = 0; i < out.n_options; i++)
+        if (!strncmp(out.options[i], start, strlen(start)))
+            snprintf(found, sizeof found, "%s", out.options[i]);
+    eval_identity_free(&self);
+    return found;
+}
+
+/* A history moves the age from which on memories are kept as another type, and nothing else. */
+static void test_history_is_part_of_the_identity(void **state)
+{
+    (void)state;
+    options wanted = {.history = 5};
+    assert_string_equal(listed(&wanted, "--history"), "none");
+    wanted.older_memory_type = TRK_MEMORY_Q8;
+    wanted.older_after = 3;
+    assert_string_equal(listed(&wanted, "--older"), "--older-memory-dtype q8@3");
+    assert_string_equal(listed(&wanted, "--history"), "--history 5");
+    wanted.history = -1; /* all: none is moved */
+    assert_string_equal(listed(&wanted, "--history"), "none");
 }
 
 static void test_there_and_back(void **state)
@@ -543,7 +630,10 @@ int main(void)
         cmocka_unit_test(test_prompts),
         cmocka_unit_test(test_boxes_of_masks),
         cmocka_unit_test(test_boxes),
+        cmocka_unit_test(test_shares_of_boxes),
         cmocka_unit_test(test_given_boxes),
+        cmocka_unit_test(test_files_are_on_the_disk),
+        cmocka_unit_test(test_history_is_part_of_the_identity),
         cmocka_unit_test(test_there_and_back),
         cmocka_unit_test(test_of_another_run),
         cmocka_unit_test(test_broken_files),
