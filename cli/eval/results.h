@@ -79,7 +79,7 @@ typedef struct eval_means {
 } eval_means;
 eval_means eval_means_of(const clip_result *clips, size_t n_clips, dataset_layout layout);
 
-/* A character of a text in the files. Names of files need not be UTF-8, JSON has to be: what is not ASCII is '?' then. */
+/* A character of a text in the files. Names of files need not be UTF-8, JSON has to be: then '?' is what is not ASCII. */
 static inline char eval_results_ascii(char c)
 {
     return c >= 32 && c <= 126 ? c : '?';
