@@ -256,7 +256,7 @@ class Runner:
             return {"error": f"no end in {CLIP_SECONDS} s"}
         if done.returncode:
             return {"error": f"exit status {done.returncode}: {reason(done.stderr, name)}"}
-        return read_result(result, name)
+        return read_result(result, name, backend)
 
     def note_time(self, key: tuple[str, str], seconds: float | None, units: list[Unit | None]) -> None:
         """The time of a run between two calibrations, if there are such; on a card plain seconds, of which work on the
@@ -303,13 +303,16 @@ class Runner:
         return measured
 
 
-def read_result(path: Path, name: str) -> dict:
+def read_result(path: Path, name: str, backend: Backend) -> dict:
     try:
         result = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         return {"error": f"{path.name}: cannot be read: {error}"}
     if result.get("format") != RESULTS_FORMAT:
         return {"error": f"{path.name}: expected format {RESULTS_FORMAT}, found {result.get('format')}"}
+    found = f"{result.get('device')} {result.get('precision')}"
+    if found != f"{backend.device} {backend.precision}":
+        return {"error": f"{path.name}: expected results of {backend.device} {backend.precision}, found {found}"}
     names = [c["name"] for c in result["clips"]]
     return result if names == [name] else {"error": f"{path.name}: expected the clip {name}, found {names}"}
 

@@ -53,6 +53,30 @@ refused() {
     mkdir out
 }
 
+# hold FOLDER: a run with masks into it cannot be over before it is stopped, since the mask of frame 5 is a pipe, at which
+# it waits for a reader
+hold() {
+    mkdir -p "$1"
+    mkfifo "$1/00005.png"
+}
+
+# stop SIGNAL PROCESS FOLDER: sends the signal once the frame before is written, and reads; frame 5 is the last one then.
+# Sets status.
+stop() {
+    local i
+    for ((i = 0; i < 1200; i++)); do
+        [ -e "$3/00004.png" ] || ! kill -0 "$2" 2>/dev/null && break
+        sleep 0.1
+    done
+    if kill "-$1" "$2"; then
+        timeout 60 cat "$3/00005.png" >/dev/null
+    else
+        complain "the run was over before the signal"
+    fi
+    wait "$2"
+    status=$?
+}
+
 finish() {
     [ $n_failed -eq 0 ] || exit 1
     echo "all held"

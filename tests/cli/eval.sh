@@ -65,6 +65,13 @@ at_least "peak of the table" "$(awk '$1 == "mean" { print $NF }' table.txt)" 5
 "$track" "$clip" --mask "$truth/00000.png" --frames 6 --masks direct -q "${small[@]}"
 diff -r direct masks/short >/dev/null || complain "other masks than those of track itself"
 
+# another device, another arithmetic
+for how in "reference f32" "cpu f32" "cpu bf16"; do
+    "$track" eval davis --clip short --out how.json --device "${how% *}" --dtype "${how#* }" -q "${small[@]}" >/dev/null
+    is "$how: exit status" $? 0
+    is "$how: what the file says" "$(value how.json device) $(value how.json precision)" "\"${how% *}\" \"${how#* }\""
+done
+
 # clips at once
 "$track" eval davis --out two.json --jobs 2 -q "${small[@]}" >table2.txt
 is "--jobs 2: exit status" $? 0
@@ -79,36 +86,27 @@ scores() {
 cmp -s <(scores one.json) <(scores pred.json) || complain "--pred of the masks written: other scores"
 is "mask hashes of --pred" "$(grep -o '"mask_hash": "[^"]*"' pred.json)" "$(grep -o '"mask_hash": "[^"]*"' one.json)"
 
-# broken off after the first clip, then gone on with
-"$track" eval davis --out three.json -q "${small[@]}" >/dev/null 2>stderr.txt &
-process=$!
-for ((i = 0; i < 1200; i++)); do
-    [ -e three.json.d/short.json ] || ! kill -0 $process 2>/dev/null && break
-    sleep 0.1
-done
-kill -INT $process 2>/dev/null
-wait $process
-status=$?
-if [ -e three.json ]; then
-    echo "note: the run was over before the signal"
-else
-    is "stopped: exit status" $status 130
-    grep -q "^track: stopped: [12] of 3 clips done; what is done is kept in three.json.d$" stderr.txt ||
-        complain "stopped: $(cat stderr.txt)"
-    # another model or option: from the beginning
-    cp -r three.json.d kept
-    "$track" eval davis --out three.json --clip short --no-boundary "${small[@]}" >/dev/null 2>stderr.txt
-    is "other options: exit status" $? 0
-    grep -q "three.json.d/short.json: results of other options: beginning anew" stderr.txt ||
-        complain "other options: $(cat stderr.txt)"
-    is "--no-boundary: F" "$(grep -c '"F"' three.json)" 0
-    rm -rf three.json three.json.d
-    mv kept three.json.d
-    # by another spelling of the same folder
-    "$track" eval ./davis/ --out three.json "${small[@]}" >/dev/null 2>stderr.txt
-    is "gone on: exit status" $? 0
-    grep -q "^track: [12] of 3 clips are done, in three.json.d$" stderr.txt || complain "gone on: $(cat stderr.txt)"
-fi
+# broken off in the second clip, then gone on with
+hold held/slow
+"$track" eval davis --out three.json --masks held -q "${small[@]}" >/dev/null 2>stderr.txt &
+stop INT $! held/slow
+is "stopped: exit status" $status 130
+is "stopped: masks of the clip" "$(ls held/slow | wc -l)" 6
+grep -q "^track: stopped: 1 of 3 clips done; what is done is kept in three.json.d$" stderr.txt ||
+    complain "stopped: $(cat stderr.txt)"
+# another model or option: from the beginning
+cp -r three.json.d kept
+"$track" eval davis --out three.json --clip short --no-boundary "${small[@]}" >/dev/null 2>stderr.txt
+is "other options: exit status" $? 0
+grep -q "three.json.d/short.json: results of other options: beginning anew" stderr.txt ||
+    complain "other options: $(cat stderr.txt)"
+is "--no-boundary: F" "$(grep -c '"F"' three.json)" 0
+rm -rf three.json three.json.d
+mv kept three.json.d
+# by another spelling of the same folder
+"$track" eval ./davis/ --out three.json "${small[@]}" >/dev/null 2>stderr.txt
+is "gone on: exit status" $? 0
+grep -q "^track: 1 of 3 clips are done, in three.json.d$" stderr.txt || complain "gone on: $(cat stderr.txt)"
 cmp -s <(stripped one.json) <(stripped three.json | sed 's/"\.\/davis"/"davis"/') ||
     complain "broken off and gone on with: other results"
 is "gone on: files left" "$(ls -d three.json*)" three.json

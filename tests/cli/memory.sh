@@ -36,16 +36,41 @@ is "plan: files left" "$(find out -mindepth 1 | wc -l)" 0
 
 echo "policies that change no result"
 "$track" "$clip" --box $box --frames 8 --jsonl plain.jsonl "${small[@]}"
-for policy in "--sweep-every 3" "--sweep-never" "--sweep-above 0.9 --memory-budget 1GB" "--reserve" \
-    "--memory-budget 0.5" "--max-prompts-in-memory all" "--history all" "--older-memory-dtype bf16@1"; do
+for case in "6 --sweep-every 3" "0 --sweep-never" "0 --sweep-above 0.9 --memory-budget 1GB" \
+    "8 --sweep-above 0.01 --memory-budget 1GB" "8 --reserve" "8 --memory-budget 0.5" "8 --max-prompts-in-memory all" \
+    "8 --history all" "8 --older-memory-dtype bf16@1"; do
+    policy=${case#* }
     # shellcheck disable=SC2086 # words
-    "$track" "$clip" --box $box --frames 8 --jsonl out/policy.jsonl $policy "${small[@]}" 2>stderr.txt
+    "$track" "$clip" --box $box --frames 8 --jsonl out/policy.jsonl $policy --memory-report=report.json "${small[@]}"
     is "$policy: exit status" $? 0
     cmp -s plain.jsonl out/policy.jsonl || complain "$policy changes the result"
+    is "$policy: frames swept" "$(sed -n 's/.*"frames_swept": \([0-9]*\),.*/\1/p' report.json)" "${case%% *}"
 done
-for type in f32 f16 q8; do
+# bank OPTION...: bytes of the model's device after one frame
+bank() {
+    "$track" "$clip" --box $box --frames 1 --memory-report=report.json "$@" "${small[@]}"
+    grep -o '"bank": {"now": [0-9]*' report.json | head -1 | tr -dc 0-9
+}
+planned=$(TRK_LOG=info "$track" "$clip" --box $box --frames 1 "${small[@]}" 2>&1 |
+    sed -n 's/^track: plan: .*, bank \([0-9]*\),.*/\1/p')
+is "--reserve: bank after a frame" "$(bank --reserve)" "$planned"
+plain=$(bank)
+[ "$plain" -lt "$planned" ] || complain "without --reserve: bank of $plain after a frame, $planned are planned"
+
+echo "types of memories"
+for case in "f32 1" "f16 0" "q8 -1"; do # 1: its memories are larger than those in bf16, 0: as large, -1: smaller
+    type=${case% *}
     "$track" "$clip" --box $box --frames 8 --jsonl out/type.jsonl --memory-dtype $type "${small[@]}"
     is "--memory-dtype $type: lines" "$(wc -l <out/type.jsonl)" 8
+    cmp -s plain.jsonl out/type.jsonl && complain "--memory-dtype $type changes nothing"
+    found=$(bank --memory-dtype $type)
+    is "--memory-dtype $type: bank of $found, with bf16 $plain" $(((found > plain) - (found < plain))) "${case#* }"
+done
+for age in 1 3; do # the memory of frame 1 is read in that type from frame 1 + age on
+    "$track" "$clip" --box $box --frames 8 --jsonl out/older.jsonl --older-memory-dtype q8@$age "${small[@]}"
+    cmp -s <(head -$((age + 1)) plain.jsonl) <(head -$((age + 1)) out/older.jsonl) ||
+        complain "--older-memory-dtype q8@$age: other results before frame $((age + 1))"
+    cmp -s plain.jsonl out/older.jsonl && complain "--older-memory-dtype q8@$age changes nothing"
 done
 prompts=(--box 1@0:$box)
 for frame in 1 2 3; do prompts+=(--point 1@$frame:264,227); done
@@ -123,19 +148,11 @@ is "broken off before the first prompt: warning" \
     "$(grep -c "^track: warning: --save-state: nothing was tracked, no state is saved" stderr.txt)" 1
 # and when the run is stopped by a signal
 "$track" "$clip" --box $box --jsonl whole.jsonl "${small[@]}"
-mkfifo pipe
-"$track" "$clip" --box $box --jsonl pipe --save-state out/stopped "${small[@]}" &
-process=$!
-exec 3<pipe
-read -r line <&3 # the first frame is done
-kill -TERM $process
-{ echo "$line"; cat <&3; } >first.jsonl
-wait $process
-is "stopped: exit status" $? 143
-if [ "$(wc -l <first.jsonl)" -lt 48 ]; then
-    "$track" "$clip" --resume out/stopped --jsonl rest.jsonl "${small[@]}"
-    cat first.jsonl rest.jsonl | cmp -s - whole.jsonl || complain "resumed after a signal: other JSON lines"
-else
-    echo "note: the run was over before the signal"
-fi
+hold held
+"$track" "$clip" --box $box --masks held --jsonl first.jsonl --save-state out/stopped "${small[@]}" &
+stop TERM $! held
+is "stopped: exit status" $status 143
+is "stopped: JSON lines" "$(wc -l <first.jsonl)" 6
+"$track" "$clip" --resume out/stopped --jsonl rest.jsonl "${small[@]}"
+cat first.jsonl rest.jsonl | cmp -s - whole.jsonl || complain "resumed after a signal: other JSON lines"
 finish

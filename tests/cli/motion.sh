@@ -45,7 +45,11 @@ with() {
 }
 with "defaults"
 is "defaults: scores" "$(values with.jsonl score | sort -u)" null # 15 good frames are needed
+is "defaults: kept on the last frames" "$(values with.jsonl kept | tail -3 | sort -u)" true
 cp with.jsonl defaults.jsonl
+with "--stable-frames" --stable-frames 1
+is "--stable-frames: kept on the last frames" "$(values with.jsonl kept | tail -3 | sort -u)" true
+is "--stable-frames: good frames" "$(values with.jsonl stable | tr '\n' ' ')" "0 1 1 1 1 1 "
 with "--min-object-score" --min-object-score 1000
 is "--min-object-score: areas after the prompt" "$(values with.jsonl area | tail -5 | sort -u)" 0
 with "--memory-iou" --memory-iou 1
@@ -55,11 +59,16 @@ is "--memory-object-score: kept after the prompt" "$(values with.jsonl kept | ta
 with "--memory-motion" --memory-motion 1 --stable-frames 1
 is "--memory-motion: kept with a score" "$(values with.jsonl kept | tail -3 | sort -u)" false
 with "--stable-iou" --stable-iou 1 --stable-frames 1
-is "--stable-iou: scores" "$(values with.jsonl stable | sort -u | tr '\n' ' ')" "0 1 "
-with "--motion-weight" --motion-weight 1 --stable-frames 1
-values with.jsonl score >all_motion.txt
-with "--motion-weight 0" --motion-weight 0 --stable-frames 1
-is "--motion-weight: scores" "$(values with.jsonl score | grep -c '^[01]\.')" "$(grep -c '^[01]\.' all_motion.txt)"
+# a frame that is not good ends the filter, which begins anew on the next one
+is "--stable-iou: good frames" "$(values with.jsonl stable | tr '\n' ' ')" "0 1 0 1 0 1 "
+# the first choice in which motion takes part: of the same masks the one that moves best, or the one with the best IoU
+for weight in 1 0; do
+    with "--motion-weight $weight" --motion-weight $weight --stable-frames 1
+    values with.jsonl score | sed -n 3p >>weights.txt
+    values with.jsonl iou | sed -n 3p >>weights.txt
+done
+awk '{ v[NR] = $1 } END { exit !(NR == 4 && v[1] + 0 == v[1] && v[1] >= v[3] && v[2] <= v[4]) }' weights.txt ||
+    complain "--motion-weight: score and IoU with 1, with 0: $(tr '\n' ' ' <weights.txt)"
 
 echo "drawing"
 "$track" "$clip" --box $box --box $other --frames 12 --jsonl drawn.jsonl --sheet with.png --draw-motion \

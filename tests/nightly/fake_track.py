@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stands in for the command in tests: says what plan.json beside it says, in the command's own words and files.
 
-{"backends": ["cpu f32", ..], "machine": , "clips": {NAME: {"J": [..], "first": its frame,
-  "hash": , "hashes": [of its runs, in turn], "peak": , "seconds": , "error": what it fails with}}}; what a clip leaves
-  out is as in synthetic.py.
+{"backends": ["cpu f32", ..], "machine": , "device": and "precision": of its results, whatever was asked for,
+  "clips": {NAME: {"J": [..], "first": its frame, "hash": , "hashes": [of its runs, in turn], "peak": , "seconds": ,
+  "error": what it fails with}}}; what a clip leaves out is as in synthetic.py.
 """
 import json
 import sys
@@ -48,8 +48,8 @@ def evaluate(words):
             "run": {"seconds": wanted.get("seconds", 1.0), "frames_per_second": 20.0,
                     "peak_bytes": wanted.get("peak", 100_000_000), "bytes": [90_000_000] * len(curve)}}
     result = {"format": "track-eval-1", "dataset": words[0], "layout": "manifest", "model": "demo.safetensors",
-              "weights": PLAN.get("weights", "0123456789abcdef"), "device": device, "precision": precision,
-              "options": PLAN.get("options", []), "version": "0.1.0",
+              "weights": PLAN.get("weights", "0123456789abcdef"), "device": PLAN.get("device", device),
+              "precision": PLAN.get("precision", precision), "options": PLAN.get("options", []), "version": "0.1.0",
               "machine": PLAN.get("machine", "cpu of the tests, 2 cores"), "n_objects": 1,
               "mean": {"J": mean, "F": mean, "J&F": mean}, "clips": [clip]}
     if "hashes" in wanted:

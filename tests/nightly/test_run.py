@@ -178,6 +178,13 @@ class Nights(unittest.TestCase):
         self.assertIn("the baseline stays as it is: cpu-f32 disc failed", self.said)
         self.assertEqual(self.baseline.read_bytes(), before)
 
+    def test_results_of_another_backend(self):
+        self.make_baseline()
+        for plan, found in (({"precision": "bf16"}, "cpu bf16"), ({"device": "reference"}, "reference f32")):
+            self.assertEqual(self.night(plan), 1)
+            self.assertIn("REGRESSION cpu-f32 disc: failed: disc.json: expected results of cpu f32, found " + found,
+                          self.said)
+
     def test_masks_alone_differ(self):
         self.make_baseline()
         self.assertEqual(self.night({"clips": {"disc": {"hash": "00000000000000ab"}}}), 1)

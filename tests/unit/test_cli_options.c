@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The command line: every option, every kind of misuse, the help text, text forms of results, names of models. */
+ * The command line: every option, every kind of misuse, what the library is asked for, the help text, text forms of
+ * results, names of models. */
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,8 +20,16 @@
 #include "options.h"
 #include "outputs.h"
 #include "records.h"
+#include "run.h"
+/* The whole table, of which the command gives single entries only. */
+#define option_find option_find_here
+#include "option_table.c"
+#undef option_find
 
 enum { MOST_WORDS = 64 };
+
+static options wanted; /* of the session */
+static session shared; /* with the sample model; there after open_session() */
 
 /* Parses "track" and the words of a line, separated by blanks. The words live until the next call. */
 static trk_status parse(options *out, const char *line)
@@ -99,6 +109,40 @@ static void test_every_option(void **state)
     assert_true(o.quiet && o.verbose && o.memory_report);
     assert_string_equal(o.memory_report_file, "r.json");
     options_free(&o);
+}
+
+static void test_values_of_the_model(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        int device, index, precision;
+        trk_hardware_use decoder, encoder;
+    } cases[] = {
+        {"--device cpu --dtype f32 --decoder cpu --encoder cpu", TRK_DEVICE_CPU, 0, TRK_PRECISION_F32, TRK_HARDWARE_OFF,
+         TRK_HARDWARE_OFF},
+        {"--device cuda --dtype bf16 --decoder cuda --encoder nvenc", TRK_DEVICE_CUDA, 0, TRK_PRECISION_BF16,
+         TRK_HARDWARE_MUST, TRK_HARDWARE_MUST},
+        {"--device cuda:1 --device cuda --decoder cpu", TRK_DEVICE_CUDA, 0, TRK_PRECISION_AUTO, TRK_HARDWARE_OFF,
+         TRK_HARDWARE_TRY},
+        {"--device reference --encoder cpu", TRK_DEVICE_REFERENCE, 0, TRK_PRECISION_AUTO, TRK_HARDWARE_TRY,
+         TRK_HARDWARE_OFF},
+        /* the later ones count */
+        {"--device cuda:1 --device auto --dtype f32 --dtype auto --decoder cuda --decoder auto --encoder nvenc "
+         "--encoder auto",
+         TRK_DEVICE_AUTO, 0, TRK_PRECISION_AUTO, TRK_HARDWARE_TRY, TRK_HARDWARE_TRY},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char line[256];
+        snprintf(line, sizeof line, "v --box 1,2,3,4 -o o.mp4 %s", cases[i].line);
+        options o = parsed(line);
+        assert_int_equal(o.device, cases[i].device);
+        assert_int_equal(o.device_index, cases[i].index);
+        assert_int_equal(o.precision, cases[i].precision);
+        assert_int_equal(o.decoder, cases[i].decoder);
+        assert_int_equal(o.encoder, cases[i].encoder);
+        options_free(&o);
+    }
 }
 
 static void test_memory_options(void **state)
@@ -382,71 +426,173 @@ static void test_misuse(void **state)
     }
 }
 
+/* --- what the library is asked for ------------------------------------------------------------------------------ */
+
+static void open_session(void)
+{
+    if (access(TRK_SAMPLES_DIR "/models/demo-m.safetensors", R_OK))
+        skip();
+    if (shared.model)
+        return;
+    wanted = parsed("v --box 1,2,3,4 --device cpu --dtype f32 --threads 1");
+    assert_int_equal(session_open(&shared, &wanted), TRK_OK);
+}
+
+static int close_session(void **state)
+{
+    (void)state;
+    if (shared.wanted)
+        session_close(&shared);
+    options_free(&wanted);
+    return 0;
+}
+
+/* Of a line that does not ask for a motion model. */
+static trk_tracker_params asked_for(const char *line)
+{
+    trk_tracker_params out = {.struct_size = 0};
+    options o = parsed(line);
+    assert_int_equal(run_tracker_params(&out, NULL, &o, shared.model, shared.pool), TRK_OK);
+    options_free(&o);
+    assert_int_equal(out.struct_size, sizeof out);
+    assert_ptr_equal(out.pool, shared.pool);
+    assert_true(out.policy == TRK_POLICY_SAM2 && !out.motion);
+    assert_true(!out.keep_frame && out.non_overlap == TRK_DEFAULT && !out.source); /* no option for them */
+    return out;
+}
+
+static void test_tracker_params(void **state)
+{
+    (void)state;
+    open_session();
+    trk_tracker_params p = asked_for("v --box 1,2,3,4");
+    assert_true(p.binarize == TRK_ON && p.stability == TRK_ON && p.correct_as_condition == TRK_OFF);
+    assert_int_equal(p.fill_holes, OPTIONS_DEFAULT_FILL_HOLES);
+    assert_true(p.sweep == TRK_SWEEP_EVERY && !p.sweep_every && p.sweep_above == 0 && !p.reserve);
+    assert_int_equal(p.max_prompts_in_memory, OPTIONS_DEFAULT_MAX_PROMPTS);
+    assert_int_equal(p.history, 0);
+    assert_true(p.memory_type == TRK_MEMORY_BF16 && !p.older_after);
+    p = asked_for("v --box 1,2,3,4 --no-binarize --fill-holes 3 --correct-as-condition --sweep-every 5 --reserve "
+                  "--max-prompts-in-memory 3 --history 100 --memory-dtype f16 --older-memory-dtype q8@7");
+    assert_true(p.binarize == TRK_OFF && p.stability == TRK_ON && p.correct_as_condition == TRK_ON);
+    assert_int_equal(p.fill_holes, 3);
+    assert_true(p.sweep == TRK_SWEEP_EVERY && p.sweep_every == 5 && p.sweep_above == 0 && p.reserve);
+    assert_int_equal(p.max_prompts_in_memory, 3);
+    assert_int_equal(p.history, 100);
+    assert_true(p.memory_type == TRK_MEMORY_F16 && p.older_memory_type == TRK_MEMORY_Q8 && p.older_after == 7);
+    p = asked_for("v --box 1,2,3,4 --no-stability --fill-holes 0 --sweep-above 0.25 --max-prompts-in-memory all "
+                  "--history all --older-memory-dtype f32");
+    assert_true(p.binarize == TRK_ON && p.stability == TRK_OFF && p.fill_holes < 0);
+    assert_true(p.sweep == TRK_SWEEP_ABOVE && p.sweep_above == 0.25);
+    assert_true(p.max_prompts_in_memory < 0 && p.history < 0);
+    assert_true(p.memory_type == TRK_MEMORY_BF16 && p.older_memory_type == TRK_MEMORY_F32);
+    assert_int_equal(p.older_after, OPTIONS_DEFAULT_OLDER_AFTER);
+    p = asked_for("v --box 1,2,3,4 --no-postprocess --sweep-never");
+    assert_true(p.binarize == TRK_OFF && p.stability == TRK_OFF && p.fill_holes < 0);
+    assert_int_equal(p.sweep, TRK_SWEEP_NEVER);
+}
+
+static void assert_same_motion(trk_motion_params a, trk_motion_params b)
+{
+    assert_int_equal(a.struct_size, b.struct_size);
+    assert_true(a.weight == b.weight);
+    assert_int_equal(a.stable_frames, b.stable_frames);
+    assert_true(a.stable_iou == b.stable_iou);
+    assert_true(a.memory_iou == b.memory_iou);
+    assert_true(a.memory_object_score == b.memory_object_score);
+    assert_true(a.memory_motion == b.memory_motion);
+    assert_true(a.min_object_score == b.min_object_score);
+    assert_int_equal(a.strict_reference, b.strict_reference);
+}
+
+static trk_motion_params motion_asked_for(const char *words)
+{
+    char line[512];
+    trk_motion_params motion;
+    trk_tracker_params p;
+    snprintf(line, sizeof line, "v --box 1,2,3,4 --policy samurai %s", words);
+    options o = parsed(line);
+    assert_int_equal(run_tracker_params(&p, &motion, &o, shared.model, shared.pool), TRK_OK);
+    options_free(&o);
+    assert_int_equal(p.policy, TRK_POLICY_SAMURAI);
+    assert_ptr_equal(p.motion, &motion);
+    return motion;
+}
+
+/* What is given, and the rest as the model has it. */
+static void test_motion_params(void **state)
+{
+    (void)state;
+    open_session();
+    trk_motion_params expected = {.struct_size = sizeof expected};
+    assert_int_equal(trk_motion_defaults(shared.model, &expected), TRK_OK);
+    assert_same_motion(motion_asked_for(""), expected);
+    expected.stable_iou = 0.625;
+    assert_same_motion(motion_asked_for("--stable-iou 0.625"), expected);
+    expected = (trk_motion_params){sizeof expected, 0.375, 7, 0.625, 0.125, -3.5, 0.875, -0.75, 1};
+    assert_same_motion(motion_asked_for("--motion-weight 0.375 --stable-frames 7 --stable-iou 0.625 --memory-iou 0.125 "
+                                        "--memory-object-score -3.5 --memory-motion 0.875 --min-object-score -0.75 "
+                                        "--strict-reference"),
+                       expected);
+}
+
+/* Whatever the machine would choose by itself, one of each two is something else. */
+static void test_model_params(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        trk_device device;
+        trk_precision precision;
+        int threads, image_size;
+        size_t budget; /* 1: some */
+    } cases[] = {
+        {"--device cpu --dtype f32 --threads 1 --image-size 128", TRK_DEVICE_CPU, TRK_PRECISION_F32, 1, 128, 0},
+        {"--device cpu --dtype bf16 --threads 3 --image-size 64 --memory-budget 4GB", TRK_DEVICE_CPU,
+         TRK_PRECISION_BF16, 3, 64, (size_t)4000000000},
+        {"--device reference --dtype f32 --memory-budget 0.5", TRK_DEVICE_REFERENCE, TRK_PRECISION_F32, 0, 0, 1}};
+    open_session();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char line[256];
+        session own;
+        snprintf(line, sizeof line, "v --box 1,2,3,4 %s", cases[i].line);
+        options o = parsed(line);
+        assert_int_equal(session_open(&own, &o), TRK_OK);
+        trk_model_info info = {.struct_size = sizeof info};
+        assert_int_equal(trk_model_get_info(own.model, &info), TRK_OK);
+        assert_int_equal(info.device, cases[i].device);
+        assert_int_equal(info.precision, cases[i].precision);
+        if (cases[i].threads)
+            assert_int_equal(info.threads, cases[i].threads);
+        if (cases[i].image_size)
+            assert_int_equal(info.image_size, cases[i].image_size);
+        trk_pool_info pool = {.struct_size = sizeof pool};
+        assert_int_equal(trk_pool_get_info(own.pool, &pool), TRK_OK);
+        assert_true(!pool.budget == !cases[i].budget && (cases[i].budget < 2 || pool.budget == cases[i].budget));
+        session_close(&own);
+        options_free(&o);
+    }
+}
+
+/* --- help ------------------------------------------------------------------------------------------------------- */
+
+/* 1: the text has --name and nothing that would make it the beginning of a longer one. */
+static int tells_of(const char *text, const char *name)
+{
+    char word[64];
+    const int length = snprintf(word, sizeof word, "--%s", name);
+    for (const char *at = text; (at = strstr(at, word)) != NULL; at += length)
+        if (!isalpha((unsigned char)at[length]) && at[length] != '-')
+            return 1;
+    return 0;
+}
+
 static void test_help(void **state)
 {
     (void)state;
-    static const char *const parts[] = {"Input\n",
-                                        "Prompts",
-                                        "Model\n",
-                                        "Output\n",
-                                        "Diagnostics\n",
-                                        "Examples\n",
-                                        "--box",
-                                        "--point",
-                                        "--mask ",
-                                        "--prompts",
-                                        "--model ",
-                                        "--model-config",
-                                        "--image-size",
-                                        "--device",
-                                        "--dtype",
-                                        "--threads",
-                                        "--start",
-                                        "--frames",
-                                        "--reverse",
-                                        "--overlay",
-                                        "--masks",
-                                        "--jsonl",
-                                        "--boxes",
-                                        "--logits",
-                                        "--sheet",
-                                        "--quiet",
-                                        "--memory-report",
-                                        "--no-postprocess",
-                                        "--fill-holes",
-                                        "--no-binarize",
-                                        "--no-stability",
-                                        "--version",
-                                        "--verbose",
-                                        "track info",
-                                        "track eval",
-                                        "Memory",
-                                        "--memory-budget",
-                                        "--plan",
-                                        "--reserve",
-                                        "--sweep-every",
-                                        "--sweep-above",
-                                        "--sweep-never",
-                                        "--max-prompts-in-memory",
-                                        "--history",
-                                        "--memory-dtype",
-                                        "--older-memory-dtype",
-                                        "--correct-as-condition",
-                                        "--save-state",
-                                        "--resume",
-                                        "Policy",
-                                        "--policy sam2|samurai",
-                                        "--motion-weight",
-                                        "--stable-frames",
-                                        "--stable-iou",
-                                        "--memory-iou",
-                                        "--memory-object-score",
-                                        "--memory-motion",
-                                        "--min-object-score",
-                                        "--strict-reference",
-                                        "--draw-motion",
-                                        "--list",
-                                        "--jobs"};
+    static const char *const parts[] = {"Input\n",    "Prompts",    "Model\n",       "Policy",
+                                        "Memory",     "Output\n",   "Many videos\n", "Diagnostics\n",
+                                        "Examples\n", "track info", "track eval",    "--policy sam2|samurai"};
     char *text = NULL;
     size_t n_text = 0;
     FILE *stream = open_memstream(&text, &n_text);
@@ -463,15 +609,23 @@ static void test_help(void **state)
         line += length + 1;
     }
     assert_in_range(n_lines, 20, 66);
+    *strstr(text, "Examples\n") = '\0'; /* they explain nothing */
+    for (size_t i = 0; i < sizeof option_table / sizeof *option_table; i++) {
+        const option_entry *entry = &option_table[i];
+        const char letter[] = {'-', entry->letter, ',', ' ', '-', '-', '\0'};
+        if (!(entry->scope & ONLY_EVAL) && !tells_of(text, entry->name))
+            fail_msg("the help text lacks --%s", entry->name);
+        if (entry->letter && !strstr(text, letter))
+            fail_msg("the help text lacks -%c of --%s", entry->letter, entry->name);
+    }
     free(text);
 }
 
 static void test_eval_help(void **state)
 {
     (void)state;
-    static const char *const parts[] = {"--layout",     "--split", "--clip",      "--pred",        "--out",
-                                        "--masks",      "--jobs",  "--by-object", "--no-boundary", "--boxes",
-                                        "--box-layout", "Policy",  "trackingnet"};
+    static const char *const also[] = {"masks", "jobs", "boxes", "decoder"}; /* the others it leaves to track --help */
+    static const char *const parts[] = {"Model", "Policy", "Memory", "trackingnet", "Examples\n"};
     char *text = NULL;
     size_t n_text = 0;
     FILE *stream = open_memstream(&text, &n_text);
@@ -483,10 +637,19 @@ static void test_eval_help(void **state)
             fail_msg("the help text of eval lacks %s", parts[i]);
     for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
         assert_in_range(strcspn(line, "\n"), 1, 100);
+    *strstr(text, "Examples\n") = '\0';
+    for (size_t i = 0; i < sizeof also / sizeof *also; i++)
+        if (!tells_of(text, also[i]))
+            fail_msg("the help text of eval lacks --%s", also[i]);
+    for (size_t i = 0; i < sizeof option_table / sizeof *option_table; i++)
+        if ((option_table[i].scope & ONLY_EVAL) && !tells_of(text, option_table[i].name))
+            fail_msg("the help text of eval lacks --%s", option_table[i].name);
     free(text);
     assert_int_equal(parsed("eval --help").command, COMMAND_EVAL_HELP);
     assert_int_equal(parsed("eval d --layout davis -h").command, COMMAND_EVAL_HELP);
 }
+
+/* --- numbers, results, names ------------------------------------------------------------------------------------ */
 
 static void test_numbers(void **state)
 {
@@ -617,13 +780,24 @@ static void test_model_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_every_option),
-        cmocka_unit_test(test_memory_options), cmocka_unit_test(test_policy_options),
-        cmocka_unit_test(test_byte_sizes),     cmocka_unit_test(test_short_and_special_forms),
-        cmocka_unit_test(test_misuse),         cmocka_unit_test(test_help),
-        cmocka_unit_test(test_eval_help),      cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_json_line),      cmocka_unit_test(test_json_line_of_motion),
-        cmocka_unit_test(test_boxes_path),     cmocka_unit_test(test_model_names),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_every_option),
+        cmocka_unit_test(test_values_of_the_model),
+        cmocka_unit_test(test_memory_options),
+        cmocka_unit_test(test_policy_options),
+        cmocka_unit_test(test_byte_sizes),
+        cmocka_unit_test(test_short_and_special_forms),
+        cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_tracker_params),
+        cmocka_unit_test(test_motion_params),
+        cmocka_unit_test(test_model_params),
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_eval_help),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_json_line),
+        cmocka_unit_test(test_json_line_of_motion),
+        cmocka_unit_test(test_boxes_path),
+        cmocka_unit_test(test_model_names),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, close_session);
 }
