@@ -27,7 +27,7 @@ class BaselineError(Exception):
 def read(path: Path) -> list[dict]:
     """The entries; none where there is no file."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:

@@ -53,15 +53,15 @@ def shown(path: Path | str) -> str:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """A file of that text or, with OSError, what was there before."""
+    """A file of that text in UTF-8 or, with OSError, what was there before."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(temporary, "w") as stream:
+        with open(temporary, "w", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
-    except OSError:
+    except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
@@ -111,7 +111,7 @@ class Clips:
 
 def read_manifest(path: Path) -> Clips:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise NightlyError(f"{path}: cannot be read: {error}") from error
     found = content.get("format") if isinstance(content, dict) else None
@@ -305,7 +305,7 @@ class Runner:
 
 def read_result(path: Path, name: str, backend: Backend) -> dict:
     try:
-        result = json.loads(path.read_text())
+        result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         return {"error": f"{path.name}: cannot be read: {error}"}
     if result.get("format") != RESULTS_FORMAT:

@@ -298,7 +298,7 @@ def about(night: Night) -> str:
 
 
 def page(night: Night, shown: dict[str, list[tuple[str, str]]]) -> str:
-    style = re.sub(r"\s+", " ", (measure.HERE / "report.css").read_text())
+    style = re.sub(r"\s+", " ", (measure.HERE / "report.css").read_text(encoding="utf-8"))
     bad = bool(night.regressions())
     clips = "".join(clip_section(night, name, shown.get(name, [])) for name in
                     sorted(night.clip_names(), key=lambda n: not night.is_bad(n)))

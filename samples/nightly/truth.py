@@ -35,7 +35,7 @@ def draw(indices: list[bytearray], index: int, text: str) -> None:
 
 def read_runs(path: Path, frame: int) -> Picture:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         height, width = content["size"]
         indices = [bytearray(width) for _ in range(height)]
         for name, text in sorted(content["frames"][frame].items(), key=lambda item: -int(item[0])):

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The baseline and the history: what is kept, what is refused."""
 import json
+import os
+import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -60,6 +63,15 @@ class Baseline(InFolder):
             baseline.update(self.folder / "no folder" / "baseline.json", [measured()])
         baseline.update(self.path, [measured()])
         self.assertEqual([p.name for p in self.folder.iterdir()], ["baseline.json"])
+
+    def test_written_in_utf_8_whatever_the_locale(self):
+        path = self.folder / "page.html"
+        program = f"import pathlib, measure; measure.write_whole(pathlib.Path({str(path)!r}), '\\u2717')"
+        environment = dict(os.environ, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0",
+                           PYTHONPATH=os.pathsep.join(sys.path))
+        subprocess.run([sys.executable, "-B", "-c", program], env=environment, check=True)
+        self.assertEqual(path.read_bytes(), "\u2717".encode())
+        self.assertEqual(os.listdir(self.folder), ["page.html"])
 
     def test_not_a_baseline(self):
         self.path.write_text("[]")
