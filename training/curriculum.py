@@ -11,9 +11,10 @@ from torch.utils.data import DataLoader
 import generator
 
 LEAST_PROMPTED = 0.003  # of the image: the smallest area that a single image is prompted for
-# Scenarios in which objects get lost, and their shares: of the first object alone, or of most.
-EVENTS = {"occlusion": 0.25, "leave": 0.25, "lookalike": 0.5}
-HARD_EVENTS = {"vanish": 0.5, "twins": 0.4, "occlusion": 0.05, "leave": 0.05}
+# Scenarios in which objects get lost, and their shares: of the first object alone, of most objects, or some of each.
+EVENTS = {"first": {"occlusion": 0.25, "leave": 0.25, "lookalike": 0.5},
+          "most": {"vanish": 0.5, "twins": 0.4, "occlusion": 0.05, "leave": 0.05},
+          "mixed": {"vanish": 0.3, "twins": 0.25, "lookalike": 0.25, "occlusion": 0.1, "leave": 0.1}}
 LONGEST_GAP = 80  # frames, see Batch.gap
 BANK_STEPS = 400  # after so many steps the textures are made anew
 
@@ -36,7 +37,8 @@ class Stage:
     taught: int = 0                # of the other frames: those whose encoding has gradients, the first among them; 0: all
     strides: tuple[float, float] = (1.0, 3.0)  # time from frame to frame, drawn between these for every clip
     events: float = 0.0            # share of clips that are one of EVENTS; the others are the generator's mixture
-    hard: bool = False             # of HARD_EVENTS instead
+    of: str = "first"              # which of EVENTS
+    absent: float = 2.0            # weight of the presence loss where an object is absent: one frame in ten is
 
 
 def between(ends: tuple[float, float], share: float) -> float:
@@ -75,17 +77,23 @@ FROM_NOTHING = [
 
 
 IMAGES = Stage("fine", 20, 256, 1, 8, 4, (0.3, 1.0))
-CLIPS = Stage("late", 30, 256, 20, 2, 4, (0.5, 1.0), silent=12, events=0.6, hard=True, taught=4)
+CLIPS = Stage("late", 30, 256, 20, 2, 4, (0.5, 1.0), silent=12, events=0.6, of="most", taught=4)
 # On from a trained state, as often as wanted: where much is seen in a given time, then towards the size of tracking.
 ONWARD = [*in_turns(14, (0.7, 0.46), replace(IMAGES, size=192), replace(CLIPS, size=192)),
           *in_turns(6, (0.46, 0.26), IMAGES, CLIPS),
           *in_turns(5, (0.26, 0.0), replace(IMAGES, size=320), replace(CLIPS, size=320))]
+# On from a mean of trained states (export.py --mean-with), at one rate: what counts is the mean of its way, which is mixed
+# with what it began from. To be broken off at any time.
+STEADY_CLIPS = replace(CLIPS, difficulty=(0.6, 1.0), of="mixed", absent=3.0)
+STEADY = [stage for size in 50 * (320, 256, 384)
+          for stage in in_turns(1, (0.3, 0.3), replace(IMAGES, size=size), replace(STEADY_CLIPS, size=size))]
 # Seconds, not minutes: for the tests.
 SMOKE = [
     Stage("images", 4, 64, 1, 4, 2, (0.0, 0.5), (1.0, 1.0), bce=4.0, alpha=0.5, affinity=1.0),
     Stage("clips", 4, 64, 3, 1, 2, (0.0, 1.0), (1.0, 0.0), (0.5, 0.0)),
 ]
-CURRICULA = {"from-nothing": FROM_NOTHING, "onward": ONWARD, "smoke": SMOKE}
+CURRICULA = {"from-nothing": FROM_NOTHING, "onward": ONWARD, "steady": STEADY, "smoke": SMOKE}
+WHOLE_WAY = ("steady",)  # those whose averaged weights are the mean over all steps
 
 
 def stage_at(stages: list[Stage], step: int) -> tuple[Stage, float]:
@@ -169,7 +177,7 @@ class Batches:
         n_frames, strides = (4, (6, 10)) if stage.frames == 1 else (stage.frames, stage.strides)
         while len(found) < stage.clips:
             event = rng.random() < stage.events
-            events = HARD_EVENTS if stage.hard else EVENTS
+            events = EVENTS[stage.of]
             scenario = str(rng.choice(list(events), p=list(events.values()))) if event else None
             c = generator.make_clip(rng, bank, n_frames, stage.size, stage.objects, scenario=scenario,
                                     difficulty=rng.uniform(*stage.difficulty), stride=rng.uniform(*strides))

@@ -14,7 +14,6 @@ LONG_VIDEO = 10_000  # frames: ages of pointers are told as in one, however shor
 CERTAIN = 10.0       # logit of a true mask that goes into the memory
 CHOSEN = 0.9         # of the loss of three hypotheses goes to the best, the rest to the others: none dies
 SINGLE = 0.8         # of the loss after a box or clicks goes to the single mask
-ABSENT_WEIGHT = 2.0  # of the presence loss where the object is absent: one frame in ten is
 SPOILED = 0.2        # of the memories
 FEW_PIXELS = 20      # of the full-size mask: fewer say neither present nor absent
 
@@ -25,6 +24,7 @@ class Weights:
     alpha: float
     bce: float
     affinity: float
+    absent: float = 2.0
 
 
 @dataclass
@@ -142,7 +142,7 @@ class Rollout:
         weight = present / len(present)
         clear = (self.area[:, t] == 0) | (self.area[:, t] > FEW_PIXELS)
         ce = F.binary_cross_entropy_with_logits(presence[:, 0], present, reduction="none")
-        ce = ce * torch.where(present > 0, 1.0, ABSENT_WEIGHT) * clear
+        ce = ce * torch.where(present > 0, 1.0, self.weights.absent) * clear
         self.sums["focal"] = self.sums["focal"] + ((focal * share).sum(1) * weight).sum()
         self.sums["dice"] = self.sums["dice"] + ((dice * share).sum(1) * weight).sum()
         self.sums["iou"] = self.sums["iou"] + ((ious - overlap).abs().mean(1) * weight).sum()

@@ -23,7 +23,7 @@ import torch.multiprocessing as mp
 
 import architecture
 import products
-from curriculum import CURRICULA, Batch, Batches, between, first_with_memories, in_order, n_steps, stage_at
+from curriculum import CURRICULA, WHOLE_WAY, Batch, Batches, between, first_with_memories, in_order, n_steps, stage_at
 from losses import Affinity
 from optimizer import Muon
 from pointers import wake
@@ -110,7 +110,7 @@ class Trainer:
         self.model.set_image_size(stage.size)
         if self.args.curriculum == "from-nothing" and self.n_done == first_with_memories(self.stages):
             self.wake_pointers()
-        weights = Weights(stage.alpha, stage.bce * (1 - share), stage.affinity)
+        weights = Weights(stage.alpha, stage.bce * (1 - share), stage.affinity, stage.absent)
         autocast = self.args.precision == "bf16" and self.device.type != "cpu"  # on a processor: products.use_bf16
         with torch.autocast(self.device.type, torch.bfloat16, enabled=autocast):
             outcome = Rollout(self.model, self.affinity, batch, weights, between(stage.truth_in_memory, share),
@@ -152,7 +152,8 @@ class Trainer:
 
     @torch.no_grad()
     def update_average(self):
-        keep = min(AVERAGE, (1 + self.n_done) / (20 + self.n_done))  # short at first, when nothing is worth keeping
+        keep = self.n_done / (self.n_done + 1) if self.args.curriculum in WHOLE_WAY else \
+            min(AVERAGE, (1 + self.n_done) / (20 + self.n_done))  # short at first, when nothing is worth keeping
         for name, value in self.model.state_dict().items():
             self.average[name].lerp_(value, 1 - keep) if value.is_floating_point() else self.average[name].copy_(value)
 

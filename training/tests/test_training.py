@@ -30,7 +30,8 @@ import optimizer
 import pointers
 import products
 import train
-from curriculum import FROM_NOTHING, ONWARD, SMOKE, Batches, Stage, first_with_memories, in_order, n_steps, stage_at
+from curriculum import (CURRICULA, EVENTS, FROM_NOTHING, ONWARD, SMOKE, Batches, Stage, first_with_memories, in_order,
+                        n_steps, stage_at)
 from rollout import Rollout, Weights, watch_decoder
 
 
@@ -391,6 +392,26 @@ def test_a_signal_ends_all_processes_after_the_same_step(tmp_path, to_all):
     assert "Traceback" not in said
     n_done = torch.load(tmp_path / "state.pt", weights_only=True)["n_done"]
     assert n_done == len(log.read_text().splitlines()) >= 2
+
+
+@pytest.mark.parametrize("curriculum, expected", [("steady", 2.0), ("onward", None)])
+def test_the_average_of_a_steady_run_is_that_of_its_way(curriculum, expected):
+    """Of 1, 2 and 3, from 100; elsewhere the start counts."""
+    model = torch.nn.Linear(1, 1, bias=False)
+    trainer = SimpleNamespace(args=SimpleNamespace(curriculum=curriculum), model=model, n_done=0,
+                              average={"weight": torch.full((1, 1), 100.0)})
+    for value in (1.0, 2.0, 3.0):
+        torch.nn.init.constant_(model.weight, value)
+        train.Trainer.update_average(trainer)
+        trainer.n_done += 1
+    found = float(trainer.average["weight"])
+    assert abs(found - expected) < 1e-5 if expected else abs(found - 2.0) > 0.1
+
+
+def test_events_are_those_of_the_stage():
+    for stages in CURRICULA.values():
+        assert all(stage.of in EVENTS for stage in stages)
+    assert all(abs(sum(shares.values()) - 1) < 1e-9 for shares in EVENTS.values())
 
 
 def test_the_sample_clips_are_those_of_the_generator():
