@@ -38,8 +38,10 @@ trk_status index_map_read(trk_image *out, const char *path)
         return rc;
     if (colour_type != PNG_PALETTE && colour_type != PNG_GRAY && colour_type != PNG_GRAY_ALPHA) {
         trk_image_free(out);
-        return TRK_FAIL(TRK_E_FORMAT, "%s: colour type %d, expected a palette PNG (3) or a gray one (0, 4)", path,
-                        colour_type);
+        return colour_type < 0
+                   ? TRK_FAIL(TRK_E_FORMAT, "%s: no PNG, expected a palette PNG or a gray one", path)
+                   : TRK_FAIL(TRK_E_FORMAT, "%s: colour type %d, expected a palette PNG (3) or a gray one (0, 4)", path,
+                              colour_type);
     }
     if (colour_type == PNG_GRAY && depth > 0 && depth < 8)
         shrink_values(out, depth);

@@ -19,15 +19,30 @@ typedef struct entry {
     int64_t frame;
 } entry;
 
+/* The beginning of a value. */
+typedef struct shown_value {
+    char text[61];
+    size_t n, n_left_out;
+} shown_value;
+
+static int show(const char *text, size_t n, void *user)
+{
+    shown_value *out = user;
+    const size_t room = sizeof out->text - 1 - out->n, n_kept = n < room ? n : room;
+    memcpy(out->text + out->n, text, n_kept);
+    out->n += n_kept;
+    out->n_left_out += n - n_kept;
+    return 0;
+}
+
 /* got: of that key; NULL: it is not there. */
 static trk_status bad_entry(const entry *at, const char *key, const char *expected, const json_t *got)
 {
-    char shown[61] = "nothing";
-    const size_t n = got ? json_dumpb(got, shown, sizeof shown - 1, JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : 0;
-    if (n)
-        shown[n < sizeof shown ? n : sizeof shown - 1] = 0;
+    shown_value shown = {0};
+    if (got)
+        json_dump_callback(got, show, &shown, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
     return TRK_FAIL(TRK_E_ARGUMENT, "%s: prompts[%zu]%s%s: expected %s, got %s%s", at->file, at->index, key ? "." : "",
-                    key ? key : "", expected, shown, n < sizeof shown ? "" : "...");
+                    key ? key : "", expected, got ? shown.text : "nothing", shown.n_left_out ? "..." : "");
 }
 
 static int read_numbers(const json_t *array, size_t count, double *out)

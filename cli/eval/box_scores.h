@@ -13,7 +13,8 @@ typedef enum box_convention {
      * gets the true box. A found box without area is that of the frame before. Frames that do not count (absent) are
      * misses in every share, but are left out of the average overlap. */
     BOX_CONVENTION_LASOT,
-    /* As LASOT, but shares are of the frames that count, as pytracking takes them of other datasets. */
+    /* As LASOT, but shares are of the frames that count, as pytracking takes them of other datasets; but for normalized
+     * distances, where its frames without a box are hits. */
     BOX_CONVENTION_TRACKINGNET,
     /* As GOT-10k's toolkit: the first frame does not count; success at 101 thresholds. See boxes_bound. */
     BOX_CONVENTION_GOT10K,

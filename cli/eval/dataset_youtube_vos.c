@@ -132,7 +132,7 @@ static trk_status add_objects(int *told, dataset_clip *clip, const source *from,
 
 /* --- clips ------------------------------------------------------------------------------------------------------ */
 
-/* 1: on every frame with a mask an object starts. */
+/* 1: on every frame with a mask an object starts, as where no more than prompts is public. */
 static int has_prompts_alone(const dataset_clip *clip)
 {
     for (size_t i = 0; i < clip->n_annotated; i++) {

@@ -200,7 +200,7 @@ static void put_origin(FILE *out, const eval_results *self)
     put_member(out, "machine", self->machine);
 }
 
-/* A file that takes the place of others, which then go, has to be on the disk first. */
+/* What a file that takes the place of others says has to be on the disk before those go. */
 static trk_status finish_on_disk(output_file *file)
 {
     trk_status rc = output_file_flush(file);

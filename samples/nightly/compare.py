@@ -15,12 +15,15 @@ TIME_PERCENT = 20  # time of a clip, in units of the calibration
 FRAME_POINTS = 5  # J of an object on one frame, of 100: names the frame, is no rule of its own
 J_DECIMALS = 3  # of the curves in the baseline
 
+INSTRUCTIONS = ("base", "avx2", "avx512")  # one of them is told, and has those before it
+
 REGRESSION, NOTE = "regression", "note"
 
 
 @dataclass(frozen=True)
 class Finding:
-    kind: str  # quality, memory, time, masks, failed, missing, backend, weights, options, new, machine, busy, pictures
+    kind: str  # quality, memory, time, masks, failed, missing, backend, weights, options, build, new, machine, busy,
+    # pictures
     severity: str
     backend: str
     clip: str  # "": the backend as a whole
@@ -162,18 +165,19 @@ def abilities(machine: str) -> set[str]:
     """What the CPU backend of that build says it uses, without versions: of "...; cpu (oneDNN 2.6.3, avx512, bf16), ref"
     {"oneDNN", "avx512", "bf16"}."""
     found = re.search(r"\bcpu \(([^)]*)\)", machine.partition("; ")[2])
-    return {word.strip().split()[0] for word in found[1].split(",") if word.strip()} if found else set()
+    words = {word.strip().split()[0] for word in found[1].split(",") if word.strip()} if found else set()
+    return words | {lower for i, name in enumerate(INSTRUCTIONS) if name in words for lower in INSTRUCTIONS[:i]}
 
 
 def compare_build(backend: str, before: str, after: str) -> list[Finding]:
     """Lines `machine` that differ: a build that lost something on the same hardware is no other machine."""
     lost = abilities(before) - abilities(after) if hardware(before) == hardware(after) else set()
     if lost:
-        return [Finding("build", REGRESSION, backend, "", f"no {', '.join(sorted(lost))} any more: the build is "
-                        f"{after.partition('; ')[2]}, the baseline's on the same hardware {before.partition('; ')[2]} "
-                        "(--update-baseline, if it is meant)")]
-    return [Finding("machine", NOTE, backend, "", f"the baseline is of another machine ({before}; this is {after}): masks "
-                                                  "and times are not compared")]
+        return [Finding("build", REGRESSION, backend, "", f"no {', '.join(sorted(lost))} any more, by the build or "
+                        f"the machine: {after.partition('; ')[2]}, the baseline's on the same hardware "
+                        f"{before.partition('; ')[2]} (--update-baseline, if it is meant)")]
+    return [Finding("machine", NOTE, backend, "", f"the baseline is of another machine or build ({before}; this is "
+                                                  f"{after}): masks and times are not compared")]
 
 
 def compare_use(backend: str, before: dict, after: dict) -> list[Finding]:
@@ -232,6 +236,8 @@ def compare_backend(measured: dict, entry: dict | None, chosen: set[str] | None 
 
 
 def missing_backends(entries: list[dict], machine: str, ran: set[str]) -> list[Finding]:
-    """Backends that the baseline has of this hardware, and that did not run."""
-    return [Finding("backend", REGRESSION, e["backend"], "", "did not run, the baseline has it of this machine")
-            for e in entries if hardware(e["machine"]) == hardware(machine) and e["backend"] not in ran]
+    """Backends that the baseline has of this machine or, if it has none of it, of its hardware, and that did not run."""
+    here = [e for e in entries if e["machine"] == machine] or \
+           [e for e in entries if hardware(e["machine"]) == hardware(machine)]
+    return [Finding("backend", REGRESSION, name, "", "did not run, the baseline has it of this machine")
+            for name in sorted({e["backend"] for e in here} - ran)]

@@ -33,10 +33,10 @@ is "told with TRK_LOG=info" "$(told info)" " plan"
 is "told with TRK_LOG=debug" "$(told debug)" " plan sweep"
 is "told with --verbose" "$(told "" --verbose)" " plan sweep"
 
-"$track" "$clip" --box $box --image-size 128 --frames 2 --jsonl plain.jsonl -q
+"$track" "$clip" --box $box --image-size 128 --frames 2 --device cpu --jsonl plain.jsonl -q
 for use in auto cpu; do
-    "$track" "$clip" --box $box --image-size 128 --frames 2 --decoder $use --encoder $use --jsonl out/$use.jsonl \
-        -o out/$use.mp4 -q
+    "$track" "$clip" --box $box --image-size 128 --frames 2 --device cpu --decoder $use --encoder $use \
+        --jsonl out/$use.jsonl -o out/$use.mp4 -q
     is "--decoder $use --encoder $use: exit status" $? 0
     cmp -s plain.jsonl out/$use.jsonl || complain "--decoder $use: other results"
     [ -s out/$use.mp4 ] || complain "--encoder $use: no overlay"

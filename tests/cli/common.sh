@@ -68,6 +68,7 @@ stop() {
         [ -e "$3/00004.png" ] || ! kill -0 "$2" 2>/dev/null && break
         sleep 0.1
     done
+    sleep 1 # frame 4 has a name before it is done with; the run waits at frame 5
     if kill "-$1" "$2"; then
         timeout 60 cat "$3/00005.png" >/dev/null
     else

@@ -61,7 +61,7 @@ is "--memory-motion: kept with a score" "$(values with.jsonl kept | tail -3 | so
 with "--stable-iou" --stable-iou 1 --stable-frames 1
 # a frame that is not good ends the filter, which begins anew on the next one
 is "--stable-iou: good frames" "$(values with.jsonl stable | tr '\n' ' ')" "0 1 0 1 0 1 "
-# the first choice in which motion takes part: of the same masks the one that moves best, or the one with the best IoU
+# (that the weight arrives: unit.cli_options) the first choice in which motion takes part: of the same masks the one that moves best, or the one with the best IoU
 for weight in 1 0; do
     with "--motion-weight $weight" --motion-weight $weight --stable-frames 1
     values with.jsonl score | sed -n 3p >>weights.txt

@@ -127,6 +127,8 @@ class Sets(unittest.TestCase):
         for machine in ("A processor (family 1); cuda (13.0), cpu (oneDNN 3.1, avx512, bf16), ref",
                         "B processor (family 1); cpu (), ref", "B"):
             self.assertEqual(self.kinds(findings(measured(machine=machine), before)), [("machine", "note")])
+        before = measured(machine="A processor (family 1); cpu (oneDNN 2.6.3, avx2), ref")
+        self.assertEqual(self.kinds(findings(measured(machine=whole), before)), [("machine", "note")])
 
     def test_other_calibration(self):
         self.assertEqual(self.kinds(findings(with_clip(time_ratio=500.0) | {"calibration": "other"})),
@@ -163,8 +165,10 @@ class Sets(unittest.TestCase):
         self.assertEqual(compare.missing_backends(entries, "another", {"cpu-f32"}), [])
         entries = [baseline.entry_of(measured(backend=name, machine="A; cpu (bf16), ref"))
                    for name in ("cpu-f32", "cpu-bf16")]
-        found = only(compare.missing_backends(entries, "A; cpu (), ref", {"cpu-f32"}))
+        found = only(compare.missing_backends(entries * 2, "A; cpu (), ref", {"cpu-f32"}))
         self.assertEqual(found.backend, "cpu-bf16")
+        entries = baseline.merged(entries, [measured(machine="A; cpu (), ref")])  # it was meant
+        self.assertEqual(compare.missing_backends(entries, "A; cpu (), ref", {"cpu-f32"}), [])
 
     def test_entry_of_the_same_hardware(self):
         entries = [baseline.entry_of(measured(machine=m)) for m in ("B; cpu ()", "A; cpu (bf16)", "A; cpu ()")]

@@ -557,7 +557,13 @@ static void test_model_params(void **state)
         session own;
         snprintf(line, sizeof line, "v --box 1,2,3,4 %s", cases[i].line);
         options o = parsed(line);
-        assert_int_equal(session_open(&own, &o), TRK_OK);
+        const trk_status opened = session_open(&own, &o);
+        if (opened == TRK_E_UNSUPPORTED && cases[i].precision == TRK_PRECISION_BF16) { /* no such products here */
+            session_close(&own);
+            options_free(&o);
+            continue;
+        }
+        assert_int_equal(opened, TRK_OK);
         trk_model_info info = {.struct_size = sizeof info};
         assert_int_equal(trk_model_get_info(own.model, &info), TRK_OK);
         assert_int_equal(info.device, cases[i].device);

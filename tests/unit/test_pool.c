@@ -145,6 +145,7 @@ static int set_up(void **state)
 {
     trk_model_params p = TRK_MODEL_PARAMS_INIT;
     p.image_size = IMAGE_SIZE;
+    p.threads = 2; /* each adds to what a plan allows for operators to come */
     if (trk_model_load(&model, TRK_SAMPLES_DIR "/models/demo-m.safetensors", &p) < 0)
         return -1;
     for (int k = 0; k < MANY; k++) {

@@ -284,6 +284,8 @@ static void test_bad_json(void **state)
          "prompts[0].box: expected four numbers [x, y, w, h], got [1, 2, 3, \"4\"]"},
         {"{\"prompts\": [{\"object\":1,\"box\":[1,2,3,1e300]}]}", "prompts[0].box"},
         {"{\"prompts\": [{\"object\":1,\"box\":7}]}", "prompts[0].box"},
+        {"{\"prompts\": [{\"object\":1,\"box\":\"01234567890123456789012345678901234567890123456789012345678901234567\"}]}",
+         "got \"01234567890123456789012345678901234567890123456789012345678..."},
         {"{\"prompts\": [{\"object\":1,\"box\":[1,2,3,4]},{\"object\":1,\"points\":[]}]}", "prompts[1].points"},
         {"{\"prompts\": [{\"object\":1,\"points\":[[1,2]]}]}", "prompts[0].points"},
         {"{\"prompts\": [{\"object\":1,\"points\":[[1,2,2]]}]}", "prompts[0].points"},

@@ -45,6 +45,7 @@ static int set_up(void **state)
     (void)state;
     trk_model_params p = TRK_MODEL_PARAMS_INIT;
     p.threads = 1;
+    p.device = TRK_DEVICE_CPU; /* addresses are the host's */
     return load(&model, &p) < 0 ? -1 : 0;
 }
 

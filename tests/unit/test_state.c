@@ -348,7 +348,19 @@ static void the_file_decides_all_that_decides(void **state)
     trk_tracker *t = start(&p);
     assert_int_equal(trk_tracker_save(t, path), TRK_OK);
     trk_tracker_destroy(&t);
-    t = resume(model, NULL);
+    static const trk_motion_params other_motion = {sizeof other_motion, 0.1, 3, 0.1, 0.1, 0.1, 0.1, -1, 0};
+    trk_tracker_params other = TRK_TRACKER_PARAMS_INIT;
+    other.binarize = other.stability = other.correct_as_condition = TRK_ON;
+    other.non_overlap = TRK_OFF;
+    other.fill_holes = 5;
+    other.max_prompts_in_memory = 6;
+    other.history = 7;
+    other.memory_type = TRK_MEMORY_F32;
+    other.older_memory_type = TRK_MEMORY_F16;
+    other.older_after = 9;
+    other.policy = TRK_POLICY_SAMURAI;
+    other.motion = &other_motion;
+    t = resume(model, &other);
 #define same(name) assert_int_equal(t->params.name, p.name)
     same(reverse), same(keep_frame), same(binarize), same(stability), same(fill_holes), same(non_overlap);
     same(correct_as_condition), same(max_prompts_in_memory), same(history), same(memory_type);
