@@ -310,14 +310,15 @@ static void walk(runner *r, char *parts, trk_storage storage)
 }
 
 /* Relative steps of half a unit in the last place: 2^-9 of bf16, 2^-12 of f16, 1 / 254 of a block's largest in q8. What
- * attention makes of them in the feature, of its largest: measured 6e-3 at most, for q8. */
+ * attention makes of them in the feature, of its largest, hangs on the model: for q8 6e-3 and 2.2e-2 of two were seen,
+ * while scales of the neighbouring blocks give 0.97. */
 static int check_storages(runner *r, char *parts)
 {
     size_t n = (size_t)(r->model->grid * r->model->grid * r->model->arch.d_model);
     float *exact = malloc(n * sizeof *exact), *feature = malloc(n * sizeof *feature);
     static const trk_storage order[] = {TRK_STORE_F32, TRK_STORE_F16, TRK_STORE_BF16, TRK_STORE_Q8};
     static const double bounds[TRK_STORAGES] = {
-        [TRK_STORE_F32] = 0, [TRK_STORE_F16] = 1e-3, [TRK_STORE_BF16] = 1e-2, [TRK_STORE_Q8] = 2e-2};
+        [TRK_STORE_F32] = 0, [TRK_STORE_F16] = 1e-3, [TRK_STORE_BF16] = 1e-2, [TRK_STORE_Q8] = 4e-2};
     int n_failed = !exact;
     for (int i = 0; exact && i < TRK_STORAGES; i++) {
         walk(r, parts, order[i]);

@@ -321,7 +321,7 @@ static void hugging_face_configurations_are_checked(void **state)
         {"{\"model_type\": \"bert\"}", "describes no SAM 2 model"},
         {"[", "not valid JSON"},
         {"{\"model_type\": \"sam2\", \"memory_attention_num_attention_heads\": 2}", "is 2, expected 1, the only value"},
-        {"{\"model_type\": \"sam2\", \"rope_parameters\": {\"rope_theta\": 5}}", "rope_theta\" is not 10000"},
+        {"{\"model_type\": \"sam2\", \"rope_parameters\": {\"rope_theta\": 5}}", "rope_theta\" is 5, expected 10000"},
         {"{\"model_type\": \"sam2\", \"enable_occlusion_spatial_embedding\": false}", "differ, expected both"},
         {"{\"model_type\": \"sam2\", \"vision_config\": {\"backbone_config\": {\"embed_dim_per_stage\": [96, 96, 96, "
          "96]}}}",
