@@ -53,6 +53,17 @@ refused() {
     mkdir out
 }
 
+# davis_clip NAME FRAMES TRUTH N_FRAMES: a clip of the dataset in ./davis, from two folders of PNGs
+davis_clip() {
+    local i
+    mkdir -p "davis/JPEGImages/480p/$1" "davis/Annotations/480p/$1" davis/ImageSets/2017
+    for ((i = 0; i < $4; i++)); do
+        cp "$2/$(printf %05d $i).png" "davis/JPEGImages/480p/$1/"
+        cp "$3/$(printf %05d $i).png" "davis/Annotations/480p/$1/"
+    done
+    echo "$1" >>davis/ImageSets/2017/val.txt
+}
+
 # hold FOLDER: a run with masks into it cannot be over before it is stopped, since the mask of frame 5 is a pipe, at which
 # it waits for a reader
 hold() {

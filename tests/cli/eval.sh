@@ -29,19 +29,9 @@ for name in plain-motion look-alike; do
     "$dump_frames" "$clips/$name.mp4" "frames/$name" || exit 1
 done
 
-# davis_clip NAME SOURCE N_FRAMES
-davis_clip() {
-    local i
-    mkdir -p "davis/JPEGImages/480p/$1" "davis/Annotations/480p/$1" davis/ImageSets/2017
-    for ((i = 0; i < $3; i++)); do
-        cp "frames/$2/$(printf %05d $i).png" "davis/JPEGImages/480p/$1/"
-        cp "$clips/$2/$(printf %05d $i).png" "davis/Annotations/480p/$1/"
-    done
-    echo "$1" >>davis/ImageSets/2017/val.txt
-}
-davis_clip short plain-motion 6
-davis_clip slow look-alike 30
-davis_clip tail plain-motion 5
+davis_clip short "frames/plain-motion" "$clips/plain-motion" 6
+davis_clip slow "frames/look-alike" "$clips/look-alike" 30
+davis_clip tail "frames/plain-motion" "$clips/plain-motion" 5
 
 "$track" eval davis --out one.json --masks masks --by-object "${small[@]}" >table.txt 2>stderr.txt
 is "exit status" $? 0

@@ -65,19 +65,9 @@ is "truth of all frames: exit status" $? 0
 
 mkdir frames
 "$dump_frames" "$clip" frames || exit 1
-# davis_clip NAME N_FRAMES
-davis_clip() {
-    local i
-    mkdir -p "davis/JPEGImages/480p/$1" "davis/Annotations/480p/$1" davis/ImageSets/2017
-    for ((i = 0; i < $2; i++)); do
-        cp "frames/$(printf %05d $i).png" "davis/JPEGImages/480p/$1/"
-        cp "$truth/$(printf %05d $i).png" "davis/Annotations/480p/$1/"
-    done
-    echo "$1" >>davis/ImageSets/2017/val.txt
-}
-davis_clip $'b\xe4r' 3
-davis_clip slow 24
-davis_clip tail 2
+davis_clip $'b\xe4r' frames "$truth" 3
+davis_clip slow frames "$truth" 24
+davis_clip tail frames "$truth" 2
 head -c 1000 frames/00001.png >davis/JPEGImages/480p/tail/00001.png
 
 # a name that JSON cannot hold

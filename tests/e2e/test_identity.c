@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "../asserts.h"
 #include "clip.h"
 #include "device.h"
 
@@ -27,12 +28,6 @@ static logits base[FRAMES], got[FRAMES];
 
 static const char model_path[] = TRK_SAMPLES_DIR "/models/demo-m.safetensors";
 static const char state_path[] = "identity.trkstate";
-
-#define assert_ok(call)                                                                                                \
-    do {                                                                                                               \
-        if ((call) < 0)                                                                                                \
-            fail_msg("%s: %s", #call, trk_last_error());                                                               \
-    } while (0)
 
 static void prompt(trk_tracker *t, const clip *c)
 {

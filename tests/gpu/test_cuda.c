@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "../asserts.h"
 #include "backend.h"
 #include "cuda.h"
 #include "emulation.h"
@@ -27,12 +28,6 @@ static trk_model *cuda, *cpu, *rounded; /* f32, f32, and the GPU in bf16 */
 static story base, base_of_1, got;      /* of videos 0 and 1, alone, by `cuda` */
 
 static const char state_path[] = "cuda.trkstate";
-
-#define assert_ok(call)                                                                                                \
-    do {                                                                                                               \
-        if ((call) < 0)                                                                                                \
-            fail_msg("%s: %s", #call, trk_last_error());                                                               \
-    } while (0)
 
 static trk_tracker *new_tracker(const trk_model *model, const trk_tracker_params *params)
 {

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "../asserts.h"
 #include "backend.h"
 #include "emulation.h"
 #include "error.h"
@@ -20,12 +21,6 @@
 #include "script.h"
 
 static trk_model *model;
-
-#define assert_ok(call)                                                                                                \
-    do {                                                                                                               \
-        if ((call) < 0)                                                                                                \
-            fail_msg("%s: %s", #call, trk_last_error());                                                               \
-    } while (0)
 
 static trk_device_bytes device_of(const trk_tracker *t)
 {

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "../asserts.h"
 #include "drawn_frame.h"
 #include "track.h"
 
@@ -16,12 +17,6 @@ enum { WIDTH = 96, HEIGHT = 72, PATCH = 8, IMAGE_SIZE = 64, SIDE = IMAGE_SIZE / 
 
 static trk_model *model;
 static const trk_box box = {20, 20, 2 * RADIUS, 2 * RADIUS};
-
-#define assert_ok(call)                                                                                                \
-    do {                                                                                                               \
-        if ((call) < 0)                                                                                                \
-            fail_msg("%s: %s", #call, trk_last_error());                                                               \
-    } while (0)
 
 static int set_up(void **state)
 {

@@ -13,17 +13,12 @@
 
 #include <cmocka.h>
 
+#include "../asserts.h"
 #include "bank.h"
 #include "drawn_frame.h"
 #include "policy.h"
 #include "policy_samurai.h"
 #include "track.h"
-
-#define assert_ok(call)                                                                                                \
-    do {                                                                                                               \
-        if ((call) < 0)                                                                                                \
-            fail_msg("%s: %s", #call, trk_last_error());                                                               \
-    } while (0)
 
 /* --- the choice ----------------------------------------------------------------------------------------------------- */
 

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "../asserts.h"
 #include "track.h"
 
 enum { WIDTH = 96, HEIGHT = 72, IMAGE_SIZE = 64, SIDE = IMAGE_SIZE / 4, MANY = 200, ROOM = 20, FRAMES = 4, CLICKS = 8 };
@@ -20,12 +21,6 @@ typedef float logits[SIDE * SIDE];
 
 static trk_model *model;
 static logits solo[MANY][FRAMES]; /* of video k, tracked alone */
-
-#define assert_ok(call)                                                                                                \
-    do {                                                                                                               \
-        if ((call) < 0)                                                                                                \
-            fail_msg("%s: %s", #call, trk_last_error());                                                               \
-    } while (0)
 
 /* Video `number`: a disc whose place, size, speed and colour depend on the number. */
 typedef struct scene {

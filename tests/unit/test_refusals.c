@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "../asserts.h"
 #include "drawn_frame.h"
 #include "track.h"
 
@@ -19,19 +20,6 @@ enum { WIDTH = 96, HEIGHT = 72, IMAGE_SIZE = 64, RADIUS = 15 };
 static const char model_path[] = TRK_SAMPLES_DIR "/models/demo-m.safetensors";
 static const trk_box box = {20, 20, 2 * RADIUS, 2 * RADIUS};
 static trk_model *model;
-
-#define assert_ok(call)                                                                                                \
-    do {                                                                                                               \
-        if ((call) < 0)                                                                                                \
-            fail_msg("%s: %s", #call, trk_last_error());                                                               \
-    } while (0)
-
-#define assert_refused(call, status, text)                                                                             \
-    do {                                                                                                               \
-        assert_int_equal((call), (status));                                                                            \
-        if (!strstr(trk_last_error(), (text)))                                                                         \
-            fail_msg("error is \"%s\", expected it to contain \"%s\"", trk_last_error(), (text));                      \
-    } while (0)
 
 static trk_status load(trk_model **out, const trk_model_params *given)
 {

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "../asserts.h"
 #include "drawn_frame.h"
 #include "heap.h"
 #include "state.h"
@@ -422,13 +423,11 @@ static file_bytes rich_state(void)
     return read_whole(path);
 }
 
-#define assert_refused(m, name, status, text)                                                                          \
+#define assert_state_refused(m, name, status, text)                                                                    \
     do {                                                                                                               \
         trk_tracker *none = NULL;                                                                                      \
-        assert_int_equal(trk_tracker_resume(&none, (m), NULL, (name)), (status));                                      \
+        assert_refused(trk_tracker_resume(&none, (m), NULL, (name)), (status), (text));                                \
         assert_null(none);                                                                                             \
-        if (!strstr(trk_last_error(), (text)))                                                                         \
-            fail_msg("error is \"%s\", expected it to contain \"%s\"", trk_last_error(), (text));                      \
     } while (0)
 
 static void refuses_truncated_files(void **state)
@@ -437,13 +436,13 @@ static void refuses_truncated_files(void **state)
     file_bytes f = rich_state();
     for (size_t n = 0; n < f.bytes; n += n < 64 ? 1 : 311) {
         write_whole(path, f.data, n);
-        assert_refused(model, path, TRK_E_FORMAT, "truncated");
+        assert_state_refused(model, path, TRK_E_FORMAT, "truncated");
     }
     write_whole(path, f.data, f.bytes - 1);
-    assert_refused(model, path, TRK_E_FORMAT, "truncated");
+    assert_state_refused(model, path, TRK_E_FORMAT, "truncated");
     f.data[f.bytes] = 0;
     write_whole(path, f.data, f.bytes + 1);
-    assert_refused(model, path, TRK_E_FORMAT, "altered");
+    assert_state_refused(model, path, TRK_E_FORMAT, "altered");
     free(f.data);
 }
 
@@ -463,7 +462,7 @@ static void refuses_altered_files(void **state)
         unsigned char was = f.data[at];
         f.data[at] ^= (unsigned char)(1 + next_random(&seed) % 255);
         write_whole(path, f.data, f.bytes);
-        assert_refused(model, path, TRK_E_FORMAT, path);
+        assert_state_refused(model, path, TRK_E_FORMAT, path);
         f.data[at] = was;
     }
     write_whole(path, f.data, f.bytes);
@@ -528,7 +527,7 @@ static void refuses_too_many_points(void **state)
     p->points = points;
     p->n_points = n;
     assert_int_equal(trk_tracker_save(t, path), TRK_OK);
-    assert_refused(model, path, TRK_E_FORMAT, "65537 points: expected at most 65536");
+    assert_state_refused(model, path, TRK_E_FORMAT, "65537 points: expected at most 65536");
     trk_tracker_destroy(&t);
 }
 
@@ -538,7 +537,7 @@ static void refuses_too_many_locks(void **state)
     trk_tracker *t = rich_run();
     t->sweeper.holdings[0]->n_locks = INT_MAX; /* one more would overflow */
     assert_int_equal(trk_tracker_save(t, path), TRK_OK);
-    assert_refused(model, path, TRK_E_FORMAT, "locks of a held frame");
+    assert_state_refused(model, path, TRK_E_FORMAT, "locks of a held frame");
     trk_tracker_destroy(&t);
 }
 
@@ -549,7 +548,7 @@ static void refuses_other_models(void **state)
     file_bytes f = rich_state();
     free(f.data);
     trk_model *other = load(model_path, 2 * IMAGE_SIDE);
-    assert_refused(other, path, TRK_E_MODEL, "another model or image size");
+    assert_state_refused(other, path, TRK_E_MODEL, "another model or image size");
     trk_model_destroy(&other);
     snprintf(altered, sizeof altered, "%s/altered.safetensors", folder);
     f = read_whole(model_path);
@@ -558,7 +557,7 @@ static void refuses_other_models(void **state)
     free(f.data);
     other = load(altered, IMAGE_SIDE);
     unlink(altered);
-    assert_refused(other, path, TRK_E_MODEL, "another model or image size");
+    assert_state_refused(other, path, TRK_E_MODEL, "another model or image size");
     trk_model_destroy(&other);
 }
 
@@ -570,13 +569,13 @@ static void refuses_what_is_no_state(void **state)
     trk_tracker *t = rich_run();
     snprintf(pipe_path, sizeof pipe_path, "%s/pipe", folder);
     assert_int_equal(mkfifo(pipe_path, 0600), 0);
-    assert_refused(model, pipe_path, TRK_E_IO, "not a regular file");
+    assert_state_refused(model, pipe_path, TRK_E_IO, "not a regular file");
     assert_int_equal(trk_tracker_save(t, pipe_path), TRK_E_IO); /* nor replaced */
     assert_true(!lstat(pipe_path, &info) && S_ISFIFO(info.st_mode));
     unlink(pipe_path);
-    assert_refused(model, folder, TRK_E_IO, folder);
-    assert_refused(model, "/nonexistent/run.state", TRK_E_IO, "/nonexistent/run.state");
-    assert_refused(model, model_path, TRK_E_FORMAT, "not a state of track");
+    assert_state_refused(model, folder, TRK_E_IO, folder);
+    assert_state_refused(model, "/nonexistent/run.state", TRK_E_IO, "/nonexistent/run.state");
+    assert_state_refused(model, model_path, TRK_E_FORMAT, "not a state of track");
     assert_int_equal(trk_tracker_resume(NULL, model, NULL, path), TRK_E_ARGUMENT);
     assert_int_equal(trk_tracker_save(t, NULL), TRK_E_ARGUMENT);
     assert_int_equal(trk_tracker_save(t, "/nonexistent/run.state"), TRK_E_IO);

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "../asserts.h"
 #include "drawn_frame.h"
 #include "heap.h"
 #include "track.h"
@@ -24,12 +25,6 @@ enum { WIDTH = 96, HEIGHT = 72, IMAGE_SIZE = 64, SIDE = IMAGE_SIZE / 4, RADIUS =
 typedef float logits[SIDE * SIDE];
 
 static trk_model *model;
-
-#define assert_ok(call)                                                                                                \
-    do {                                                                                                               \
-        if ((call) < 0)                                                                                                \
-            fail_msg("%s: %s", #call, trk_last_error());                                                               \
-    } while (0)
 
 static int set_up(void **state)
 {

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "../asserts.h"
 #include "drawn_frame.h"
 #include "track.h"
 
@@ -82,13 +83,6 @@ static void track_alone(int n, float *out)
     keep_logits(t, 1, out);
     trk_tracker_destroy(&t);
 }
-
-#define assert_refused(call, status, text)                                                                             \
-    do {                                                                                                               \
-        assert_int_equal((call), (status));                                                                            \
-        if (!strstr(trk_last_error(), (text)))                                                                         \
-            fail_msg("error is \"%s\", expected it to contain \"%s\"", trk_last_error(), (text));                      \
-    } while (0)
 
 static void follows_a_disc(void **state)
 {
