@@ -9,11 +9,13 @@
  *                those before the object is in the truth or in what was found (Evaluator.feed_frame); 24 frames a
  *                second, of which every fourth has truth; masks may overlap.
  *   MOSE         as DAVIS 2017, without first and last frame of a clip. MOSEv2's own tool (MOSE-api, score.py) counts
- *                objects also on frames before their first and has another tolerance of F: not followed.
- *   LVOS         lvos-evaluation, evaluation_mp.py: an object counts from the start to the end of its frame_range in
- *                meta.json, these two left out; frames after it do not count.
- *   YouTube-VOS  youtube-vos.org: an object is prompted on the first frame meta.json gives it and counts up to the end.
- *                Of its valid (and LVOS's test, MOSE's valid) only the prompts are public: nothing counts. The overall
+ *                objects also on frames before their first, adds one pixel to both parts of J's quotient and has
+ *                another tolerance of F: not followed.
+ *   LVOS         lvos-evaluation, evaluation_mp.py: an object counts from the first to the last mask of its frame_range
+ *                in meta.json, these two left out; frames after it do not count.
+ *   YouTube-VOS  an object is prompted on the first frame meta.json gives it and counts from it up to the end. What its
+ *                server counts is not public; pytracking's analysis/evaluate_vos.py, for truth of one's own, leaves the
+ *                first and the last frame out as MOSE does, hkchengrex/vos-benchmark -d leaves none. Of its valid (and LVOS's test, MOSE's valid) only the prompts are public: nothing counts. The overall
  *                mean of YouTube-VOS and LVOS as published is (J seen + F seen + J unseen + F unseen) / 4, over seen
  *                and unseen classes (of LVOS: unseen_videos.txt); here it is over all objects alike.
  *   manifest     every frame from the prompt on counts.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * YouTube-VOS, MOSE and LVOS: JPEGImages/CLIP/NNNNN.jpg, Annotations/CLIP/NNNNN.png with the objects as indices, below
  * the dataset's folder or below SPLIT. Names may have gaps; a frame is the position among the images. meta.json (LVOS:
- * SPLIT_meta.json) tells the objects and, for each, the frames that show it (YouTube-VOS: "frames", of which the first
+ * SPLIT_meta.json, also in a folder of another name: its "valid" is often "val") tells the objects and, for each, the frames that show it (YouTube-VOS: "frames", of which the first
  * one is the prompt) or the range of frames that counts (LVOS: "frame_range"). Where neither is told (MOSE) an object
  * starts on the first mask that has its index: all masks are read for it.
  * Splits whose truth is not public (YouTube-VOS valid, LVOS test) have masks of the frames on which an object starts
@@ -35,19 +35,22 @@ static void source_free(source *from)
 
 /* --- meta.json -------------------------------------------------------------------------------------------------- */
 
-/* The last part of the split's folder, in front of "_meta.json". The folder may be "." */
 static trk_status find_meta(source *from)
 {
-    char name[600], whole[PATH_MAX];
+    char own[600], whole[PATH_MAX]; /* own: of the folder's last part; the folder may be "." */
     const char *folder = realpath(from->folder, whole) ? whole : from->folder, *slash = strrchr(folder, '/');
-    snprintf(name, sizeof name, "%.500s_meta.json", slash ? slash + 1 : folder);
-    const char *found = dataset_has_file(from->folder, "meta.json") ? "meta.json" : name;
-    if (!dataset_has_file(from->folder, found)) {
+    snprintf(own, sizeof own, "%.500s_meta.json", slash ? slash + 1 : folder);
+    const char *const names[] = {"meta.json", own, "valid_meta.json", "val_meta.json"};
+    const size_t n = sizeof names / sizeof names[0];
+    size_t i = 0;
+    while (i < n && !dataset_has_file(from->folder, names[i]))
+        i++;
+    if (i == n) {
         trk_log(TRK_LOG_INFO, "%s: no meta.json and no %s: objects are those of the masks, as MOSE has them",
-                from->folder, name);
+                from->folder, own);
         return TRK_OK;
     }
-    from->meta = dataset_path(from->folder, found);
+    from->meta = dataset_path(from->folder, names[i]);
     return from->meta ? TRK_OK : dataset_no_memory(from->folder);
 }
 
@@ -71,13 +74,21 @@ static int64_t number_of(const json_t *value)
     return json_is_string(value) && number_whole(json_string_value(value), 0, INT64_MAX / 4, &number) ? number : -1;
 }
 
-/* The position of the last image at or before a number: the end of a range need not be an image; -1: none. */
-static int64_t last_until(const trk_numbered_images *images, int64_t number)
+/* The last frame of an object's range, the one that is left out with the first: that of its last mask. The range's end is
+ * said with the number of that mask or with one behind it; "frame_nums" counts the masks, every RANGE_STEP-th image
+ * having one (lvos-evaluation, evaluation_mp.py). Found at or before `first`: the range is empty. */
+static int64_t last_of_range(const dataset_clip *clip, const trk_numbered_images *images, int64_t first,
+                             const json_t *range)
 {
-    int64_t i = (int64_t)images->n - 1;
-    while (i >= 0 && images->items[i].number > number)
+    enum { RANGE_STEP = 5 };
+    const int64_t n_masks = number_of(json_object_get(range, "frame_nums"));
+    int64_t until = number_of(json_object_get(range, "end"));
+    if (n_masks > 0 && (until - images->items[first].number) / RANGE_STEP >= n_masks)
+        until = images->items[first].number + RANGE_STEP * (n_masks - 1);
+    size_t i = clip->n_annotated;
+    while (i > 0 && images->items[clip->annotated[i - 1]].number > until)
         i--;
-    return i;
+    return i > 0 ? clip->annotated[i - 1] : -1;
 }
 
 static trk_status add_object(int *told, dataset_clip *clip, const source *from, const char *key, const json_t *value,
@@ -97,7 +108,7 @@ static trk_status add_object(int *told, dataset_clip *clip, const source *from, 
     if (rc)
         return rc;
     object->first_frame = trk_numbered_images_find(images, number_of(first));
-    object->last_frame = range ? last_until(images, number_of(json_object_get(range, "end"))) : -1;
+    object->last_frame = range && object->first_frame >= 0 ? last_of_range(clip, images, object->first_frame, range) : -1;
     clip->skips_ends |= range != NULL;
     if (object->first_frame < 0 || (range && object->last_frame < object->first_frame))
         return TRK_FAIL(
