@@ -261,7 +261,8 @@ TRK_API trk_status trk_tracker_remove_object(trk_tracker *tracker, int object);
 /* Takes the next frame: encodes it, follows every object into it, applies the prompts waiting for it, writes the
  * memories, frees what only this frame needed. TRK_E_ARGUMENT: another size than the frames before, an index that is not
  * the next one, planes or strides that can not be, a waiting prompt outside the frame; TRK_E_MEMORY: the plan is above
- * the budget (nothing was begun then), or memory is short; TRK_E_STATE: the tracker has ended. */
+ * the budget (nothing was begun then), or memory is short; TRK_E_STATE: the tracker has ended, or its frame source had
+ * no frame (push it again then, as after any other failure of the source, which is returned as it is). */
 TRK_API trk_status trk_tracker_push(trk_tracker *tracker, const trk_frame *frame);
 
 /* What the motion model of a policy said of an object on a frame. */
@@ -347,9 +348,9 @@ TRK_API trk_status trk_tracker_lock_frame(trk_tracker *tracker, int64_t frame);
 /* The last unlock lets them go. TRK_E_STATE: the frame is not locked. TRK_E_NOT_FOUND: its features are not held. */
 TRK_API trk_status trk_tracker_unlock_frame(trk_tracker *tracker, int64_t frame);
 /* The frames first .. last (in order of tracking) on which this object can be prompted again after trk_tracker_rewind,
- * with everything they read at first still there, but for what trk_tracker_forget took, and, with a history of all
- * frames, as the older_memory_type has rounded it since; last is the current frame. With history 0 that is the current
- * frame alone. TRK_E_NOT_FOUND: no such object, or it has not started. */
+ * with everything they read at first still there, but for what trk_tracker_forget took, and as the older_memory_type has
+ * rounded it since; last is the current frame. With history 0 that is the current frame alone from the object's eighth
+ * frame on. TRK_E_NOT_FOUND: no such object, or it has not started. */
 TRK_API trk_status trk_tracker_reach(trk_tracker *tracker, int object, int64_t *first, int64_t *last);
 /* Goes back to `frame`: what was remembered of it and of every frame tracked after it is forgotten, for every object,
  * conditioning frames included, and prompts that were applied there are gone. If its features are still held (sweep

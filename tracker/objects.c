@@ -435,7 +435,7 @@ static trk_status recode(trk_tracker *t, trk_memory_entry *entry, trk_storage st
 trk_status trk_object_recode(trk_tracker *t, trk_object *o)
 {
     const trk_storage storage = (trk_storage)t->params.older_memory_type;
-    const int64_t history = t->params.history > 0 ? t->params.history : 0; /* frames back there read it as it was */
+    const int64_t history = t->params.history > 0 ? t->params.history : 0; /* most frames back there read it as it was */
     const int64_t age = t->params.older_after + history;
     trk_memory_entry *entry;
     trk_status rc = TRK_OK;

@@ -15,9 +15,10 @@
  *                in meta.json, these two left out; frames after it do not count.
  *   YouTube-VOS  an object is prompted on the first frame meta.json gives it and counts from it up to the end. What its
  *                server counts is not public; pytracking's analysis/evaluate_vos.py, for truth of one's own, leaves the
- *                first and the last frame out as MOSE does, hkchengrex/vos-benchmark -d leaves none. Of its valid (and LVOS's test, MOSE's valid) only the prompts are public: nothing counts. The overall
- *                mean of YouTube-VOS and LVOS as published is (J seen + F seen + J unseen + F unseen) / 4, over seen
- *                and unseen classes (of LVOS: unseen_videos.txt); here it is over all objects alike.
+ *                first and the last frame out as MOSE does, hkchengrex/vos-benchmark -d leaves none. Of its valid (and
+ *                LVOS's test, MOSE's valid) only the prompts are public: nothing counts. The overall mean of YouTube-
+ *                VOS and LVOS as published is (J seen + F seen + J unseen + F unseen) / 4, over seen and unseen classes
+ *                (of LVOS: unseen_videos.txt); here it is over all objects alike.
  *   manifest     every frame from the prompt on counts.
  *   LaSOT        LaSOT_Evaluation_Toolkit: frames with full_occlusion or out_of_view do not count.
  *   GOT-10k      got10k/experiments/got10k.py: the first frame and those with cover 0 do not count.

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * YouTube-VOS, MOSE and LVOS: JPEGImages/CLIP/NNNNN.jpg, Annotations/CLIP/NNNNN.png with the objects as indices, below
  * the dataset's folder or below SPLIT. Names may have gaps; a frame is the position among the images. meta.json (LVOS:
- * SPLIT_meta.json, also in a folder of another name: its "valid" is often "val") tells the objects and, for each, the frames that show it (YouTube-VOS: "frames", of which the first
- * one is the prompt) or the range of frames that counts (LVOS: "frame_range"). Where neither is told (MOSE) an object
+ * SPLIT_meta.json, also in a folder of another name: its "valid" is often "val") tells the objects and, for each, the
+ * frames that show it (YouTube-VOS: "frames", of which the first one is the prompt) or the range of frames that counts
+ * (LVOS: "frame_range"). Where neither is told (MOSE) an object
  * starts on the first mask that has its index: all masks are read for it.
  * Splits whose truth is not public (YouTube-VOS valid, LVOS test) have masks of the frames on which an object starts
  * alone, and in them only the new objects: prompts, but no truth of the others. */
@@ -74,8 +75,8 @@ static int64_t number_of(const json_t *value)
     return json_is_string(value) && number_whole(json_string_value(value), 0, INT64_MAX / 4, &number) ? number : -1;
 }
 
-/* The last frame of an object's range, the one that is left out with the first: that of its last mask. The range's end is
- * said with the number of that mask or with one behind it; "frame_nums" counts the masks, every RANGE_STEP-th image
+/* The last frame of an object's range, the one that is left out with the first: that of its last mask. The range's end
+ * is said with the number of that mask or with one behind it; "frame_nums" counts the masks, every RANGE_STEP-th image
  * having one (lvos-evaluation, evaluation_mp.py). Found at or before `first`: the range is empty. */
 static int64_t last_of_range(const dataset_clip *clip, const trk_numbered_images *images, int64_t first,
                              const json_t *range)
@@ -108,7 +109,8 @@ static trk_status add_object(int *told, dataset_clip *clip, const source *from, 
     if (rc)
         return rc;
     object->first_frame = trk_numbered_images_find(images, number_of(first));
-    object->last_frame = range && object->first_frame >= 0 ? last_of_range(clip, images, object->first_frame, range) : -1;
+    object->last_frame =
+        range && object->first_frame >= 0 ? last_of_range(clip, images, object->first_frame, range) : -1;
     clip->skips_ends |= range != NULL;
     if (object->first_frame < 0 || (range && object->last_frame < object->first_frame))
         return TRK_FAIL(

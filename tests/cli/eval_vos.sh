@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # usage: eval_vos.sh TRACK SAMPLES_DIR FOLDER
-# track eval --pred in the layouts of LVOS, YouTube-VOS and MOSE: the numbers of public code. FOLDER: data and expected.txt
-# of tests/eval/vos/make_vos.py, which says what each clip is there for.
+# track eval --pred in the layouts of LVOS, YouTube-VOS and MOSE: the numbers of public code. FOLDER: data and
+# expected.txt of tests/eval/vos/make_vos.py, which says what each clip is there for.
 folder=$(realpath "$3")
 . "$(dirname "$0")/common.sh"
 

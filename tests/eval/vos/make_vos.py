@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes data/ and expected.txt: two clips of 32 x 24 pixels with truth on every fifth frame, masks that a tracker could
-have found in them, and the numbers that public code gives them in three layouts. tests/cli/eval_vos.sh reads them.
+"""Writes data/ and expected.txt: two clips of 32 x 24 pixels with truth on every fifth frame, masks that a tracker
+could have found in them, and the numbers that public code gives them in three layouts.
+tests/cli/eval_vos.sh reads them.
 
 The layouts differ in what says where objects start: valid_meta.json of LVOS, meta.json of YouTube-VOS, no file in MOSE.
 Run it again only to add cases:
@@ -8,8 +9,8 @@ Run it again only to add cases:
     pip install "numpy<2" opencv-python-headless scikit-image scipy pillow pandas tqdm vos-benchmark==0.1.0
     python make_vos.py --lvos DIR --frtm DIR
 
-DIR: checkouts of LingyiHongfd/lvos-evaluation (made with 25cb02d) and andr345/frtm-vos (e994ac2), whose lib/davis.py has
-the rule for frames that pytracking's analysis/evaluate_vos.py has too. vos-benchmark is run over all frames (-d).
+DIR: checkouts of LingyiHongfd/lvos-evaluation (made with 25cb02d) and andr345/frtm-vos (e994ac2), whose lib/davis.py
+has the rule for frames that pytracking's analysis/evaluate_vos.py has too. vos-benchmark is run over all frames (-d).
 """
 import argparse
 import importlib.util
