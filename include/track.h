@@ -239,7 +239,8 @@ typedef struct trk_point { float x, y; int positive; /* 1: on the object, 0: not
  * of the result before it. A waiting prompt whose frame is passed over without being pushed is dropped, with a warning in
  * the log.
  * TRK_E_ARGUMENT: a box without positive width and height, or, once the frame size is known, entirely outside it; a
- * point outside; not finite. For waiting prompts the frame size may be unknown yet: the push of their frame then
+ * point outside; numbers beyond 16777216 either way. TRK_E_MEMORY: what is applied at once needs more than the budget
+ * (nothing was begun then), or memory is short. For waiting prompts the frame size may be unknown yet: the push of their frame then
  * reports it, and goes through once trk_tracker_clear_prompts has dropped them. */
 TRK_API trk_status trk_tracker_prompt_box(trk_tracker *tracker, int object, int64_t frame, const trk_box *box);
 /* 1 to 65536 points on one frame, with those given before. */
@@ -261,7 +262,8 @@ TRK_API trk_status trk_tracker_remove_object(trk_tracker *tracker, int object);
 /* Takes the next frame: encodes it, follows every object into it, applies the prompts waiting for it, writes the
  * memories, frees what only this frame needed. TRK_E_ARGUMENT: another size than the frames before, an index that is not
  * the next one, planes or strides that can not be, a waiting prompt outside the frame; TRK_E_MEMORY: the plan is above
- * the budget (nothing was begun then), or memory is short; TRK_E_STATE: the tracker has ended, or its frame source had
+ * the budget (nothing was begun then; a prompt larger than those before, and another pixel format, are planned for when
+ * they come), or memory is short; TRK_E_STATE: the tracker has ended, or its frame source had
  * no frame (push it again then, as after any other failure of the source, which is returned as it is). */
 TRK_API trk_status trk_tracker_push(trk_tracker *tracker, const trk_frame *frame);
 
@@ -450,8 +452,9 @@ typedef struct trk_plan_params {
     int trackers;        /* resident at once; 0 = 1 */
     int busy;            /* inside a call at once; 0 = 1 */
     const trk_tracker_params *tracker; /* policies; NULL: defaults */
+    trk_pixel_format format; /* of the frames; others than RGB24 are converted, which takes memory */
 } trk_plan_params;
-#define TRK_PLAN_PARAMS_INIT {sizeof(trk_plan_params), 0, 0, 0, 0, 0, 0, 0, 0, NULL}
+#define TRK_PLAN_PARAMS_INIT {sizeof(trk_plan_params), 0, 0, 0, 0, 0, 0, 0, 0, NULL, TRK_PIXEL_RGB24}
 
 /* The most that can be in use on the model's device, in bytes; more where bank_per_frame or frames_held say so. */
 typedef struct trk_plan {

@@ -7,7 +7,7 @@
  * - A chunk is in exactly one place: on an arena's stack, idle in the pool, or on its claimer's list. Idle and claimed
  *   chunks count as SCRATCH, owner "idle chunks".
  * - Rewinding returns chunks to the pool, never to the system: after the first frames nothing is allocated any more.
- *   trk_chunk_pool_trim gives idle ones back, under pressure.
+ *   trk_chunk_pool_trim gives idle ones back, under pressure and where no budget bounds them when a video is over.
  * - Sweeping an arena is rewinding it to empty; nothing outside it may still point into it. What was taken
  *   back is poisoned where trk_device_poisons() says so, and under AddressSanitizer also unaddressable until handed out
  *   again.

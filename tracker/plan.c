@@ -277,8 +277,10 @@ static trk_status check_counts(const trk_plan_params *p)
     if (p->prompt_points > TRK_PROMPT_POINTS)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_plan_make: %d clicks in a prompt, expected at most %d", p->prompt_points,
                         TRK_PROMPT_POINTS);
-    const trk_frame frame = {.width = p->width, .height = p->height, .planes = {(const uint8_t *)""},
-                             .strides = {3 * (ptrdiff_t)p->width}};
+    const uint8_t *any = (const uint8_t *)"";
+    const ptrdiff_t row = 3 * (ptrdiff_t)p->width;
+    const trk_frame frame = {.width = p->width, .height = p->height, .format = p->format, .planes = {any, any, any},
+                             .strides = {row, row, row}};
     return trk_frame_check(&frame);
 }
 
@@ -297,6 +299,7 @@ trk_status trk_plan_make(trk_plan *out, const trk_model *model, const trk_plan_p
         return rc;
     request r = {.width = p.width, .height = p.height, .objects = or_one(p.objects), .prompts = or_one(p.prompts),
                  .trackers = or_one(p.trackers), .busy = or_one(p.busy), .points = p.prompt_points,
+                 .format = p.format,
                  .mask_width = p.mask_prompts ? p.width : 0, .mask_height = p.mask_prompts ? p.height : 0};
     if ((rc = trk_tracker_params_read(&r.params, p.tracker)) < 0)
         return rc;
@@ -311,33 +314,38 @@ trk_status trk_plan_make(trk_plan *out, const trk_model *model, const trk_plan_p
 
 /* --- the first push ------------------------------------------------------------------------------------------- */
 
-static void note_mask(request *r, const trk_prompt *p)
+/* The request is for the prompt, too. n_before: points it has already. */
+static void note_prompt(request *r, const trk_prompt *p, size_t n_before)
 {
+    const int n_points = (int)(p->n_points + n_before);
+    r->points = n_points > r->points ? n_points : r->points;
     if (!p->mask || (int64_t)p->mask_width * p->mask_height <= (int64_t)r->mask_width * r->mask_height)
         return;
     r->mask_width = p->mask_width;
     r->mask_height = p->mask_height;
 }
 
-/* Every byte is set, so that requests can be compared as bytes. */
+/* For what was planned for before and what waits now. Every byte is set, so that requests can be compared as bytes. */
 static request request_of(const trk_tracker *t, const trk_frame *frame)
 {
+    const trk_planned had = t->started ? t->planned_for : (trk_planned){0};
     request r;
     memset(&r, 0, sizeof r);
     memcpy(&r.params, &t->params, sizeof r.params);
     r.width = frame->width;
     r.height = frame->height;
-    r.format = frame->format;
+    r.format = frame->format == TRK_PIXEL_RGB24 ? had.format : frame->format; /* no other needs less */
+    r.points = had.points;
+    r.mask_width = had.mask_width;
+    r.mask_height = had.mask_height;
     r.trackers = r.busy = r.prompts = 1;
     r.objects = t->n_objects ? t->n_objects : 1;
     r.together = together_of(t->model, r.objects);
     pthread_mutex_lock(&t->pool->mutex); /* nobody evicts it meanwhile */
     for (size_t i = 0; i < t->n_objects; i++) {
         size_t n = (size_t)(t->evicted.bytes ? t->objects[i]->n_evicted : t->objects[i]->memories.n_conditioning);
-        for (const trk_prompt *p = t->objects[i]->waiting; p; p = p->next, n++) {
-            r.points = (int)p->n_points > r.points ? (int)p->n_points : r.points;
-            note_mask(&r, p);
-        }
+        for (const trk_prompt *p = t->objects[i]->waiting; p; p = p->next, n++)
+            note_prompt(&r, p, 0);
         if (t->params.correct_as_condition != TRK_ON && n > 1)
             n = 1;
         r.prompts = n > r.prompts ? n : r.prompts;
@@ -408,7 +416,8 @@ static trk_status reserve(trk_tracker *t, const request *r, const trk_plan_cache
     const slot_counts others = used_by_others(t);
     trk_chunk *claimed = NULL;
     trk_status rc = TRK_OK;
-    for (int i = 0; i < plan->frames_held; i++)
+    const int has_frames = t->planned && found->arenas.frame <= t->sweeper.frame_bytes; /* of the plan before */
+    for (int i = 0; i < plan->frames_held && !has_frames; i++)
         TRK_CHECK(trk_chunk_pool_claim(&pool->chunks, plan->frame_each, &claimed));
     TRK_CHECK(trk_chunk_pool_claim(&pool->chunks, found->arenas.scratch, &claimed));
     for (trk_slot_kind kind = 0; kind < TRK_SLOT_KINDS; kind++)
@@ -439,10 +448,11 @@ static int exceeds_budget(const trk_tracker *t, const trk_plan *plan)
     return t->pool->ledger.budget && plan->total > t->pool->ledger.budget;
 }
 
+/* What a tracker has that was planned before is not available any more: only reserving the rest can tell. */
 static int exceeds_device(const trk_tracker *t, const trk_plan *plan)
 {
     const trk_device_memory *device = t->pool->ledger.device;
-    return t->params.reserve && plan->total > plus(device->available(device), plan->pinned);
+    return t->params.reserve && !t->planned && plan->total > plus(device->available(device), plan->pinned);
 }
 
 /* The plan that has as many objects tracked together as fit; where nothing fits, that of one at a time. */
@@ -454,20 +464,6 @@ static trk_status find_plan(const trk_tracker *t, request *r, trk_plan_cache *ou
         rc = look_up_plan(t->pool, r, out);
     }
     return rc;
-}
-
-/* There are more objects than were planned: has more of them tracked together if that fits. */
-static trk_status plan_more_together(trk_tracker *t, const trk_frame *frame)
-{
-    request r = request_of(t, frame);
-    trk_plan_cache found;
-    t->planned_objects = t->n_objects;
-    trk_status rc = find_plan(t, &r, &found);
-    if (rc < 0 || r.together <= t->together || exceeds_budget(t, &found.plan))
-        return rc;
-    adopt(t, &found);
-    t->together = r.together;
-    return TRK_OK;
 }
 
 /* Every reason to refuse a plan that was found. */
@@ -491,47 +487,95 @@ static trk_status commit_plan(trk_tracker *t, const request *r, const trk_plan_c
     t->sweeper.frame_bytes = found->arenas.frame;
     t->planned = 1;
     t->together = r->together;
-    t->planned_objects = t->n_objects;
+    t->planned_for = (trk_planned){.objects = t->n_objects, .points = r->points, .mask_width = r->mask_width,
+                                   .mask_height = r->mask_height, .format = r->format};
     return TRK_OK;
 }
 
-static trk_status plan_first_push(trk_tracker *t, const trk_frame *frame)
+static trk_status plan_and_commit(trk_tracker *t, request *r)
 {
-    request r = request_of(t, frame);
     trk_plan_cache found;
     const trk_plan *plan = &found.plan;
     trk_status rc;
-    TRK_CHECK(find_plan(t, &r, &found));
+    TRK_CHECK(find_plan(t, r, &found));
     TRK_CHECK(check_plan(t, plan));
     trk_log(TRK_LOG_INFO, "plan: %zu bytes: pinned %zu, bank %zu, frame %zu, scratch %zu", plan->total, plan->pinned,
             plan->bank, plan->frame, plan->scratch);
-    rc = commit_plan(t, &r, &found);
+    rc = commit_plan(t, r, &found);
 done:
     return rc;
+}
+
+/* There are more objects than were planned: has more of them tracked together if that fits. */
+static trk_status plan_more_together(trk_tracker *t, request *r)
+{
+    trk_plan_cache found;
+    t->planned_for.objects = t->n_objects;
+    trk_status rc = find_plan(t, r, &found);
+    if (rc < 0 || r->together <= t->together || exceeds_budget(t, &found.plan))
+        return rc;
+    adopt(t, &found);
+    t->together = r->together;
+    return TRK_OK;
+}
+
+/* Some call will need more than was planned: a larger prompt, pixels that must be converted. */
+static int is_beyond(const request *r, const trk_planned *had)
+{
+    return r->points > had->points || r->mask_width != had->mask_width || r->mask_height != had->mask_height ||
+           r->format != had->format;
+}
+
+static trk_status plan_later_push(trk_tracker *t, request *r)
+{
+    if (is_beyond(r, &t->planned_for))
+        return plan_and_commit(t, r);
+    if (together_of(t->model, t->n_objects) > together_of(t->model, t->planned_for.objects))
+        return plan_more_together(t, r);
+    return TRK_OK;
 }
 
 trk_status trk_plan_push(trk_tracker *t, const trk_frame *frame)
 {
     if (t->pool->planning)
         return TRK_OK; /* this is the rehearsal */
-    if (!t->planned)
-        return plan_first_push(t, frame);
-    if (together_of(t->model, t->n_objects) > together_of(t->model, t->planned_objects))
-        return plan_more_together(t, frame);
-    return TRK_OK;
+    request r = request_of(t, frame);
+    return t->planned ? plan_later_push(t, &r) : plan_and_commit(t, &r);
+}
+
+/* Plans for work on features that are held, without a frame. */
+static trk_status plan_held(trk_tracker *t, request *r)
+{
+    if (t->planned)
+        return is_beyond(r, &t->planned_for) ? plan_and_commit(t, r) : TRK_OK;
+    trk_status rc = plan_and_commit(t, r);
+    t->planned = 0; /* the first push plans with what it is given */
+    return rc;
+}
+
+static int is_held(const trk_tracker *t, int64_t frame)
+{
+    pthread_mutex_lock(&t->pool->mutex); /* nobody evicts it meanwhile */
+    const int held = t->evicted.bytes || trk_sweeper_find(&t->sweeper, frame);
+    pthread_mutex_unlock(&t->pool->mutex);
+    return held;
+}
+
+trk_status trk_plan_prompt(trk_tracker *t, const trk_prompt *applied, const trk_prompt *prompt)
+{
+    const trk_frame size = {.width = t->width, .height = t->height};
+    if (t->pool->planning || !is_held(t, t->index))
+        return TRK_OK;
+    request r = request_of(t, &size);
+    note_prompt(&r, prompt, applied ? applied->n_points : 0);
+    return plan_held(t, &r);
 }
 
 trk_status trk_plan_again(trk_tracker *t, int64_t frame)
 {
     const trk_frame size = {.width = t->width, .height = t->height};
-    if (!t->started || t->planned || t->pool->planning)
+    if (!t->started || t->planned || t->pool->planning || !is_held(t, frame))
         return TRK_OK;
-    pthread_mutex_lock(&t->pool->mutex); /* nobody evicts it meanwhile */
-    const int held = t->evicted.bytes || trk_sweeper_find(&t->sweeper, frame);
-    pthread_mutex_unlock(&t->pool->mutex);
-    if (!held)
-        return TRK_OK;
-    trk_status rc = plan_first_push(t, &size);
-    t->planned = 0;
-    return rc;
+    request r = request_of(t, &size);
+    return plan_held(t, &r);
 }

@@ -141,12 +141,26 @@ void trk_pool_size_calls(trk_tracker *t, const trk_call_sizes *sizes)
 {
     trk_pool *pool = t->pool;
     pthread_mutex_lock(&pool->mutex);
+    const trk_call_sizes had = t->sizes;
     t->sizes = *sizes;
+    if (had.scratch && sizes->scratch) /* what its seat has is its own, see give_seat */
+        enlarge(&t->sizes.workspace, &had.workspace);
     pool->most_busy = 0;
     for (const trk_tracker *o = pool->trackers; o; o = o->next_in_pool)
         if (o->sizes.most_busy && (!pool->most_busy || o->sizes.most_busy < pool->most_busy))
             pool->most_busy = o->sizes.most_busy;
     pthread_cond_broadcast(&pool->changed);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+void trk_pool_forget_sizes(trk_pool *pool)
+{
+    pthread_mutex_lock(&pool->mutex);
+    int are_wanted = pool->ledger.budget > 0;
+    for (const trk_tracker *t = pool->trackers; t; t = t->next_in_pool)
+        are_wanted |= t->params.reserve;
+    if (!are_wanted)
+        trk_chunk_pool_trim(&pool->chunks, SIZE_MAX);
     pthread_mutex_unlock(&pool->mutex);
 }
 

@@ -61,6 +61,22 @@ trk_prompt *trk_prompt_take(trk_prompt **list, int64_t frame)
     return found;
 }
 
+/* Neither NaN nor so far away that what is computed from it overflows on a frame of one pixel. */
+static int is_near(float v)
+{
+    return fabsf(v) <= (float)TRK_PROMPT_FAR;
+}
+
+int trk_point_is_valid(const trk_point *p)
+{
+    return is_near(p->x) && is_near(p->y);
+}
+
+int trk_box_is_valid(const trk_box *b)
+{
+    return is_near(b->x) && is_near(b->y) && is_near(b->width) && is_near(b->height) && b->width > 0 && b->height > 0;
+}
+
 static trk_status check_room(const trk_prompt *into, size_t n_more)
 {
     const size_t n = into->n_points + n_more;
@@ -139,8 +155,6 @@ static trk_status apply_now(trk_tracker *t, int id, trk_prompt *prompt)
     }
     trk_use_current(t); /* before anything is allocated, for which they could be swept */
     trk_status rc = trk_object_get(t, id, &object);
-    if (rc >= 0 && object->applied)
-        rc = check_room(object->applied, prompt->n_points); /* an argument's fault does not end the tracker */
     if (rc >= 0)
         return trk_settle_current(t, trk_object_refine(t, object, prompt));
     trk_finish_current(t);
@@ -209,14 +223,24 @@ static trk_status check_prompt(const trk_tracker *t, int id, const trk_prompt *p
     return t->started ? trk_prompt_check(prompt, id, t->width, t->height) : TRK_OK;
 }
 
+/* Whether a prompt can join those the object has on the current frame; what fails here does not end the tracker. */
+static trk_status check_now(trk_tracker *t, const trk_prompt *applied, const trk_prompt *prompt)
+{
+    trk_status rc = applied ? check_room(applied, prompt->n_points) : TRK_OK;
+    return rc < 0 ? rc : trk_plan_prompt(t, applied, prompt);
+}
+
 /* Queues a prompt, or applies it at once to the current, held frame. Takes it over. */
 static trk_status add_prompt(trk_tracker *t, int id, trk_prompt *prompt)
 {
     int64_t ahead;
     trk_status rc = check_prompt(t, id, prompt, &ahead);
+    trk_object *object = rc >= 0 ? trk_object_find(t, id) : NULL;
     int now = rc >= 0 && t->started && ahead == 0;
-    if (rc >= 0 && !now && trk_object_find(t, id))
+    if (object && !now)
         return queue(t, id, prompt);
+    if (now)
+        rc = check_now(t, object ? object->applied : NULL, prompt);
     if (rc >= 0)
         rc = trk_pool_enter(t, TRK_RESIDENT); /* also for a new object: what was evicted is of the objects there were */
     if (rc < 0) {
@@ -272,10 +296,9 @@ trk_status trk_tracker_prompt_box(trk_tracker *t, int object, int64_t frame, con
 {
     if (!t || !box)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_prompt_box: tracker and box must not be NULL");
-    if (!isfinite(box->x) || !isfinite(box->y) || !(box->width > 0) || !(box->height > 0) || !isfinite(box->width) ||
-        !isfinite(box->height))
-        return TRK_FAIL(TRK_E_ARGUMENT, "box %g,%g,%g,%g of object %d: expected finite numbers, width and height positive",
-                        box->x, box->y, box->width, box->height, object);
+    if (!trk_box_is_valid(box))
+        return TRK_FAIL(TRK_E_ARGUMENT, "box %g,%g,%g,%g of object %d: expected " TRK_BOX_RULE, box->x, box->y,
+                        box->width, box->height, object);
     trk_prompt *prompt = trk_prompt_new(t, frame);
     if (!prompt)
         return TRK_E_MEMORY;
@@ -292,8 +315,8 @@ trk_status trk_tracker_prompt_points(trk_tracker *t, int object, int64_t frame, 
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_prompt_points: expected 1 to %d points, got %zu", TRK_PROMPT_POINTS,
                         n);
     for (size_t i = 0; i < n; i++)
-        if (!isfinite(points[i].x) || !isfinite(points[i].y))
-            return TRK_FAIL(TRK_E_ARGUMENT, "point %zu of object %d is %g,%g: expected finite numbers", i, object,
+        if (!trk_point_is_valid(&points[i]))
+            return TRK_FAIL(TRK_E_ARGUMENT, "point %zu of object %d is %g,%g: expected " TRK_POINT_RULE, i, object,
                             points[i].x, points[i].y);
     trk_prompt *prompt = trk_prompt_new(t, frame);
     if (!prompt)

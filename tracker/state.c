@@ -211,10 +211,9 @@ static trk_status take_box(trk_prompt *p, trk_blob_reader *in)
     b->height = trk_blob_take_f32(in);
     if (in->status < 0)
         return in->status;
-    if (!isfinite(b->x) || !isfinite(b->y) || !isfinite(b->width) || !isfinite(b->height) || !(b->width > 0) ||
-        !(b->height > 0))
-        return TRK_FAIL(TRK_E_FORMAT, "state: box %g,%g,%g,%g: expected finite numbers, width and height positive",
-                        b->x, b->y, b->width, b->height);
+    if (!trk_box_is_valid(b))
+        return TRK_FAIL(TRK_E_FORMAT, "state: box %g,%g,%g,%g: expected " TRK_BOX_RULE, b->x, b->y, b->width,
+                        b->height);
     return TRK_OK;
 }
 
@@ -238,8 +237,8 @@ static trk_status take_points(trk_tracker *t, trk_prompt *p, trk_blob_reader *in
         q->positive = trk_state_flag(in, "\"positive\" of a point");
         if (in->status < 0)
             return in->status;
-        if (!isfinite(q->x) || !isfinite(q->y))
-            return TRK_FAIL(TRK_E_FORMAT, "state: point %g,%g: expected finite numbers", q->x, q->y);
+        if (!trk_point_is_valid(q))
+            return TRK_FAIL(TRK_E_FORMAT, "state: point %g,%g: expected " TRK_POINT_RULE, q->x, q->y);
     }
     return TRK_OK;
 }

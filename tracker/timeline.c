@@ -267,7 +267,7 @@ static trk_status copy_tracker(trk_tracker *to, const trk_tracker *from)
     to->started = from->started;
     to->planned = from->planned && !from->params.reserve; /* it has nothing reserved yet */
     to->together = from->together;
-    to->planned_objects = from->planned_objects;
+    to->planned_for = from->planned_for;
     trk_pool_size_calls(to, &from->sizes);
     to->sweeper.frame_bytes = from->sweeper.frame_bytes;
     to->index = from->index;

@@ -93,6 +93,13 @@ typedef struct trk_call_sizes {
     size_t most_busy;              /* calls like it that the budget holds at once; 0: not limited */
 } trk_call_sizes;
 
+/* What a plan was made for, beside the size of the frames. */
+typedef struct trk_planned {
+    size_t objects;
+    int points, mask_width, mask_height; /* of the largest prompts; of a mask: 0: there was none */
+    trk_pixel_format format;
+} trk_planned;
+
 struct trk_tracker {
     const trk_model *model;
     trk_pool *pool;            /* a reference is held */
@@ -105,7 +112,7 @@ struct trk_tracker {
     int started;
     int planned;               /* the plan for frames of this size was made and fits */
     int together;              /* objects that are tracked in one pass, as planned: a power of two; 0: one */
-    size_t planned_objects;    /* how many there were when this was planned */
+    trk_planned planned_for;   /* what this was planned for */
     int64_t index;             /* current frame */
     int is_over;               /* 1: a rewind goes on at the next one; this one has no results and takes no prompts */
     int64_t first;             /* the earliest one (in order of tracking) that was pushed */
@@ -160,6 +167,9 @@ void trk_pool_add(trk_pool *pool, trk_tracker *t); /* a member, with a reference
 void trk_pool_remove(trk_tracker *t); /* idle or secluded; the reference stays, for trk_pool_leave */
 /* What the tracker's calls need from now on; all 0: it has no plan any more. */
 void trk_pool_size_calls(trk_tracker *t, const trk_call_sizes *sizes);
+/* A video is over, the next one's frames may be of any size: idle chunks go, unless a budget bounds them already or a
+ * tracker has reserved them. */
+void trk_pool_forget_sizes(trk_pool *pool);
 /* Room for n reads in the seat's lists. */
 trk_status trk_seat_lists(trk_tracker *t, size_t n);
 /* Between enter and exit the tracker has a seat and can not be evicted. After a failed enter there is no exit. */
@@ -168,9 +178,11 @@ void trk_pool_exit(trk_tracker *t);
 
 /* --- plan.c --- */
 /* Before the first push of a video, or after a resume: sizes the pool's arenas for the tracker's frames, refuses what can
- * not fit, reserves if wanted. Before a later one with more objects than then: has more of them tracked together, if
- * that fits. */
+ * not fit, reserves if wanted. Before a later one with a larger prompt or another pixel format than was planned for: the
+ * same. Before one with more objects: has more of them tracked together, if that fits. */
 trk_status trk_plan_push(trk_tracker *t, const trk_frame *frame);
+/* Before a prompt is applied to the current frame, where object `id` has `applied` already (or NULL): the same. */
+trk_status trk_plan_prompt(trk_tracker *t, const trk_prompt *applied, const trk_prompt *prompt);
 /* Before `frame` may be tracked again from held features, without a push since a resume: the same, as far as the size of
  * the frames tells; the first push plans with what it is given. */
 trk_status trk_plan_again(trk_tracker *t, int64_t frame);
@@ -186,7 +198,15 @@ _Static_assert((int)TRK_CLASSES == (int)TRK_MEM_CLASSES, "arrays of one are read
 #define TRK_FRAME_SIDE    32768 /* pixels, at most */
 #define TRK_MASK_SIDE     65536 /* of a prompt, at most */
 
+#define TRK_PROMPT_FAR    16777216 /* pixels either way, of points and boxes; 2^24 */
+#define TRK_TEXT_OF(x)    TRK_TEXT_OF_(x)
+#define TRK_TEXT_OF_(x)   #x
+#define TRK_POINT_RULE    "numbers within " TRK_TEXT_OF(TRK_PROMPT_FAR) " either way"
+#define TRK_BOX_RULE      TRK_POINT_RULE ", width and height positive"
+
 /* --- prompts.c: the queue --- */
+int trk_point_is_valid(const trk_point *p); /* TRK_POINT_RULE */
+int trk_box_is_valid(const trk_box *b);     /* TRK_BOX_RULE */
 trk_prompt *trk_prompt_find(trk_prompt *list, int64_t frame);
 void trk_prompt_free(trk_tracker *t, trk_prompt *prompt);
 void trk_prompt_free_list(trk_tracker *t, trk_prompt **list);

@@ -15,7 +15,8 @@
 #include "../asserts.h"
 #include "track.h"
 
-enum { WIDTH = 96, HEIGHT = 72, IMAGE_SIZE = 64, SIDE = IMAGE_SIZE / 4, MANY = 200, ROOM = 20, FRAMES = 4, CLICKS = 8 };
+enum { WIDTH = 96, HEIGHT = 72, LARGEST = 480 /* side of a frame */, IMAGE_SIZE = 64, SIDE = IMAGE_SIZE / 4 };
+enum { MANY = 200, ROOM = 20, FRAMES = 4, CLICKS = 8 };
 
 typedef float logits[SIDE * SIDE];
 
@@ -49,12 +50,21 @@ static void draw(uint8_t *rgb, int width, int height, int number, int64_t index)
         }
 }
 
+/* Of any format but RGB24 the drawn bytes are the planes, whatever they show. */
+static trk_status push_as(trk_tracker *t, trk_pixel_format format, int width, int height, int number, int64_t index)
+{
+    static _Thread_local uint8_t bytes[LARGEST * LARGEST * 3];
+    const int rgb = format == TRK_PIXEL_RGB24, luma = width * height, half = (width + 1) / 2;
+    draw(bytes, width, height, number, index);
+    trk_frame frame = {.width = width, .height = height, .format = format, .index = index,
+                       .planes = {bytes, bytes + luma, bytes + luma + half * ((height + 1) / 2)},
+                       .strides = {rgb ? 3 * width : width, half, half}};
+    return trk_tracker_push(t, &frame);
+}
+
 static trk_status push_sized(trk_tracker *t, int width, int height, int number, int64_t index)
 {
-    static _Thread_local uint8_t rgb[2 * WIDTH * 2 * HEIGHT * 3];
-    draw(rgb, width, height, number, index);
-    trk_frame frame = {.width = width, .height = height, .planes = {rgb}, .strides = {3 * width}, .index = index};
-    return trk_tracker_push(t, &frame);
+    return push_as(t, TRK_PIXEL_RGB24, width, height, number, index);
 }
 
 static trk_status push(trk_tracker *t, int number, int64_t index)
@@ -121,12 +131,14 @@ static trk_pool_info info_of(trk_pool *pool)
     return info;
 }
 
-static trk_plan plan(int objects, int prompts, int trackers, const trk_tracker_params *params)
+static trk_plan plan_as(trk_pixel_format format, int objects, int prompts, int trackers,
+                        const trk_tracker_params *params)
 {
     trk_plan out = {.struct_size = sizeof out};
     trk_plan_params q = TRK_PLAN_PARAMS_INIT;
     q.width = WIDTH;
     q.height = HEIGHT;
+    q.format = format;
     q.objects = objects;
     q.prompts = prompts;
     q.prompt_points = prompts > 1 ? CLICKS : 0;
@@ -134,6 +146,11 @@ static trk_plan plan(int objects, int prompts, int trackers, const trk_tracker_p
     q.tracker = params;
     assert_ok(trk_plan_make(&out, model, &q));
     return out;
+}
+
+static trk_plan plan(int objects, int prompts, int trackers, const trk_tracker_params *params)
+{
+    return plan_as(TRK_PIXEL_RGB24, objects, prompts, trackers, params);
 }
 
 static int set_up(void **state)
@@ -329,6 +346,7 @@ typedef struct setting {
     const char *name;
     int objects, prompts;
     trk_tracker_params params;
+    trk_pixel_format format;
 } setting;
 
 /* bytes on the device at the peak of a run long enough to fill the bank */
@@ -348,7 +366,7 @@ static size_t measured_peak(const setting *s)
         }
     }
     for (int i = 0; i <= LAST; i++) {
-        assert_ok(push(t, 0, s->params.reverse ? -i : i));
+        assert_ok(push_as(t, s->format, WIDTH, HEIGHT, 0, s->params.reverse ? -i : i));
         for (int k = 0; k < s->objects; k++)
             assert_ok(trk_tracker_mask(t, k + 1, mask, WIDTH));
     }
@@ -361,22 +379,24 @@ static void the_plan_is_what_a_run_needs(void **state)
 {
 #define SETTING(...) (trk_tracker_params){.struct_size = sizeof(trk_tracker_params), __VA_ARGS__}
     const setting settings[] = {
-        {"defaults", 1, 1, SETTING(.reverse = 0)},
-        {"three objects", 3, 1, SETTING(.reverse = 0)},
-        {"four prompts", 1, 4, SETTING(.correct_as_condition = TRK_ON)},
-        {"three objects, four prompts", 3, 4, SETTING(.correct_as_condition = TRK_ON)},
-        {"f32", 1, 1, SETTING(.memory_type = TRK_MEMORY_F32)},
-        {"older in q8", 2, 1, SETTING(.older_memory_type = TRK_MEMORY_Q8, .older_after = 3)},
-        {"history", 1, 1, SETTING(.history = 10)},
-        {"sweep every fourth", 1, 1, SETTING(.sweep_every = 4)},
-        {"reverse", 2, 1, SETTING(.reverse = 1)},
-        {"keep_frame", 1, 1, SETTING(.keep_frame = 1)},
-        {"reserve", 2, 2, SETTING(.reserve = 1, .correct_as_condition = TRK_ON)},
+        {"defaults", 1, 1, SETTING(.reverse = 0), TRK_PIXEL_RGB24},
+        {"three objects", 3, 1, SETTING(.reverse = 0), TRK_PIXEL_RGB24},
+        {"four prompts", 1, 4, SETTING(.correct_as_condition = TRK_ON), TRK_PIXEL_RGB24},
+        {"three objects, four prompts", 3, 4, SETTING(.correct_as_condition = TRK_ON), TRK_PIXEL_RGB24},
+        {"f32", 1, 1, SETTING(.memory_type = TRK_MEMORY_F32), TRK_PIXEL_RGB24},
+        {"older in q8", 2, 1, SETTING(.older_memory_type = TRK_MEMORY_Q8, .older_after = 3), TRK_PIXEL_RGB24},
+        {"history", 1, 1, SETTING(.history = 10), TRK_PIXEL_RGB24},
+        {"sweep every fourth", 1, 1, SETTING(.sweep_every = 4), TRK_PIXEL_RGB24},
+        {"reverse", 2, 1, SETTING(.reverse = 1), TRK_PIXEL_RGB24},
+        {"keep_frame", 1, 1, SETTING(.keep_frame = 1), TRK_PIXEL_RGB24},
+        {"reserve", 2, 2, SETTING(.reserve = 1, .correct_as_condition = TRK_ON), TRK_PIXEL_RGB24},
+        {"gray", 1, 1, SETTING(.reverse = 0), TRK_PIXEL_GRAY8},
+        {"I420", 2, 1, SETTING(.reserve = 1), TRK_PIXEL_I420},
     };
     int n_failed = 0;
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         const setting *s = &settings[i];
-        trk_plan planned = plan(s->objects, s->prompts, 1, &s->params);
+        trk_plan planned = plan_as(s->format, s->objects, s->prompts, 1, &s->params);
         size_t peak = measured_peak(s);
         int ok = planned.total >= peak && (double)planned.total <= 1.05 * (double)peak;
         printf("%-28s plan %zu (pinned %zu, bank %zu, frame %zu, scratch %zu), peak %zu: %.3f%s\n", s->name,
@@ -526,6 +546,30 @@ static void videos_of_other_sizes_follow_each_other(void **state)
     trk_tracker_destroy(&fresh);
 }
 
+/* Frames of growing sizes leave nothing behind that only smaller ones could use. */
+static void videos_of_growing_sizes_leave_no_chunks(void **state)
+{
+    enum { SIZES = 24 };
+    trk_tracker *t = new_tracker(NULL);
+    for (int i = 0; i < SIZES; i++) {
+        const int width = WIDTH + i * (LARGEST - WIDTH) / (SIZES - 1);
+        assert_ok(trk_tracker_reset(t));
+        assert_ok(prompt(t, 1, 5));
+        for (int frame = 0; frame < 2; frame++)
+            assert_ok(push_sized(t, width, width, 5, frame));
+    }
+    trk_tracker *fresh = new_tracker(NULL);
+    assert_ok(prompt(fresh, 1, 5));
+    for (int frame = 0; frame < 2; frame++)
+        assert_ok(push_sized(fresh, LARGEST, LARGEST, 5, frame));
+    const size_t has = device_of(t).now[TRK_CLASS_SCRATCH], needs = device_of(fresh).now[TRK_CLASS_SCRATCH];
+    if ((double)has > 1.25 * (double)needs)
+        fail_msg("%zu bytes of scratch memory after %d sizes, a tracker of the last size alone has %zu", has, SIZES,
+                 needs);
+    trk_tracker_destroy(&t);
+    trk_tracker_destroy(&fresh);
+}
+
 /* the last test: after all these videos, trackers and objects */
 static void tables_were_built_once(void **state)
 {
@@ -558,6 +602,7 @@ int main(void)
         cmocka_unit_test(reserving_takes_what_is_there_already),
         cmocka_unit_test(a_fork_reserves_for_itself),
         cmocka_unit_test(videos_of_other_sizes_follow_each_other),
+        cmocka_unit_test(videos_of_growing_sizes_leave_no_chunks),
         cmocka_unit_test(tables_were_built_once),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

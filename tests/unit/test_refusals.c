@@ -181,6 +181,7 @@ static void plans(void **state)
         {{.width = WIDTH, .height = HEIGHT, .busy = -1}, "busy -1)"},
         {{.width = WIDTH, .height = HEIGHT, .prompt_points = 65537}, "65537 clicks in a prompt, expected at most 65536"},
         {{.width = 0, .height = HEIGHT}, "frame of 0 x 72"},
+        {{.width = WIDTH, .height = HEIGHT, .format = (trk_pixel_format)77}, "pixel format 77"},
         {{.width = WIDTH, .height = 40000}, "frame of 96 x 40000"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -302,11 +303,15 @@ static void numbers_that_are_none(void **state)
 {
     (void)state;
     static const uint8_t mask[16] = {1};
-    const trk_point bad = {1, NAN, 1};
+    const trk_point bad = {1, NAN, 1}, far = {2e7f, 1, 1};
+    const trk_box wide = {-3e38f, 0, 3.2e38f, 1}, flat = {1, 1, 5, 0};
     trk_tracker *t = NULL;
     assert_ok(trk_tracker_create(&t, model, NULL));
     assert_refused(trk_tracker_prompt_points(t, 1, 0, &bad, 1), TRK_E_ARGUMENT,
-                   "point 0 of object 1 is 1,nan: expected finite numbers");
+                   "point 0 of object 1 is 1,nan: expected numbers within 16777216 either way");
+    assert_refused(trk_tracker_prompt_points(t, 1, 0, &far, 1), TRK_E_ARGUMENT, "point 0 of object 1 is 2e+07,1:");
+    assert_refused(trk_tracker_prompt_box(t, 1, 0, &wide), TRK_E_ARGUMENT, "box -3e+38,0,3.2e+38,1 of object 1:");
+    assert_refused(trk_tracker_prompt_box(t, 1, 0, &flat), TRK_E_ARGUMENT, "width and height positive");
     assert_refused(trk_tracker_prompt_mask(t, 1, 0, mask, 0, 4, 4), TRK_E_ARGUMENT, "mask of 0 x 4: expected sides");
     assert_refused(trk_tracker_prompt_mask(t, 1, 0, mask, 4, 70000, 4), TRK_E_ARGUMENT, "mask of 4 x 70000");
     assert_int_equal(trk_tracker_all_objects(t, NULL, 0), 0);

@@ -3,6 +3,7 @@
  * plans of extreme sizes, and files left over. */
 #include <fcntl.h>
 #include <limits.h>
+#include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -627,12 +628,17 @@ static void a_failing_source_can_be_asked_again(void **state)
 
 enum { MASK = 1024 }; /* its floats are 4 MiB */
 
-static void prompt_with_mask(trk_tracker *t, int side)
+static trk_status give_mask(trk_tracker *t, int64_t frame, int side)
 {
     static uint8_t mask[MASK * MASK];
     for (int i = 0; i < side * side; i++)
         mask[i] = abs(i % side - side / 3) < side / 6 && abs(i / side - side / 2) < side / 5;
-    assert_ok(trk_tracker_prompt_mask(t, 1, 0, mask, side, side, side));
+    return trk_tracker_prompt_mask(t, 1, frame, mask, side, side, side);
+}
+
+static void prompt_with_mask(trk_tracker *t, int side)
+{
+    assert_ok(give_mask(t, 0, side));
 }
 
 static trk_status push_with_mask(trk_tracker *t)
@@ -676,6 +682,120 @@ static void masks_too_large_are_refused_before_the_push(void **state)
     push_all(t, 0, 1);
     trk_tracker_destroy(&t);
     trk_pool_destroy(&pool);
+}
+
+/* A pool with room for one tracker that is given a mask of MASK in mid video, or only for one without. */
+static trk_pool *pool_for_a_later_mask(int has_room)
+{
+    trk_pool_params q = TRK_POOL_PARAMS_INIT;
+    trk_tracker *t = new_tracker(NULL);
+    assert_ok(prompt(t, 1, 0));
+    assert_ok(push(t, 0));
+    assert_ok(give_mask(t, 1, has_room ? MASK : SIDE));
+    push_all(t, 1, 3);
+    q.budget = device_peak(t) + ((size_t)1 << 20);
+    trk_tracker_destroy(&t);
+    return new_pool(&q);
+}
+
+/* What was planned for at the first push is not what later prompts need: they are planned when they come. */
+static void larger_prompts_later_are_refused_before_they_run(void **state)
+{
+    (void)state;
+    static trk_point points[3000];
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    p.pool = pool_for_a_later_mask(0);
+    p.keep_frame = 1;
+    for (size_t i = 0; i < sizeof points / sizeof *points; i++)
+        points[i] = (trk_point){(float)place(0), HEIGHT / 2, 1};
+    for (int reserve = 0; reserve < 2; reserve++) {
+        p.reserve = reserve;
+        trk_tracker *t = new_tracker(&p);
+        assert_ok(prompt(t, 1, 0));
+        assert_ok(push(t, 0));
+        assert_int_equal(give_mask(t, 0, MASK), TRK_E_MEMORY); /* of the current frame */
+        assert_non_null(strstr(trk_last_error(), "the plan needs"));
+        assert_int_equal(trk_tracker_prompt_points(t, 1, 0, points, sizeof points / sizeof *points), TRK_E_MEMORY);
+        assert_ok(give_mask(t, 1, MASK)); /* waits */
+        assert_int_equal(push(t, 1), TRK_E_MEMORY);
+        assert_non_null(strstr(trk_last_error(), "the plan needs"));
+        assert_ok(trk_tracker_clear_prompts(t, 1, 1));
+        push_all(t, 1, 3); /* it has not ended */
+        trk_tracker_destroy(&t);
+    }
+    trk_pool_destroy(&p.pool);
+}
+
+static void larger_prompts_later_run_where_they_fit(void **state)
+{
+    (void)state;
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    p.pool = pool_for_a_later_mask(1);
+    for (int now = 0; now < 2; now++) {
+        p.reserve = p.keep_frame = now;
+        trk_tracker *t = new_tracker(&p);
+        assert_ok(prompt(t, 1, 0));
+        assert_ok(push(t, 0));
+        assert_ok(give_mask(t, !now, MASK));
+        push_all(t, 1, 20);
+        assert_ok(give_mask(t, 20 + !now, MASK));
+        push_all(t, 21, 25);
+        trk_tracker_destroy(&t);
+    }
+    trk_pool_destroy(&p.pool);
+}
+
+static trk_status push_large_as(trk_tracker *t, trk_pixel_format format, int64_t index)
+{
+    static uint8_t bytes[3 * MASK * MASK];
+    const int row = format == TRK_PIXEL_RGB24 ? 3 * MASK : MASK;
+    trk_frame frame = {.width = MASK, .height = MASK, .format = format, .index = index, .planes = {bytes, bytes, bytes},
+                       .strides = {row, row, row}};
+    return trk_tracker_push(t, &frame);
+}
+
+static void another_pixel_format_is_planned(void **state)
+{
+    (void)state;
+    trk_plan plan = {.struct_size = sizeof plan};
+    trk_plan_params p = TRK_PLAN_PARAMS_INIT;
+    trk_pool_params q = TRK_POOL_PARAMS_INIT;
+    p.width = p.height = MASK;
+    for (int is_gray = 0; is_gray < 2; is_gray++) {
+        p.format = is_gray ? TRK_PIXEL_GRAY8 : TRK_PIXEL_RGB24;
+        assert_ok(trk_plan_make(&plan, model, &p));
+        q.budget = plan.total;
+        trk_pool *pool = new_pool(&q);
+        trk_tracker *t = in_pool(pool);
+        assert_ok(prompt(t, 1, 0));
+        assert_ok(push_large_as(t, TRK_PIXEL_RGB24, 0));
+        assert_int_equal(push_large_as(t, TRK_PIXEL_GRAY8, 1), is_gray ? TRK_OK : TRK_E_MEMORY);
+        assert_ok(push_large_as(t, TRK_PIXEL_RGB24, is_gray ? 2 : 1)); /* it has not ended */
+        assert_int_equal(push_large_as(t, TRK_PIXEL_I444, is_gray ? 3 : 2), is_gray ? TRK_OK : TRK_E_MEMORY);
+        trk_tracker_destroy(&t);
+        trk_pool_destroy(&pool);
+    }
+}
+
+/* The farthest box that is taken, on the smallest frame. */
+static void far_boxes_have_finite_scores(void **state)
+{
+    (void)state;
+    enum { FAR = 1 << 24 };
+    static const uint8_t rgb[3] = {1, 2, 3};
+    const trk_frame frame = {.width = 1, .height = 1, .planes = {rgb}, .strides = {3}};
+    const trk_box boxes[] = {{1 - FAR, 1 - FAR, FAR, FAR}, {0, 0, FAR, FAR}, {0, 1 - FAR, 1, FAR}};
+    trk_result r = {.struct_size = sizeof r};
+    for (size_t i = 0; i < sizeof boxes / sizeof *boxes; i++) {
+        trk_tracker *t = new_tracker(NULL);
+        assert_ok(trk_tracker_prompt_box(t, 1, 0, &boxes[i]));
+        assert_ok(trk_tracker_push(t, &frame));
+        assert_ok(trk_tracker_result(t, 1, &r));
+        assert_true(isfinite(r.object_score) && isfinite(r.iou));
+        for (int k = 0; k < r.mask_size * r.mask_size; k++)
+            assert_true(isfinite(r.logits[k]));
+        trk_tracker_destroy(&t);
+    }
 }
 
 static void points_are_bounded_where_they_are_given(void **state)
@@ -1020,6 +1140,10 @@ int main(void)
         cmocka_unit_test(a_failing_source_can_be_asked_again),
         cmocka_unit_test(masks_larger_than_the_frame_are_planned),
         cmocka_unit_test(masks_too_large_are_refused_before_the_push),
+        cmocka_unit_test(larger_prompts_later_are_refused_before_they_run),
+        cmocka_unit_test(larger_prompts_later_run_where_they_fit),
+        cmocka_unit_test(another_pixel_format_is_planned),
+        cmocka_unit_test(far_boxes_have_finite_scores),
         cmocka_unit_test(points_are_bounded_where_they_are_given),
         cmocka_unit_test(too_many_points_do_not_end_a_tracker),
         cmocka_unit_test(plans_beyond_all_memory_are_refused),

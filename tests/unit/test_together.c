@@ -66,7 +66,7 @@ static void run(const trk_model *model, const trk_tracker_params *params, int to
         push(t, frame);
         keep(t, frame, out);
         t->together = together;
-        t->planned_objects = SIZE_MAX;
+        t->planned_for.objects = SIZE_MAX;
     }
     trk_tracker_destroy(&t);
 }
