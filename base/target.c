@@ -84,6 +84,14 @@ done:
     return rc;
 }
 
+const char *trk_local_path(const char *path)
+{
+    static const char scheme[] = "file:";
+    struct stat info;
+    const size_t n = sizeof scheme - 1;
+    return !strncmp(path, scheme, n) && stat(path, &info) ? path + n : path;
+}
+
 int trk_is_file(const char *path)
 {
     struct stat info;

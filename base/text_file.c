@@ -7,6 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
+void trk_text_pass_mark(FILE *file)
+{
+    const int first = getc(file);
+    if (first != EOF && (first != 0xef || getc(file) != 0xbb || getc(file) != 0xbf))
+        ungetc(first, file); /* after one wrong byte of a mark this is no text in UTF-8 any more, whatever follows */
+}
+
 trk_status trk_text_file_read(const char *path, char **out)
 {
     FILE *file = fopen(path, "rbe");
@@ -16,6 +23,7 @@ trk_status trk_text_file_read(const char *path, char **out)
     char *text = trk_heap_allocate(TRK_MEM_SCRATCH, "text file", TRK_TEXT_FILE_BYTES + 1);
     if (!text)
         TRK_CHECK(TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path));
+    trk_text_pass_mark(file);
     size_t n = fread(text, 1, TRK_TEXT_FILE_BYTES, file);
     text[n] = 0;
     if (ferror(file))

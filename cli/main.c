@@ -2,10 +2,12 @@
  * The `track` command. Results go to standard output, everything else to standard error; exit status 0 done, 1 failed,
  * 2 misuse, 128 + signal when stopped. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "eval/eval.h"
 #include "info.h"
@@ -22,16 +24,27 @@ static void stop(int signal_number)
     session_stop_signal = signal_number;
 }
 
-/* The first Ctrl-C ends the run after the current frame, a second one at once. Writing to a closed pipe or past a file
- * size limit is an error like any other, not a signal. */
+/* The first Ctrl-C ends the run after the current frame, a second one at once; what the parent ignores (nohup, a job in
+ * the background of a script) stays ignored. Writing to a closed pipe or past a file size limit is an error like any
+ * other, not a signal. */
 static void set_signals(void)
 {
-    struct sigaction action = {.sa_handler = stop, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
+    static const int stopping[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action = {.sa_handler = stop, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)}, had;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++)
+        if (!sigaction(stopping[i], NULL, &had) && had.sa_handler != SIG_IGN)
+            sigaction(stopping[i], &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
+}
+
+/* A standard stream that the parent closed must not become the first file that is opened. Using it fails as before. */
+static void hold_standard_streams(void)
+{
+    for (int i = 0; i <= STDERR_FILENO; i++)
+        if (fcntl(i, F_GETFD) < 0)
+            (void)!open("/dev/null", i == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
 enum { LOG_ERROR = 0, LOG_WARNING = 1, LOG_DEBUG = 3 }; /* levels of trk_set_log */
@@ -79,6 +92,7 @@ static const char *help_of(const options *wanted)
 int main(int argc, char **argv)
 {
     options wanted;
+    hold_standard_streams();
     set_signals();
     trk_status rc = options_parse(&wanted, argc, argv);
     if (rc)

@@ -82,6 +82,7 @@ trk_status places_add_input(places *list, const char *role, const char *path, co
     char resolved[PATH_MAX], stream[] = "standard input", given[PATH_MAX];
     if (!path || strlen(path) >= sizeof given)
         return TRK_OK;
+    path = trk_local_path(path);
     item.exists = !(is_stream ? fstat(STDIN_FILENO, &item.self) : stat(path, &item.self));
     if (is_stream && !item.exists)
         return TRK_OK;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Prompts from a JSON file. Keys are strict; a message names the entry, or line and column where the text is not JSON.
  */
+#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,8 +10,9 @@
 #include <jansson.h>
 
 #include "heap.h"
-#include "target.h"
 #include "prompts_internal.h"
+#include "target.h"
+#include "text_file.h"
 
 typedef struct entry {
     const char *file;
@@ -154,9 +156,12 @@ trk_status prompts_parse_file(prompt_list *list, const char *path)
     trk_status rc = TRK_OK;
     if (trk_is_folder(path))
         return TRK_FAIL(TRK_E_IO, "--prompts: %s: is a folder", path);
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
-    if (!root && json_error_code(&error) == json_error_cannot_open_file)
-        return TRK_FAIL(TRK_E_IO, "--prompts: %s", error.text);
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return TRK_FAIL(TRK_E_IO, "--prompts: %s: %s", path, strerror(errno));
+    trk_text_pass_mark(file);
+    json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
+    fclose(file);
     if (!root)
         return TRK_FAIL(TRK_E_ARGUMENT, "%s: line %d, column %d: %s", path, error.line, error.column, error.text);
     const json_t *entries = json_object_get(root, "prompts");

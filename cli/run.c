@@ -216,15 +216,25 @@ static void tell_of_prompts_left_out(const run *self)
                 self->prefix, info.n_prompts_left_out);
 }
 
+/* The video was over before the first prompt's frame. */
+static trk_status fail_unstarted(const run *self)
+{
+    if (ended_early(self) && self->info->n_frames_exact)
+        return TRK_FAIL(TRK_E_FORMAT,
+                        "%s: ends early, after %" PRId64 " of %" PRId64 " frames; the first prompt is for frame %" PRId64,
+                        self->wanted->operands[0], self->shown.n_done, self->info->n_frames, self->first_prompt);
+    return TRK_FAIL(TRK_E_NOT_FOUND,
+                    "nothing was followed: %s at frame %" PRId64 ", the first prompt is for frame %" PRId64,
+                    self->wanted->n_frames > 0 ? "the run ends (--frames)" : "the video ends", self->last_frame,
+                    self->first_prompt);
+}
+
 static trk_status finish(run *self)
 {
     first_failure first = {0};
     trk_status rc = TRK_OK;
     if (!self->started && self->end_status >= 0 && !session_stop_signal)
-        return TRK_FAIL(TRK_E_NOT_FOUND,
-                        "nothing was followed: %s at frame %" PRId64 ", the first prompt is for frame %" PRId64,
-                        self->wanted->n_frames > 0 ? "the run ends (--frames)" : "the video ends", self->last_frame,
-                        self->first_prompt);
+        return fail_unstarted(self);
     const char *kept = outputs_kept(self->written); /* finish closes them */
     first_failure_note(&first, outputs_finish(self->written));
     first_failure_note(&first, save_state(self));

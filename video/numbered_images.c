@@ -14,7 +14,8 @@
 
 static int is_image(const char *name, int only_png)
 {
-    static const char *const suffixes[] = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif"};
+    static const char *const suffixes[] = {".png", ".jpg", ".jpeg", ".bmp", ".webp",
+                                           ".ppm", ".pgm", ".pbm",  ".tif", ".tiff"};
     const char *dot = strrchr(name, '.');
     const size_t n = only_png ? 1 : sizeof suffixes / sizeof *suffixes;
     for (size_t i = 0; dot && name[0] != '.' && i < n; i++)

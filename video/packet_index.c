@@ -71,10 +71,19 @@ static int one_frame_per_packet(enum AVCodecID id)
     }
 }
 
-/* Stamps present, different, and none before the first keyframe's (those frames may or may not come out). */
-static int stamps_suffice(const packet_index *index, const stamped *sorted, int64_t n)
+/* Stamps in the order of the file, though frames may change places: some muxers write times of decoding for both. */
+static int may_be_of_decoding(const packet_index *index, const stream *s)
 {
-    if (!n || !index->packets[0].key)
+    int ascend = s->codec->has_b_frames > 0 || s->video->codecpar->video_delay > 0;
+    for (int64_t i = 1; ascend && i < index->n; i++)
+        ascend = index->packets[i].pts > index->packets[i - 1].pts;
+    return ascend;
+}
+
+/* Stamps present, different, and none before the first keyframe's (those frames may or may not come out). */
+static int stamps_suffice(const packet_index *index, const stream *s, const stamped *sorted, int64_t n)
+{
+    if (!n || !index->packets[0].key || may_be_of_decoding(index, s))
         return 0;
     for (int64_t i = 0; i < n; i++)
         if (sorted[i].pts == AV_NOPTS_VALUE || sorted[i].pts < index->packets[0].pts ||
@@ -133,7 +142,7 @@ trk_status trk_packet_index_by_time(packet_index *index, stream *s)
         if (!index->packets[i].discard)
             sorted[n++] = (stamped){index->packets[i].pts, i};
     qsort(sorted, (size_t)n, sizeof *sorted, by_pts);
-    if (!stamps_suffice(index, sorted, n)) {
+    if (!stamps_suffice(index, s, sorted, n)) {
         trk_heap_release(sorted);
         return TRK_END;
     }

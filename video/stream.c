@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "heap.h"
+#include "log.h"
+#include "target.h"
 
 /* Errors without any progress between them before a stream is given up: some demuxers return the same one for ever. */
 #define MAX_ERRORS_IN_A_ROW (1 << 16)
@@ -23,19 +25,36 @@ static int is_text_art(enum AVCodecID id)
     return id == AV_CODEC_ID_ANSI || id == AV_CODEC_ID_BINTEXT || id == AV_CODEC_ID_XBIN || id == AV_CODEC_ID_IDF;
 }
 
-/* The stream marked as default, else the first; cover pictures and thumbnails are no video. */
+/* Cover pictures and thumbnails are no video. */
+static int is_video(const AVStream *candidate)
+{
+    return candidate->codecpar->codec_type == AVMEDIA_TYPE_VIDEO && !is_text_art(candidate->codecpar->codec_id) &&
+           !(candidate->disposition & (AV_DISPOSITION_ATTACHED_PIC | AV_DISPOSITION_TIMED_THUMBNAILS));
+}
+
+/* The stream marked as default, else the first. */
 static AVStream *choose_stream(AVFormatContext *format)
 {
     AVStream *best = NULL;
     for (unsigned i = 0; i < format->nb_streams; i++) {
         AVStream *candidate = format->streams[i];
-        if (candidate->codecpar->codec_type != AVMEDIA_TYPE_VIDEO || is_text_art(candidate->codecpar->codec_id) ||
-            candidate->disposition & (AV_DISPOSITION_ATTACHED_PIC | AV_DISPOSITION_TIMED_THUMBNAILS))
-            continue;
-        if (!best || (candidate->disposition & ~best->disposition & AV_DISPOSITION_DEFAULT))
+        if (is_video(candidate) && (!best || (candidate->disposition & ~best->disposition & AV_DISPOSITION_DEFAULT)))
             best = candidate;
     }
     return best;
+}
+
+/* Which of several was taken is not for the user to guess. */
+static void tell_of_others(const stream *s)
+{
+    unsigned n = 0, place = 0;
+    for (unsigned i = 0; i < s->format->nb_streams; i++) {
+        n += is_video(s->format->streams[i]);
+        place = s->format->streams[i] == s->video ? n : place;
+    }
+    if (n > 1)
+        trk_log(TRK_LOG_WARNING, "%s: has %u video streams; number %u is read, of %dx%d pixels", s->path, n, place,
+                s->video->codecpar->width, s->video->codecpar->height);
 }
 
 static trk_status fail_no_video(const stream *s)
@@ -131,6 +150,7 @@ trk_status trk_stream_open(stream *s, const char *path, int threads, video_devic
     trk_status rc = TRK_OK;
     trk_libav_init();
     *s = (stream){.stop = stop, .threads = threads > 0 ? threads : 1, .device = device, .input = {.fd = -1}};
+    path = trk_local_path(path);
     s->path = trk_heap_text("path", path);
     s->packet = av_packet_alloc();
     if (!s->path || !s->packet) {
@@ -142,6 +162,7 @@ trk_status trk_stream_open(stream *s, const char *path, int threads, video_devic
         TRK_CHECK(trk_byte_input_open(&s->input, path, stop));
     TRK_CHECK(open_format(s));
     TRK_CHECK(open_decoder(s));
+    tell_of_others(s);
 done:
     if (rc < 0)
         trk_stream_close(s);

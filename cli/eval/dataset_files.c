@@ -13,6 +13,7 @@
 #include "heap.h"
 #include "number.h"
 #include "regular_file.h"
+#include "text_file.h"
 
 #define MOST_TEXT_BYTES ((size_t)256 << 20) /* the largest real one, a ground truth of MOT20, has 30 MB */
 #define MOST_NUMBER     1e9
@@ -181,6 +182,8 @@ static trk_status read_all(char **out, FILE *file, size_t n, const char *path)
     if (!text)
         return dataset_no_memory(path);
     *out = text;
+    trk_text_pass_mark(file);
+    n -= (size_t)ftell(file);
     if (fread(text, 1, n, file) != n)
         return TRK_FAIL(TRK_E_IO, "%s: cannot be read to its end", path);
     if (memchr(text, 0, n))

@@ -60,7 +60,7 @@ cmp -s stdin.jsonl alone/1.jsonl || complain "standard input in a list: other JS
 hold held
 printf '%s\n' "$clip --masks held --jsonl out/1.jsonl -o out/1.mp4" "$second --jsonl out/2.jsonl" \
     "$third --jsonl out/3.jsonl" >list
-"$track" --list list --box $box --image-size 128 2>stderr.txt &
+env --default-signal=INT "$track" --list list --box $box --image-size 128 2>stderr.txt &
 stop INT $! held
 is "stopped: exit status" $status 130
 is "stopped: last line" "$(tail -n 1 stderr.txt)" "track: 1 of 3 jobs done, 2 not begun"

@@ -137,6 +137,11 @@ for lost in 8+14,20,20 4+45,0,20; do # hundredths of the file from+length zeroed
     [ "$(wc -l <out/damaged.txt)" -ge "$floor" ] || complain "frames lost at $lost: $(wc -l <out/damaged.txt) frames left"
 done
 
+# ... also where the first prompt lies behind the break
+"$track" out/half.mp4 --box @23:$box --boxes out/half4.txt 2>stderr.txt
+is "half a counted video, prompt behind: exit status" $? 1
+is "half a counted video, prompt behind: message" "$(grep -c "ends early, after [0-9]* of 24 frames; the first prompt" stderr.txt)" 1
+
 # stopped while it waits for a video that does not come; by one signal, of which timeout makes two unless --foreground
 mkfifo silent
 exec 4<>silent
@@ -157,6 +162,48 @@ exec 4>&-
 "$track" "$clip" --box $box --image-size 128 --frames 9 --masks again -q
 "$track" "$clip" --box $box --image-size 128 --frames 5 --masks again -q 2>stderr.txt
 is "masks of a longer run: warning" "$(grep -c "warning: --masks: again has 4 files of frames after 4, where" stderr.txt)" 1
+
+# a file by its address is the file
+mkdir address
+cp "$clip" address/clip.mp4
+"$track" "file://$PWD/address/clip.mp4" --box $box --frames 3 --jsonl address/by.jsonl -q
+cmp -s address/by.jsonl out/file.jsonl || complain "a file by its address gives other results"
+for address in "file://$PWD/address/clip.mp4" file:address/clip.mp4; do
+    "$track" "$address" --box $box --frames 3 -o address/clip.mp4 2>stderr.txt
+    is "output over $address: exit status" $? 2
+done
+cmp -s address/clip.mp4 "$clip" || complain "the video was replaced through its address"
+
+# text with a byte order mark is the text
+printf '\xef\xbb\xbf{"prompts": [{"object": 1, "box": [%s]}]}' "$box" >marked.json
+printf '\xef\xbb\xbf%s --box %s --frames 3 --jsonl out/listed.jsonl\n' "$clip" "$box" >marked.list
+"$track" "$clip" --prompts marked.json --frames 3 --jsonl out/marked.jsonl -q
+cmp -s out/marked.jsonl out/file.jsonl || complain "prompts after a byte order mark"
+"$track" --list marked.list -q
+cmp -s out/listed.jsonl out/file.jsonl || complain "a list after a byte order mark"
+
+# without standard error the messages are lost, not put into the first output
+"$track" "$clip" --box $box --frames 3 --jsonl out/closed.jsonl -v 2>&-
+is "standard error closed: exit status" $? 0
+cmp -s out/closed.jsonl out/file.jsonl || complain "standard error closed: $(head -c 200 out/closed.jsonl)"
+"$track" "$clip" --box $box --frames 3 --jsonl - -q >&- 2>stderr.txt
+is "standard output closed: exit status" $? 1
+grep -q "cannot be written\|write failed" stderr.txt || complain "standard output closed: $(cat stderr.txt)"
+
+# a terminal that is closed ends the run as other signals do, unless it is to be outlived
+hold hung
+"$track" "$clip" --box $box --masks hung --jsonl out/hung.jsonl -q &
+stop HUP $! hung
+is "hung up: exit status" $status 129
+is "hung up: JSON lines" "$(wc -l <out/hung.jsonl)" 6
+hold outlived
+(
+    trap '' HUP
+    exec "$track" "$clip" --box $box --frames 8 --masks outlived --jsonl out/outlived.jsonl -q
+) &
+stop HUP $! outlived
+is "outlived: exit status" $status 0
+is "outlived: JSON lines" "$(wc -l <out/outlived.jsonl)" 8
 
 # stopped by a signal: status 128 + signal, outputs whole up to there
 hold held

@@ -132,6 +132,27 @@ static void variable_frame_rate_and_sound(void **state)
     check_both_ways(make_video("vfr.mp4", &f), 43);
 }
 
+/* Some muxers write no times of presentation: sorted by those of decoding frames would come in the order of the file. */
+static void times_of_decoding_are_no_order(void **state)
+{
+    static const char *const containers[] = {"mp4", "matroska"};
+    for (size_t i = 0; i < 2; i++) {
+        fixture f = plain;
+        f.container = containers[i];
+        f.decoding_times = 1;
+        const char *path = make_video("decoding", &f);
+        clip forward = read_whole(path), reverse = read_reverse(path, -1, -1);
+        assert_int_equal(forward.n, 43);
+        assert_int_equal(reverse.n, 43);
+        for (int k = 0; k < 43; k++) {
+            assert_int_equal(clip_number(&forward, k), k);
+            assert_int_equal(clip_number(&reverse, k), 42 - k);
+        }
+        clip_free(&forward);
+        clip_free(&reverse);
+    }
+}
+
 /* Overwrites n bytes in the middle. */
 static void damage(const char *from, const char *to, size_t n)
 {
@@ -221,6 +242,7 @@ int main(void)
         cmocka_unit_test(intra_refresh_and_long_groups),
         cmocka_unit_test(other_codecs),
         cmocka_unit_test(variable_frame_rate_and_sound),
+        cmocka_unit_test(times_of_decoding_are_no_order),
         cmocka_unit_test(damage_keeps_the_numbers_without_gaps),
         cmocka_unit_test(a_cut_file_is_reversed_as_far_as_it_goes),
         cmocka_unit_test(both_ways_of_indexing_agree),

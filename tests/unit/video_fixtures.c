@@ -79,11 +79,13 @@ typedef struct output {
     AVFrame *frame;
 } output;
 
-static int write_packets(output *o, AVCodecContext *codec, const AVStream *stream)
+static int write_packets(output *o, AVCodecContext *codec, const AVStream *stream, int decoding_times)
 {
     while (!avcodec_receive_packet(codec, o->packet)) {
         if (!o->packet->duration && codec == o->video)
             o->packet->duration = 1;
+        if (decoding_times)
+            o->packet->pts = o->packet->dts += codec->has_b_frames; /* from 0 on */
         av_packet_rescale_ts(o->packet, codec->time_base, stream->time_base);
         o->packet->stream_index = stream->index;
         if (av_interleaved_write_frame(o->format, o->packet) < 0)
@@ -174,11 +176,11 @@ static int write_audio(output *o, int n_blocks)
         for (int i = 0; i < o->frame->nb_samples; i++)
             samples[i] = 0.1f * sinf(0.06f * (float)(block * o->frame->nb_samples + i));
         o->frame->pts = (int64_t)block * o->frame->nb_samples;
-        if (avcodec_send_frame(o->audio, o->frame) < 0 || write_packets(o, o->audio, o->audio_stream))
+        if (avcodec_send_frame(o->audio, o->frame) < 0 || write_packets(o, o->audio, o->audio_stream, 0))
             return -1;
     }
     avcodec_send_frame(o->audio, NULL);
-    return write_packets(o, o->audio, o->audio_stream);
+    return write_packets(o, o->audio, o->audio_stream, 0);
 }
 
 /* One PNG as an attached picture; the muxer takes it as an ordinary packet of that stream. */
@@ -220,11 +222,11 @@ static int write_video(output *o, const fixture *f)
             return -1;
         fixture_paint(o->frame, f, number);
         o->frame->pts = f->stamps ? f->stamps[number] : number;
-        if (avcodec_send_frame(o->video, o->frame) < 0 || write_packets(o, o->video, o->video_stream))
+        if (avcodec_send_frame(o->video, o->frame) < 0 || write_packets(o, o->video, o->video_stream, f->decoding_times))
             return -1;
     }
     avcodec_send_frame(o->video, NULL);
-    return write_packets(o, o->video, o->video_stream);
+    return write_packets(o, o->video, o->video_stream, f->decoding_times);
 }
 
 int fixture_write(const char *path, const fixture *f)

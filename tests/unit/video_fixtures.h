@@ -25,6 +25,7 @@ typedef struct fixture {
     int audio, cover;       /* 1: a sound track beside it; a cover picture before it */
     int no_video;           /* 1: only those */
     const int *stamps;      /* [n_frames] presentation times in frames; NULL = 0, 1, 2, ... */
+    int decoding_times;     /* 1: those of decoding are written in their place */
     /* A component (0..2: Y U V or R G B) of a pixel, 0..1 of its full depth; NULL = a moving gradient */
     double (*paint)(int component, int x, int y, int number);
     int plain; /* 1: without the number fields */
