@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 const trk_machine trk_this_machine = {"/proc/meminfo", "/proc/self/cgroup", "/sys/fs/cgroup"};
@@ -33,6 +34,13 @@ static size_t number_of(const char *folder, const char *file, const char *key)
     char path[PATH_MAX + 64];
     snprintf(path, sizeof path, "%s/%s", folder, file);
     return number_in(path, key);
+}
+
+double trk_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 /* --- control groups --- */

@@ -4,19 +4,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "machine.h"
 #include "report.h"
 
 #define SECONDS_BETWEEN_LINES 0.1
-
-static double now_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 size_t progress_resident_bytes(void)
 {
@@ -40,7 +33,7 @@ size_t progress_resident_peak_bytes(void)
 
 void progress_group_init(progress_group *group, size_t n_jobs)
 {
-    *group = (progress_group){.n_jobs = n_jobs, .started = now_seconds()};
+    *group = (progress_group){.n_jobs = n_jobs, .started = trk_seconds()};
     pthread_mutex_init(&group->mutex, NULL);
 }
 
@@ -71,7 +64,7 @@ static int group_step(progress_group *group, double now)
 static void group_text(progress_group *group, char *text, size_t n_text)
 {
     pthread_mutex_lock(&group->mutex);
-    const double rate = (double)group->n_frames / (now_seconds() - group->started);
+    const double rate = (double)group->n_frames / (trk_seconds() - group->started);
     snprintf(text, n_text, "%zu/%zu jobs, %" PRId64 " frames, %.1f frames/s", group->n_jobs_done, group->n_jobs,
              group->n_frames, rate);
     pthread_mutex_unlock(&group->mutex);
@@ -85,13 +78,13 @@ void progress_start(progress *self, progress_group *group, int quiet, int64_t n_
                        .terminal = isatty(STDERR_FILENO),
                        .n_total = n_total,
                        .total_exact = total_exact,
-                       .started = now_seconds(),
+                       .started = trk_seconds(),
                        .group = group};
 }
 
 int progress_step(progress *self)
 {
-    const double now = now_seconds();
+    const double now = trk_seconds();
     self->n_done++;
     const int due = self->group ? group_step(self->group, now) : now - self->drawn >= SECONDS_BETWEEN_LINES;
     if (self->quiet || !self->terminal || !due)
@@ -103,7 +96,7 @@ int progress_step(progress *self)
 static void run_text(const progress *self, char *text, size_t n_text)
 {
     char total[48] = "", left[48] = "";
-    const double rate = (double)self->n_done / (now_seconds() - self->started);
+    const double rate = (double)self->n_done / (trk_seconds() - self->started);
     if (self->n_total >= self->n_done) {
         const int64_t seconds = (int64_t)((double)(self->n_total - self->n_done) / rate + 0.5);
         snprintf(total, sizeof total, "/%s%" PRId64, self->total_exact ? "" : "~", self->n_total);
@@ -126,7 +119,7 @@ void progress_draw(progress *self, size_t accounted_bytes)
 
 void progress_summary(progress *self, const char *prefix, size_t n_objects)
 {
-    const double seconds = now_seconds() - self->started;
+    const double seconds = trk_seconds() - self->started;
     report_clear();
     if (!self->quiet)
         report_line("%s%" PRId64 " frame%s, %zu object%s, %.2f s (%.1f frames/s), peak memory %.0f MB", prefix,

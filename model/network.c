@@ -2,10 +2,9 @@
  * What all stages use. */
 #include "network.h"
 
-#include <time.h>
-
 #include "heap.h"
 #include "log.h"
+#include "machine.h"
 
 /* Of a feed-forward network: on the host its hidden rows stay in the last-level cache; on a GPU, which wants few
  * launches of many rows, they are only kept from taking memory without bound. */
@@ -71,10 +70,8 @@ static void run_in_rounds(trk_network *net, void (*run)(trk_network *net, void *
 /* Milliseconds, after everything that was told to the backend. */
 static double finished_at(trk_network *net)
 {
-    struct timespec now;
     trk_exec_finish(&net->exec);
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+    return 1e3 * trk_seconds();
 }
 
 void trk_run_stage(trk_network *net, const char *name, void (*run)(trk_network *net, void *context), void *context)

@@ -6,7 +6,6 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -14,6 +13,7 @@
 #include "frame_names.h"
 #include "heap.h"
 #include "index_map.h"
+#include "machine.h"
 #include "mask_files.h"
 #include "output_file.h"
 #include "palette.h"
@@ -52,13 +52,6 @@ typedef struct clip_run {
 static trk_status no_memory(const dataset_clip *clip)
 {
     return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", clip->name);
-}
-
-static double now_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* --- opening ---------------------------------------------------------------------------------------------------- */
@@ -289,12 +282,12 @@ static trk_status note_memory(clip_run *self)
 static trk_status track_frame(clip_run *self, double *seconds)
 {
     const trk_frame frame = run_frame(self->picture);
-    const double begun = now_seconds();
+    const double begun = trk_seconds();
     trk_status rc = trk_tracker_push(self->tracker, &frame);
     if (rc)
         return failure_of_library(rc);
     rc = draw_masks(self);
-    *seconds = now_seconds() - begun;
+    *seconds = trk_seconds() - begun;
     self->result.seconds += *seconds;
     return rc ? rc : note_memory(self);
 }
