@@ -3,8 +3,8 @@
  * the dataset's folder or below SPLIT. Names may have gaps; a frame is the position among the images. meta.json (LVOS:
  * SPLIT_meta.json, also in a folder of another name: its "valid" is often "val") tells the objects and, for each, the
  * frames that show it (YouTube-VOS: "frames", of which the first one is the prompt) or the range of frames that counts
- * (LVOS: "frame_range"). Where neither is told (MOSE) an object
- * starts on the first mask that has its index: all masks are read for it.
+ * (LVOS: "frame_range"). Where neither is told (MOSE) an object starts on the first mask that has its index: all masks
+ * are read for it.
  * Splits whose truth is not public (YouTube-VOS valid, LVOS test) have masks of the frames on which an object starts
  * alone, and in them only the new objects: prompts, but no truth of the others. */
 #include <inttypes.h>
@@ -23,6 +23,8 @@
 typedef struct source {
     char *folder, *images, *masks, *meta; /* owned; meta NULL: there is none */
     json_t *root;                         /* of meta */
+    size_t n_unscored;                    /* clips whose masks are prompts alone */
+    const char *last_unscored;            /* borrowed from its clip */
 } source;
 
 static void source_free(source *from)
@@ -166,7 +168,7 @@ static void count_nothing(dataset_clip *clip)
         clip->objects[i].last_frame = clip->objects[i].first_frame;
 }
 
-static trk_status add_clip(dataset *self, const source *from, const char *name)
+static trk_status add_clip(dataset *self, source *from, const char *name)
 {
     dataset_clip *clip;
     trk_numbered_images images = {0};
@@ -183,8 +185,11 @@ static trk_status add_clip(dataset *self, const source *from, const char *name)
         clip->skips_ends = 1;
         TRK_CHECK(dataset_clip_scan(clip, clip->n_annotated));
     }
-    if (has_prompts_alone(clip))
+    if (has_prompts_alone(clip)) {
         count_nothing(clip);
+        from->last_unscored = clip->name;
+        from->n_unscored++;
+    }
 done:
     trk_numbered_images_free(&images);
     trk_heap_release(frames);
@@ -213,6 +218,9 @@ trk_status dataset_open_youtube_vos(dataset *self, const char *split)
     for (size_t i = 0; i < names.n; i++)
         if (dataset_wants(self, names.items[i]))
             TRK_CHECK(add_clip(self, &from, names.items[i]));
+    if (from.n_unscored && from.n_unscored < self->n_clips) /* else it is a split of prompts */
+        trk_log(TRK_LOG_WARNING, "%s: %zu of %zu clips (the last: %s) have masks where objects start alone; not scored",
+                from.masks, from.n_unscored, self->n_clips, from.last_unscored);
 done:
     dataset_names_free(&names);
     source_free(&from);

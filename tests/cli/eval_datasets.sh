@@ -26,6 +26,17 @@ cp "$truth/00010.png" youtube/valid/Annotations/two/
 cp "$truth/00010.png" found/two/
 is "truth of another frame: J" "$("$track" eval youtube --pred found | mean_J)" 1.0000
 
+# a clip of prompts alone among others is told
+for folder in JPEGImages Annotations; do cp -r youtube/valid/$folder/two youtube/valid/$folder/alone; done
+rm youtube/valid/Annotations/alone/00010.png
+cp -r found/two found/alone
+cat >youtube/valid/meta.json <<END
+{"videos": {"two": {"objects": {"1": {"frames": ["00000", "00005"]}, "2": {"frames": ["00005"]}}},
+            "alone": {"objects": {"1": {"frames": ["00000", "00005"]}, "2": {"frames": ["00005"]}}}}}
+END
+is "prompts alone among others: J" "$("$track" eval youtube --pred found 2>stderr.txt | mean_J)" 1.0000
+is "prompts alone among others: warning" "$(grep -c "warning: .*1 of 2 clips (the last: alone)" stderr.txt)" 1
+
 # --- names with commas
 
 for name in a,b a c; do
