@@ -88,8 +88,8 @@ const char *trk_local_path(const char *path)
 {
     static const char scheme[] = "file:";
     struct stat info;
-    const size_t n = sizeof scheme - 1;
-    return !strncmp(path, scheme, n) && stat(path, &info) ? path + n : path;
+    const char *rest = path + sizeof scheme - 1;
+    return !strncmp(path, scheme, sizeof scheme - 1) && *rest && strcmp(rest, "-") && stat(path, &info) ? rest : path;
 }
 
 int trk_is_file(const char *path)

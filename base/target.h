@@ -18,8 +18,8 @@ typedef enum trk_target_kind {
  * for links that go in a circle; the line names the path. */
 trk_status trk_target_find(char **out, trk_target_kind *kind, const char *path);
 
-/* The path that an address `file:PATH` or `file:///PATH` stands for, as FFmpeg reads it (nothing is decoded), unless a
- * file has that very name; any other path itself. */
+/* The path that an address `file:PATH` or `file:///PATH` stands for, as FFmpeg reads it (nothing is decoded), unless
+ * something has that very name; any other path, and `file:-`, itself. */
 const char *trk_local_path(const char *path);
 
 /* What is there, after symbolic links. 0 for NULL. */

@@ -7,11 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
-void trk_text_pass_mark(FILE *file)
+void trk_text_drop_mark(char *text)
 {
-    const int first = getc(file);
-    if (first != EOF && (first != 0xef || getc(file) != 0xbb || getc(file) != 0xbf))
-        ungetc(first, file); /* after one wrong byte of a mark this is no text in UTF-8 any more, whatever follows */
+    static const char mark[] = "\xef\xbb\xbf";
+    const size_t n = sizeof mark - 1;
+    if (!strncmp(text, mark, n))
+        memmove(text, text + n, strlen(text + n) + 1);
 }
 
 trk_status trk_text_file_read(const char *path, char **out)
@@ -23,7 +24,6 @@ trk_status trk_text_file_read(const char *path, char **out)
     char *text = trk_heap_allocate(TRK_MEM_SCRATCH, "text file", TRK_TEXT_FILE_BYTES + 1);
     if (!text)
         TRK_CHECK(TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path));
-    trk_text_pass_mark(file);
     size_t n = fread(text, 1, TRK_TEXT_FILE_BYTES, file);
     text[n] = 0;
     if (ferror(file))
@@ -33,6 +33,7 @@ trk_status trk_text_file_read(const char *path, char **out)
     const char *zero = memchr(text, 0, n);
     if (zero)
         TRK_CHECK(TRK_FAIL(TRK_E_FORMAT, "%s: a zero byte at %td, expected text in UTF-8", path, zero - text));
+    trk_text_drop_mark(text);
     *out = text;
     text = NULL;
 done:

@@ -30,11 +30,14 @@ static void stop(int signal_number)
 static void set_signals(void)
 {
     static const int stopping[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = stop, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)}, had;
+    struct sigaction action = {.sa_handler = stop}, had;
     sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++)
+    for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++) {
+        /* a terminal that is closed hangs up twice, once by its shell */
+        action.sa_flags = (int)(stopping[i] == SIGHUP ? SA_RESTART : SA_RESTART | SA_RESETHAND);
         if (!sigaction(stopping[i], NULL, &had) && had.sa_handler != SIG_IGN)
             sigaction(stopping[i], &action, NULL);
+    }
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
 }
@@ -44,7 +47,7 @@ static void hold_standard_streams(void)
 {
     for (int i = 0; i <= STDERR_FILENO; i++)
         if (fcntl(i, F_GETFD) < 0)
-            (void)!open("/dev/null", i == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+            (void)!open("/", O_RDONLY); /* neither it nor /dev/stdout can be read or written */
 }
 
 enum { LOG_ERROR = 0, LOG_WARNING = 1, LOG_DEBUG = 3 }; /* levels of trk_set_log */

@@ -12,7 +12,6 @@
 #include "heap.h"
 #include "prompts_internal.h"
 #include "target.h"
-#include "text_file.h"
 
 typedef struct entry {
     const char *file;
@@ -150,6 +149,14 @@ static trk_status add_entry(prompt_list *list, entry *at, json_t *object)
     return box ? add_box(list, at, box) : points ? add_points(list, at, points) : add_mask(list, at, mask);
 }
 
+/* Passes over a byte order mark; no JSON text begins with such a byte otherwise. */
+static void pass_mark(FILE *file)
+{
+    const int first = getc(file);
+    if (first != EOF && (first != 0xef || getc(file) != 0xbb || getc(file) != 0xbf))
+        ungetc(first, file);
+}
+
 trk_status prompts_parse_file(prompt_list *list, const char *path)
 {
     json_error_t error;
@@ -159,7 +166,7 @@ trk_status prompts_parse_file(prompt_list *list, const char *path)
     FILE *file = fopen(path, "rbe");
     if (!file)
         return TRK_FAIL(TRK_E_IO, "--prompts: %s: %s", path, strerror(errno));
-    trk_text_pass_mark(file);
+    pass_mark(file);
     json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
     fclose(file);
     if (!root)

@@ -240,8 +240,8 @@ typedef struct trk_point { float x, y; int positive; /* 1: on the object, 0: not
  * the log.
  * TRK_E_ARGUMENT: a box without positive width and height, or, once the frame size is known, entirely outside it; a
  * point outside; numbers beyond 16777216 either way. TRK_E_MEMORY: what is applied at once needs more than the budget
- * (nothing was begun then), or memory is short. For waiting prompts the frame size may be unknown yet: the push of their frame then
- * reports it, and goes through once trk_tracker_clear_prompts has dropped them. */
+ * (nothing was begun then), or memory is short. For waiting prompts the frame size may be unknown yet: the push of their
+ * frame then reports it, and goes through once trk_tracker_clear_prompts has dropped them. */
 TRK_API trk_status trk_tracker_prompt_box(trk_tracker *tracker, int object, int64_t frame, const trk_box *box);
 /* 1 to 65536 points on one frame, with those given before. */
 TRK_API trk_status trk_tracker_prompt_points(trk_tracker *tracker, int object, int64_t frame, const trk_point *points,
@@ -262,9 +262,10 @@ TRK_API trk_status trk_tracker_remove_object(trk_tracker *tracker, int object);
 /* Takes the next frame: encodes it, follows every object into it, applies the prompts waiting for it, writes the
  * memories, frees what only this frame needed. TRK_E_ARGUMENT: another size than the frames before, an index that is not
  * the next one, planes or strides that can not be, a waiting prompt outside the frame; TRK_E_MEMORY: the plan is above
- * the budget (nothing was begun then; a prompt larger than those before, and another pixel format, are planned for when
- * they come), or memory is short; TRK_E_STATE: the tracker has ended, or its frame source had
- * no frame (push it again then, as after any other failure of the source, which is returned as it is). */
+ * the budget, or memory is short; TRK_E_STATE: the tracker has ended, or its frame source had no frame (push it again
+ * then, as after any other failure of the source, which is returned as it is).
+ * The plan is made for the first frame and all prompts that wait by then, and again for a frame that needs more: with new
+ * objects, more or larger prompts, another pixel format. Nothing was begun when it is refused. */
 TRK_API trk_status trk_tracker_push(trk_tracker *tracker, const trk_frame *frame);
 
 /* What the motion model of a policy said of an object on a frame. */

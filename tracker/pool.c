@@ -143,7 +143,7 @@ void trk_pool_size_calls(trk_tracker *t, const trk_call_sizes *sizes)
     pthread_mutex_lock(&pool->mutex);
     const trk_call_sizes had = t->sizes;
     t->sizes = *sizes;
-    if (had.scratch && sizes->scratch) /* what its seat has is its own, see give_seat */
+    if (had.scratch && sizes->scratch >= had.scratch) /* what its seat has is its own, see give_seat */
         enlarge(&t->sizes.workspace, &had.workspace);
     pool->most_busy = 0;
     for (const trk_tracker *o = pool->trackers; o; o = o->next_in_pool)
@@ -153,12 +153,12 @@ void trk_pool_size_calls(trk_tracker *t, const trk_call_sizes *sizes)
     pthread_mutex_unlock(&pool->mutex);
 }
 
-void trk_pool_forget_sizes(trk_pool *pool)
+void trk_pool_trim_after_video(trk_pool *pool)
 {
     pthread_mutex_lock(&pool->mutex);
     int are_wanted = pool->ledger.budget > 0;
     for (const trk_tracker *t = pool->trackers; t; t = t->next_in_pool)
-        are_wanted |= t->params.reserve;
+        are_wanted |= t->params.reserve && t->sizes.scratch;
     if (!are_wanted)
         trk_chunk_pool_trim(&pool->chunks, SIZE_MAX);
     pthread_mutex_unlock(&pool->mutex);

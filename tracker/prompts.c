@@ -224,10 +224,11 @@ static trk_status check_prompt(const trk_tracker *t, int id, const trk_prompt *p
 }
 
 /* Whether a prompt can join those the object has on the current frame; what fails here does not end the tracker. */
-static trk_status check_now(trk_tracker *t, const trk_prompt *applied, const trk_prompt *prompt)
+static trk_status check_now(trk_tracker *t, const trk_object *object, const trk_prompt *prompt)
 {
+    const trk_prompt *applied = object ? object->applied : NULL;
     trk_status rc = applied ? check_room(applied, prompt->n_points) : TRK_OK;
-    return rc < 0 ? rc : trk_plan_prompt(t, applied, prompt);
+    return rc < 0 ? rc : trk_plan_prompt(t, object, prompt);
 }
 
 /* Queues a prompt, or applies it at once to the current, held frame. Takes it over. */
@@ -240,7 +241,7 @@ static trk_status add_prompt(trk_tracker *t, int id, trk_prompt *prompt)
     if (object && !now)
         return queue(t, id, prompt);
     if (now)
-        rc = check_now(t, object ? object->applied : NULL, prompt);
+        rc = check_now(t, object, prompt);
     if (rc >= 0)
         rc = trk_pool_enter(t, TRK_RESIDENT); /* also for a new object: what was evicted is of the objects there were */
     if (rc < 0) {

@@ -79,10 +79,10 @@ static void forget_all(trk_tracker *t)
     pthread_mutex_unlock(&t->pool->mutex);
     trk_drop_features(t);
     trk_pool_size_calls(t, &(trk_call_sizes){0});
-    trk_pool_forget_sizes(t->pool);
+    trk_pool_trim_after_video(t->pool);
     t->broken = TRK_OK;
     t->started = t->planned = t->together = 0;
-    t->planned_for = (trk_planned){0};
+    t->planned_for = (trk_needs){0};
     t->width = t->height = 0;
     t->index = 0;
     t->is_over = 0;

@@ -93,12 +93,19 @@ typedef struct trk_call_sizes {
     size_t most_busy;              /* calls like it that the budget holds at once; 0: not limited */
 } trk_call_sizes;
 
-/* What a plan was made for, beside the size of the frames. */
-typedef struct trk_planned {
-    size_t objects;
-    int points, mask_width, mask_height; /* of the largest prompts; of a mask: 0: there was none */
+typedef struct trk_mask_size {
+    int width, height; /* 0: no mask */
+} trk_mask_size;
+
+/* What a plan is made for, beside the size of the frames. */
+typedef struct trk_needs {
+    size_t objects, prompts; /* prompts: conditioning frames per object */
+    int points;              /* most clicks of a prompt */
+    struct trk_mask_needs {
+        trk_mask_size largest, widest, tallest; /* one may need more of one buffer, another of another */
+    } masks;
     trk_pixel_format format;
-} trk_planned;
+} trk_needs;
 
 struct trk_tracker {
     const trk_model *model;
@@ -112,7 +119,7 @@ struct trk_tracker {
     int started;
     int planned;               /* the plan for frames of this size was made and fits */
     int together;              /* objects that are tracked in one pass, as planned: a power of two; 0: one */
-    trk_planned planned_for;   /* what this was planned for */
+    trk_needs planned_for;     /* what this was planned for */
     int64_t index;             /* current frame */
     int is_over;               /* 1: a rewind goes on at the next one; this one has no results and takes no prompts */
     int64_t first;             /* the earliest one (in order of tracking) that was pushed */
@@ -132,7 +139,7 @@ struct trk_tracker {
     struct trk_tracker *caller; /* whose call this thread was in before this one's (source of frames, fork) */
 };
 
-typedef struct trk_plan_cache trk_plan_cache; /* plan.c */
+typedef struct trk_plan_cache trk_plan_cache; /* plan_push.c */
 
 /* --- pool.c: who is on the device --- */
 struct trk_pool {
@@ -167,22 +174,22 @@ void trk_pool_add(trk_pool *pool, trk_tracker *t); /* a member, with a reference
 void trk_pool_remove(trk_tracker *t); /* idle or secluded; the reference stays, for trk_pool_leave */
 /* What the tracker's calls need from now on; all 0: it has no plan any more. */
 void trk_pool_size_calls(trk_tracker *t, const trk_call_sizes *sizes);
-/* A video is over, the next one's frames may be of any size: idle chunks go, unless a budget bounds them already or a
- * tracker has reserved them. */
-void trk_pool_forget_sizes(trk_pool *pool);
+/* A tracker's video is over, the next one's frames may be of any size: idle chunks go, unless a budget bounds them
+ * already or another tracker has reserved them. */
+void trk_pool_trim_after_video(trk_pool *pool);
 /* Room for n reads in the seat's lists. */
 trk_status trk_seat_lists(trk_tracker *t, size_t n);
 /* Between enter and exit the tracker has a seat and can not be evicted. After a failed enter there is no exit. */
 trk_status trk_pool_enter(trk_tracker *t, trk_residence residence);
 void trk_pool_exit(trk_tracker *t);
 
-/* --- plan.c --- */
+/* --- plan_push.c --- */
 /* Before the first push of a video, or after a resume: sizes the pool's arenas for the tracker's frames, refuses what can
- * not fit, reserves if wanted. Before a later one with a larger prompt or another pixel format than was planned for: the
- * same. Before one with more objects: has more of them tracked together, if that fits. */
+ * not fit, reserves if wanted. Before a later push: does so again where that has bounds and the frame needs more than was
+ * planned for: new objects, more or larger prompts, another pixel format. */
 trk_status trk_plan_push(trk_tracker *t, const trk_frame *frame);
-/* Before a prompt is applied to the current frame, where object `id` has `applied` already (or NULL): the same. */
-trk_status trk_plan_prompt(trk_tracker *t, const trk_prompt *applied, const trk_prompt *prompt);
+/* Does so again before a prompt is applied to the current frame. object: the prompt's, NULL where it is new. */
+trk_status trk_plan_prompt(trk_tracker *t, const trk_object *object, const trk_prompt *prompt);
 /* Before `frame` may be tracked again from held features, without a push since a resume: the same, as far as the size of
  * the frames tells; the first push plans with what it is given. */
 trk_status trk_plan_again(trk_tracker *t, int64_t frame);

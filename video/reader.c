@@ -318,7 +318,7 @@ trk_status trk_video_open(trk_video_reader **out, const char *path, const trk_vi
         return rc;
     trk_video_reader *reader = trk_heap_zeroed(TRK_MEM_SCRATCH, "video", 1, sizeof *reader);
     if (!reader || !(reader->frame = av_frame_alloc()) || !(reader->brought = av_frame_alloc()) ||
-        !(reader->late_brought = av_frame_alloc()) || !(reader->path = trk_heap_text("path", path))) {
+        !(reader->late_brought = av_frame_alloc()) || !(reader->path = trk_heap_text("path", trk_local_path(path)))) {
         rc = TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", path);
         goto done;
     }

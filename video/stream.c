@@ -7,7 +7,6 @@
 
 #include "heap.h"
 #include "log.h"
-#include "target.h"
 
 /* Errors without any progress between them before a stream is given up: some demuxers return the same one for ever. */
 #define MAX_ERRORS_IN_A_ROW (1 << 16)
@@ -150,7 +149,6 @@ trk_status trk_stream_open(stream *s, const char *path, int threads, video_devic
     trk_status rc = TRK_OK;
     trk_libav_init();
     *s = (stream){.stop = stop, .threads = threads > 0 ? threads : 1, .device = device, .input = {.fd = -1}};
-    path = trk_local_path(path);
     s->path = trk_heap_text("path", path);
     s->packet = av_packet_alloc();
     if (!s->path || !s->packet) {

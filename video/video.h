@@ -77,7 +77,7 @@ typedef struct trk_video_info {
 typedef struct trk_video_reader trk_video_reader;
 
 /* path: a file or stream FFmpeg opens, a folder of images named by number (sorted by number; .jpg .jpeg .png .bmp .webp
- * .ppm .tif), or "-" for standard input. Decodes up to the first picture, so that an empty or unreadable video fails
+ * .ppm .pgm .pbm .tif .tiff), or "-" for standard input. Decodes up to the first picture, so that an empty or unreadable video fails
  * here. TRK_END, without a reader: stopped before. */
 trk_status trk_video_open(trk_video_reader **out, const char *path, const trk_video_params *params);
 void trk_video_close(trk_video_reader **reader); /* NULL-safe; joins the thread */

@@ -182,8 +182,6 @@ static trk_status read_all(char **out, FILE *file, size_t n, const char *path)
     if (!text)
         return dataset_no_memory(path);
     *out = text;
-    trk_text_pass_mark(file);
-    n -= (size_t)ftell(file);
     if (fread(text, 1, n, file) != n)
         return TRK_FAIL(TRK_E_IO, "%s: cannot be read to its end", path);
     if (memchr(text, 0, n))
@@ -191,6 +189,7 @@ static trk_status read_all(char **out, FILE *file, size_t n, const char *path)
     while (n && (is_blank(text[n - 1]) || text[n - 1] == '\n'))
         n--;
     text[n] = 0;
+    trk_text_drop_mark(text);
     return TRK_OK;
 }
 

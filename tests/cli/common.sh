@@ -81,6 +81,7 @@ stop() {
     done
     sleep 1 # frame 4 has a name before it is done with; the run waits at frame 5
     if kill "-$1" "$2"; then
+        [ "$1" != HUP ] || { sleep 0.1 && kill -HUP "$2"; } # a shell's, and the closed terminal's own
         timeout 60 cat "$3/00005.png" >/dev/null
     else
         complain "the run was over before the signal"

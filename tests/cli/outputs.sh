@@ -172,6 +172,8 @@ for address in "file://$PWD/address/clip.mp4" file:address/clip.mp4; do
     "$track" "$address" --box $box --frames 3 -o address/clip.mp4 2>stderr.txt
     is "output over $address: exit status" $? 2
 done
+"$track" "file:$PWD/again" --box $box --frames 3 --jsonl address/folder.jsonl -q
+is "a folder by its address" "$? $(wc -l <address/folder.jsonl)" "0 3"
 cmp -s address/clip.mp4 "$clip" || complain "the video was replaced through its address"
 
 # text with a byte order mark is the text
@@ -182,6 +184,15 @@ cmp -s out/marked.jsonl out/file.jsonl || complain "prompts after a byte order m
 "$track" --list marked.list -q
 cmp -s out/listed.jsonl out/file.jsonl || complain "a list after a byte order mark"
 
+# the first byte of a mark also begins other letters
+cp "$clip" $'address/\xef\xbc\x88a.mp4'
+(
+    cd address
+    printf '\xef\xbc\x88a.mp4 --box %s --frames 3 --jsonl wide.jsonl\n' "$box" >wide.list
+    "$track" --list wide.list -q
+)
+cmp -s address/wide.jsonl out/file.jsonl || complain "a list that begins with a wide letter"
+
 # without standard error the messages are lost, not put into the first output
 "$track" "$clip" --box $box --frames 3 --jsonl out/closed.jsonl -v 2>&-
 is "standard error closed: exit status" $? 0
@@ -189,6 +200,8 @@ cmp -s out/closed.jsonl out/file.jsonl || complain "standard error closed: $(hea
 "$track" "$clip" --box $box --frames 3 --jsonl - -q >&- 2>stderr.txt
 is "standard output closed: exit status" $? 1
 grep -q "cannot be written\|write failed" stderr.txt || complain "standard output closed: $(cat stderr.txt)"
+"$track" "$clip" --box $box --frames 3 --jsonl /dev/stdout -q >&- 2>stderr.txt
+is "standard output closed, by its name: exit status" $? 1
 
 # a terminal that is closed ends the run as other signals do, unless it is to be outlived
 hold hung

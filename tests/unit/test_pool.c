@@ -550,7 +550,9 @@ static void videos_of_other_sizes_follow_each_other(void **state)
 static void videos_of_growing_sizes_leave_no_chunks(void **state)
 {
     enum { SIZES = 24 };
-    trk_tracker *t = new_tracker(NULL);
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    p.reserve = 1; /* what is reserved is for this video, too */
+    trk_tracker *t = new_tracker(&p);
     for (int i = 0; i < SIZES; i++) {
         const int width = WIDTH + i * (LARGEST - WIDTH) / (SIZES - 1);
         assert_ok(trk_tracker_reset(t));

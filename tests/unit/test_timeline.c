@@ -716,11 +716,13 @@ static void larger_prompts_later_are_refused_before_they_run(void **state)
         assert_int_equal(give_mask(t, 0, MASK), TRK_E_MEMORY); /* of the current frame */
         assert_non_null(strstr(trk_last_error(), "the plan needs"));
         assert_int_equal(trk_tracker_prompt_points(t, 1, 0, points, sizeof points / sizeof *points), TRK_E_MEMORY);
-        assert_ok(give_mask(t, 1, MASK)); /* waits */
-        assert_int_equal(push(t, 1), TRK_E_MEMORY);
+        assert_ok(give_mask(t, 3, MASK)); /* waits */
+        assert_ok(trk_tracker_prompt_points(t, 1, 0, points, 1)); /* and is in nobody's way until then */
+        push_all(t, 1, 2);
+        assert_int_equal(push(t, 3), TRK_E_MEMORY);
         assert_non_null(strstr(trk_last_error(), "the plan needs"));
-        assert_ok(trk_tracker_clear_prompts(t, 1, 1));
-        push_all(t, 1, 3); /* it has not ended */
+        assert_ok(trk_tracker_clear_prompts(t, 1, 3));
+        push_all(t, 3, 5); /* it has not ended */
         trk_tracker_destroy(&t);
     }
     trk_pool_destroy(&p.pool);
@@ -742,6 +744,119 @@ static void larger_prompts_later_run_where_they_fit(void **state)
         push_all(t, 21, 25);
         trk_tracker_destroy(&t);
     }
+    trk_pool_destroy(&p.pool);
+}
+
+/* Of the same area as the one that was planned for, and much wider: it needs longer rows. */
+static void masks_of_other_shapes_are_planned(void **state)
+{
+    (void)state;
+    enum { AREA = 1 << 16 };
+    static uint8_t mask[AREA];
+    trk_pool_params q = TRK_POOL_PARAMS_INIT;
+    memset(mask, 1, AREA / 2);
+    for (int tall = 0; tall < 2; tall++) {
+        trk_tracker *t = new_tracker(NULL);
+        assert_ok(give_mask(t, 0, 256));
+        push_all(t, 0, 1);
+        q.budget = device_peak(t) + ((size_t)1 << 18);
+        trk_tracker_destroy(&t);
+        trk_pool *pool = new_pool(&q);
+        t = in_pool(pool);
+        assert_ok(give_mask(t, 0, 256));
+        push_all(t, 0, 1);
+        assert_ok(trk_tracker_prompt_mask(t, 1, 2, mask, tall ? 1 : AREA, tall ? AREA : 1, tall ? 1 : AREA));
+        const trk_status rc = push(t, 2);
+        if (rc < 0)
+            assert_non_null(strstr(trk_last_error(), "the plan needs"));
+        assert_int_equal(trk_tracker_clear_prompts(t, 1, 2), rc < 0 ? TRK_OK : TRK_E_NOT_FOUND);
+        push_all(t, rc < 0 ? 2 : 3, 4); /* it has not ended */
+        trk_tracker_destroy(&t);
+        trk_pool_destroy(&pool);
+    }
+}
+
+/* A plan of all that will come holds while it comes one by one, and is not made larger by being made again. */
+static void what_is_planned_in_full_may_come_bit_by_bit(void **state)
+{
+    (void)state;
+    enum { CLICKS = 400 };
+    static trk_point points[CLICKS];
+    static uint8_t mask[WIDTH * HEIGHT], planes[3 * WIDTH * HEIGHT];
+    trk_plan plan = {.struct_size = sizeof plan};
+    trk_plan_params q = TRK_PLAN_PARAMS_INIT;
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    trk_pool_params pool = TRK_POOL_PARAMS_INIT;
+    for (int i = 0; i < CLICKS; i++)
+        points[i] = (trk_point){(float)place(0), HEIGHT / 2, 1};
+    memset(mask + sizeof mask / 3, 1, sizeof mask / 3);
+    p.correct_as_condition = TRK_ON;
+    p.keep_frame = 1;
+    q.width = WIDTH;
+    q.height = HEIGHT;
+    q.objects = 3;
+    q.prompts = 4;
+    q.prompt_points = CLICKS;
+    q.mask_prompts = 1;
+    q.format = TRK_PIXEL_I444;
+    q.tracker = &p;
+    for (int reserve = 0; reserve < 2; reserve++) {
+        p.reserve = reserve;
+        p.pool = NULL;
+        assert_ok(trk_plan_make(&plan, model, &q));
+        pool.budget = plan.total;
+        p.pool = new_pool(&pool);
+        trk_tracker *t = new_tracker(&p);
+        assert_ok(prompt(t, 1, 0));
+        push_all(t, 0, 2);
+        assert_ok(trk_tracker_prompt_mask(t, 2, 2, mask, WIDTH, HEIGHT, WIDTH)); /* a new object, at once */
+        assert_ok(prompt(t, 3, 5));
+        push_all(t, 3, 6);
+        assert_ok(trk_tracker_prompt_points(t, 1, 6, points, CLICKS));
+        assert_ok(trk_tracker_prompt_points(t, 2, 8, points, CLICKS));
+        assert_ok(trk_tracker_prompt_mask(t, 3, 9, mask, WIDTH, HEIGHT, WIDTH));
+        push_all(t, 7, 9);
+        for (int i = 10; i < 40; i++) {
+            const trk_frame frame = {.width = WIDTH, .height = HEIGHT, .format = TRK_PIXEL_I444, .index = i,
+                                     .planes = {planes, planes, planes}, .strides = {WIDTH, WIDTH, WIDTH}};
+            assert_ok(trk_tracker_push(t, &frame));
+            if (i % 10 == 0 && i > 10)
+                for (int k = 1; k <= 2; k++)
+                    assert_ok(trk_tracker_prompt_points(t, k, i, points, CLICKS / 2));
+        }
+        assert_true(device_peak(t) <= pool.budget);
+        trk_tracker_destroy(&t);
+        trk_pool_destroy(&p.pool);
+    }
+}
+
+/* On an object's first frame they are run without a result before them. */
+static void many_clicks_on_a_tracked_frame_are_planned(void **state)
+{
+    (void)state;
+    enum { CLICKS = 2000 };
+    static trk_point points[CLICKS];
+    trk_plan plan = {.struct_size = sizeof plan};
+    trk_plan_params q = TRK_PLAN_PARAMS_INIT;
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    trk_pool_params pool = TRK_POOL_PARAMS_INIT;
+    for (int i = 0; i < CLICKS; i++)
+        points[i] = (trk_point){(float)place(0), HEIGHT / 2, 1};
+    p.keep_frame = 1;
+    q.width = WIDTH;
+    q.height = HEIGHT;
+    q.prompt_points = CLICKS;
+    q.tracker = &p;
+    assert_ok(trk_plan_make(&plan, model, &q));
+    pool.budget = plan.total;
+    p.pool = new_pool(&pool);
+    trk_tracker *t = new_tracker(&p);
+    assert_ok(prompt(t, 1, 0));
+    push_all(t, 0, 20);
+    assert_ok(trk_tracker_prompt_points(t, 1, 20, points, CLICKS));
+    assert_ok(trk_tracker_prompt_points(t, 1, 21, points, CLICKS));
+    push_all(t, 21, 22);
+    trk_tracker_destroy(&t);
     trk_pool_destroy(&p.pool);
 }
 
@@ -1142,6 +1257,9 @@ int main(void)
         cmocka_unit_test(masks_too_large_are_refused_before_the_push),
         cmocka_unit_test(larger_prompts_later_are_refused_before_they_run),
         cmocka_unit_test(larger_prompts_later_run_where_they_fit),
+        cmocka_unit_test(masks_of_other_shapes_are_planned),
+        cmocka_unit_test(what_is_planned_in_full_may_come_bit_by_bit),
+        cmocka_unit_test(many_clicks_on_a_tracked_frame_are_planned),
         cmocka_unit_test(another_pixel_format_is_planned),
         cmocka_unit_test(far_boxes_have_finite_scores),
         cmocka_unit_test(points_are_bounded_where_they_are_given),

@@ -116,7 +116,7 @@ static void refuses_bad_prompts(void **state)
     trk_point far_point = {10, 1000, 1};
     assert_refused(trk_tracker_prompt_box(t, 1, 0, &flat), TRK_E_ARGUMENT, "width and height positive");
     assert_refused(trk_tracker_prompt_box(t, 1, 0, &inverted), TRK_E_ARGUMENT, "width and height positive");
-    assert_refused(trk_tracker_prompt_box(t, 1, 0, &infinite), TRK_E_ARGUMENT, "finite");
+    assert_refused(trk_tracker_prompt_box(t, 1, 0, &infinite), TRK_E_ARGUMENT, "within");
     assert_refused(trk_tracker_prompt_box(t, 0, 0, &disc), TRK_E_ARGUMENT, "positive number");
     assert_refused(trk_tracker_prompt_points(t, 1, 0, &far_point, 0), TRK_E_ARGUMENT, "1 to 65536");
     assert_refused(trk_tracker_prompt_points(t, 1, 0, NULL, 1), TRK_E_ARGUMENT, "NULL");
