@@ -88,8 +88,10 @@ const char *trk_local_path(const char *path)
 {
     static const char scheme[] = "file:";
     struct stat info;
-    const char *rest = path + sizeof scheme - 1;
-    return !strncmp(path, scheme, sizeof scheme - 1) && *rest && strcmp(rest, "-") && stat(path, &info) ? rest : path;
+    const size_t n = sizeof scheme - 1;
+    if (strncmp(path, scheme, n) || !path[n] || !strcmp(path + n, "-") || !stat(path, &info))
+        return path;
+    return path + n;
 }
 
 int trk_is_file(const char *path)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "eval/eval.h"
@@ -47,7 +48,7 @@ static void hold_standard_streams(void)
 {
     for (int i = 0; i <= STDERR_FILENO; i++)
         if (fcntl(i, F_GETFD) < 0)
-            (void)!open("/", O_RDONLY); /* neither it nor /dev/stdout can be read or written */
+            (void)!socket(AF_UNIX, SOCK_STREAM, 0); /* not connected: can not be read or written, by no name either */
 }
 
 enum { LOG_ERROR = 0, LOG_WARNING = 1, LOG_DEBUG = 3 }; /* levels of trk_set_log */

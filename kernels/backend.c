@@ -283,6 +283,11 @@ int trk_backend_threads(const trk_backend *backend)
     return backend->n_threads;
 }
 
+size_t trk_backend_trim(trk_backend *backend, size_t bytes)
+{
+    return cpu_library_trim(backend->library, bytes);
+}
+
 int trk_backend_on_host(const trk_backend *backend)
 {
     return backend->driver->on_host;

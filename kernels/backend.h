@@ -28,6 +28,9 @@ trk_status trk_backend_check(trk_backend_kind kind, int device);
 int trk_backend_on_host(const trk_backend *backend); /* 1: its memory is the host's */
 trk_dtype trk_backend_activation(const trk_backend *backend);
 int trk_backend_threads(const trk_backend *backend);
+/* Gives back what was prepared for products of shapes that came up, where none runs at the moment: the least recently
+ * used first, until so many bytes are free. Returns the bytes. It is prepared again when the shape comes again. */
+size_t trk_backend_trim(trk_backend *backend, size_t bytes);
 const char *trk_backend_describe(void); /* "cpu (oneDNN 2.6.3, avx512, bf16), ref"; static storage */
 
 /* allocator: of the backend's memory, for operators' own buffers. */

@@ -267,8 +267,9 @@ trk_status trk_plan_find(const trk_model *model, const trk_plan_request *r, trk_
                        r->params.keep_frame || out->frames_held != 1 ? r->trackers : r->busy);
     out->scratch_each = trk_aligned(arenas->scratch) + arenas->workspace.total;
     out->scratch = times(out->scratch_each, r->busy);
-    out->pinned = model->network->ledger.account.total_now +
-                  products_to_come(trk_backend_threads(model->network->backend));
+    trk_account has;
+    trk_account_read(&model->network->ledger.account, &has);
+    out->pinned = has.total_now + products_to_come(trk_backend_threads(model->network->backend));
     out->total = trk_plan_plus(trk_plan_plus(out->pinned, out->bank), trk_plan_plus(out->frame, out->scratch));
     return TRK_OK;
 }

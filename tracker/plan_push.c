@@ -50,16 +50,22 @@ static size_t conditioning_of(const trk_tracker *t, const trk_object *o)
 }
 
 /* The first time what waits for later frames counts, too: what can not fit is best told at once. */
+static int is_to_come(const trk_tracker *t, const trk_prompt *p, int64_t frame)
+{
+    return t->planned ? p->frame == frame : (p->frame - frame) * trk_direction(t) >= 0;
+}
+
+/* On a device each object has a block of results from the start. */
 static void note_objects(const trk_tracker *t, trk_needs *needs, int64_t frame)
 {
     for (size_t i = 0; i < t->n_objects; i++) {
         size_t n = conditioning_of(t, t->objects[i]);
         for (const trk_prompt *p = t->objects[i]->waiting; p; p = p->next)
-            if (!t->planned || p->frame == frame) {
+            if (is_to_come(t, p, frame)) {
                 note_prompt(needs, p, 0);
                 n++;
             }
-        needs->objects += n > 0;
+        needs->objects += n > 0 || !t->model->network->memory->on_host;
         note_conditioning(t, needs, n);
     }
 }
@@ -99,7 +105,7 @@ static trk_plan_request request_of(const trk_tracker *t, const trk_frame *frame)
     return r;
 }
 
-/* A prompt joins what the trk_plan_request is for; see trk_plan_prompt. */
+/* A prompt for the current frame joins what the request is for. */
 static void add_prompt(const trk_tracker *t, trk_plan_request *r, const trk_object *object, const trk_prompt *prompt)
 {
     const trk_prompt *applied = object ? object->applied : NULL;
@@ -128,7 +134,7 @@ static int is_beyond(const trk_tracker *t, const trk_needs *needs)
 
 /* --- making it, and keeping to it ------------------------------------------------------------------------------- */
 
-/* As make_plan, unless it is the pool's last one. */
+/* As trk_plan_find, unless it is the pool's last one. */
 static trk_status look_up_plan(trk_pool *pool, const trk_plan_request *r, trk_plan_cache *out)
 {
     pthread_mutex_lock(&pool->mutex);
@@ -207,8 +213,7 @@ static void adopt(trk_tracker *t, const trk_plan_cache *found)
         sizes.most_busy = (pool->ledger.budget - plan->pinned) / (plan->total - plan->pinned);
     trk_pool_size_calls(t, &sizes);
     pthread_mutex_lock(&pool->ledger.mutex);
-    if (plan->pinned > pool->ledger.under_at_least)
-        pool->ledger.under_at_least = plan->pinned;
+    pool->ledger.under_at_least = plan->pinned;
     pthread_mutex_unlock(&pool->ledger.mutex);
 }
 
@@ -224,28 +229,37 @@ static int exceeds_device(const trk_tracker *t, const trk_plan *plan)
     return t->params.reserve && !t->planned && plan->total > trk_plan_plus(device->available(device), plan->pinned);
 }
 
-/* What the plan before allows for operators to come is what they have taken since: it does not count twice. */
-static void count_pinned_once(const trk_tracker *t, trk_plan *plan)
-{
-    const size_t now = t->model->network->ledger.account.total_now, promised = t->pool->ledger.under_at_least;
-    const size_t most = promised > now ? promised : now;
-    if (!t->planned || plan->pinned <= most || plan->total == SIZE_MAX)
-        return;
-    plan->total -= plan->pinned - most;
-    plan->pinned = most;
-}
-
 /* The plan that has as many objects tracked together as fit; where nothing fits, that of one at a time. */
 static trk_status find_plan(const trk_tracker *t, trk_plan_request *r, trk_plan_cache *out)
 {
-    for (;; r->together /= 2) {
-        trk_status rc = look_up_plan(t->pool, r, out);
-        if (rc < 0)
-            return rc;
-        count_pinned_once(t, &out->plan);
-        if (r->together <= 1 || (!exceeds_budget(t, &out->plan) && !exceeds_device(t, &out->plan)))
-            return TRK_OK;
+    trk_status rc = look_up_plan(t->pool, r, out);
+    while (rc >= 0 && r->together > 1 && (exceeds_budget(t, &out->plan) || exceeds_device(t, &out->plan))) {
+        r->together /= 2;
+        rc = look_up_plan(t->pool, r, out);
     }
+    return rc;
+}
+
+static void forget_last_plan(trk_pool *pool)
+{
+    pthread_mutex_lock(&pool->mutex);
+    trk_heap_release(pool->last_plan);
+    pool->last_plan = NULL;
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+/* As find_plan. What does not fit is looked at again without operators that others have left prepared, which a plan counts
+ * as pinned: for prompts that were refused, for shapes of another video. */
+static trk_status find_fitting_plan(const trk_tracker *t, trk_plan_request *r, trk_plan_cache *out)
+{
+    const int together = r->together;
+    trk_status rc = find_plan(t, r, out);
+    if (rc < 0 || !(exceeds_budget(t, &out->plan) || exceeds_device(t, &out->plan)) ||
+        !trk_backend_trim(t->model->network->backend, SIZE_MAX))
+        return rc;
+    forget_last_plan(t->pool);
+    r->together = together;
+    return find_plan(t, r, out);
 }
 
 /* Every reason to refuse a plan that was found. */
@@ -278,7 +292,7 @@ static trk_status plan_and_commit(trk_tracker *t, trk_plan_request *r)
     trk_plan_cache found;
     const trk_plan *plan = &found.plan;
     trk_status rc;
-    TRK_CHECK(find_plan(t, r, &found));
+    TRK_CHECK(find_fitting_plan(t, r, &found));
     TRK_CHECK(check_plan(t, plan));
     trk_log(TRK_LOG_INFO, "plan: %zu bytes: pinned %zu, bank %zu, frame %zu, scratch %zu", plan->total, plan->pinned,
             plan->bank, plan->frame, plan->scratch);
@@ -296,7 +310,7 @@ static int is_bounded(const trk_tracker *t)
 trk_status trk_plan_push(trk_tracker *t, const trk_frame *frame)
 {
     if (t->pool->planning || (t->planned && !is_bounded(t)))
-        return TRK_OK; /* planning: this is the trk_rehearsal */
+        return TRK_OK; /* planning: this is the rehearsal */
     trk_plan_request r = request_of(t, frame);
     return !t->planned || is_beyond(t, &r.needs) ? plan_and_commit(t, &r) : TRK_OK;
 }
@@ -331,8 +345,8 @@ trk_status trk_plan_prompt(trk_tracker *t, const trk_object *object, const trk_p
 
 trk_status trk_plan_again(trk_tracker *t, int64_t frame)
 {
-    const trk_frame size = {.width = t->width, .height = t->height};
-    if (!t->started || t->planned || t->pool->planning || !is_held(t, frame))
+    const trk_frame size = {.width = t->width, .height = t->height, .index = frame};
+    if (!t->started || t->pool->planning || (t->planned && !is_bounded(t)) || !is_held(t, frame))
         return TRK_OK;
     trk_plan_request r = request_of(t, &size);
     return plan_held(t, &r);

@@ -245,7 +245,9 @@ static int reclaim(void *user, size_t bytes)
     trk_pool *pool = user;
     pthread_mutex_lock(&pool->mutex);
     int freed = trk_chunk_pool_trim(&pool->chunks, bytes) > 0 || trk_bank_trim(&pool->bank) > 0 ||
-                sweep_unlocked(pool) > 0 || free_idle_seats(pool) || evict_one(pool);
+                sweep_unlocked(pool) > 0 ||
+                (pool->ledger.budget && trk_backend_trim(pool->model->network->backend, bytes) > 0) ||
+                free_idle_seats(pool) || evict_one(pool);
     pthread_mutex_unlock(&pool->mutex);
     return freed;
 }
@@ -298,7 +300,9 @@ done:
 /* Makes up for what went beyond a limit since: the model's operators of new shapes, and forks. */
 static void keep_limits(trk_pool *pool)
 {
-    const size_t most = (size_t)pool->params.most_resident;
+    const size_t most = (size_t)pool->params.most_resident, excess = trk_ledger_excess(&pool->ledger);
+    if (excess > 0)
+        (void)trk_backend_trim(pool->model->network->backend, excess);
     while (trk_ledger_excess(&pool->ledger) > 0 && trk_ledger_reclaim(&pool->ledger, 1))
         ;
     while (most && pool->n_resident > most && evict_one(pool))

@@ -193,8 +193,8 @@ static void remove_prompted(trk_tracker *t, trk_object *object)
  * no result if it began there. *found: 1 if that was done. */
 static trk_status undo_now(trk_tracker *t, trk_object *object, int *found)
 {
-    trk_status rc = trk_pool_enter(t, TRK_RESIDENT);
-    if (rc < 0)
+    trk_status rc = trk_plan_again(t, t->index);
+    if (rc < 0 || (rc = trk_pool_enter(t, TRK_RESIDENT)) < 0)
         return rc;
     if (trk_current_features(t)) {
         *found = 1;

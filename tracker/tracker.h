@@ -188,10 +188,11 @@ void trk_pool_exit(trk_tracker *t);
  * not fit, reserves if wanted. Before a later push: does so again where that has bounds and the frame needs more than was
  * planned for: new objects, more or larger prompts, another pixel format. */
 trk_status trk_plan_push(trk_tracker *t, const trk_frame *frame);
-/* Does so again before a prompt is applied to the current frame. object: the prompt's, NULL where it is new. */
+/* Plans again, if there are bounds, before a prompt is applied to the current frame. object: the prompt's, NULL where it
+ * is new. */
 trk_status trk_plan_prompt(trk_tracker *t, const trk_object *object, const trk_prompt *prompt);
-/* Before `frame` may be tracked again from held features, without a push since a resume: the same, as far as the size of
- * the frames tells; the first push plans with what it is given. */
+/* Before `frame` may be tracked again from held features: the same, for objects that were copied since and after a resume;
+ * the first push after that plans with what it is given. */
 trk_status trk_plan_again(trk_tracker *t, int64_t frame);
 
 /* --- rebuild.c: from the compact form --- */

@@ -19,6 +19,7 @@ struct cpu_library; /* what all layers of a backend share */
 /* n_workers: that may run a layer at the same time without allocating; more may. */
 trk_status cpu_library_create(struct cpu_library **out, int n_workers, trk_allocator *allocator);
 void cpu_library_destroy(struct cpu_library **library); /* NULL-safe, clears the handle */
+size_t cpu_library_trim(struct cpu_library *library, size_t bytes); /* see trk_backend_trim; NULL-safe */
 int cpu_library_has_bf16(void);
 const char *cpu_library_name(void); /* "oneDNN 2.6.3", "" for none; static storage */
 

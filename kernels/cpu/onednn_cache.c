@@ -30,6 +30,7 @@ struct cpu_library {
     int n_products;
     uint64_t clock;
     int n_workers;
+    size_t n_freed; /* bytes given back so far */
 };
 
 static void *allocate_zeroed(struct cpu_library *cache, const char *owner, size_t bytes)
@@ -44,6 +45,7 @@ static void *allocate_zeroed(struct cpu_library *cache, const char *owner, size_
 
 static void release(struct cpu_library *cache, void *data, size_t bytes)
 {
+    cache->n_freed += data ? bytes : 0;
     cache->allocator->release(cache->allocator, TRK_MEM_PINNED, data, bytes);
 }
 
@@ -254,7 +256,8 @@ static onednn_product *find(const struct cpu_library *cache, const onednn_key *k
     return p;
 }
 
-static void evict_oldest(struct cpu_library *cache)
+/* 1 if there was one without a running call. */
+static int evict_oldest(struct cpu_library *cache)
 {
     onednn_product **oldest = NULL;
     for (int i = 0; i < N_BUCKETS; i++)
@@ -262,11 +265,12 @@ static void evict_oldest(struct cpu_library *cache)
             if (!(*p)->n_taken && (!oldest || (*p)->last_used < (*oldest)->last_used))
                 oldest = p;
     if (!oldest)
-        return;
+        return 0;
     onednn_product *evicted = *oldest;
     *oldest = evicted->next;
     release_product(cache, evicted);
     cache->n_products--;
+    return 1;
 }
 
 static trk_status create_seat(struct cpu_library *cache, onednn_product *p, onednn_seat **out)
@@ -313,7 +317,7 @@ static trk_status add_product(struct cpu_library *cache, const onednn_key *key, 
                               unsigned bucket, onednn_product **out)
 {
     if (cache->n_products >= MAX_PRODUCTS)
-        evict_oldest(cache);
+        (void)evict_oldest(cache);
     trk_status rc = create_product(cache, key, layout, out);
     if (rc < 0)
         return rc;
@@ -359,6 +363,19 @@ void onednn_cache_give_back(struct cpu_library *cache, onednn_seat *seat)
     seat->product->free_seats = seat;
     seat->product->n_taken--;
     pthread_mutex_unlock(&cache->mutex);
+}
+
+size_t cpu_library_trim(struct cpu_library *cache, size_t bytes)
+{
+    if (!cache)
+        return 0;
+    pthread_mutex_lock(&cache->mutex);
+    const size_t before = cache->n_freed;
+    while (cache->n_freed - before < bytes && evict_oldest(cache))
+        ;
+    const size_t freed = cache->n_freed - before;
+    pthread_mutex_unlock(&cache->mutex);
+    return freed;
 }
 
 /* ---- the cache itself ---- */

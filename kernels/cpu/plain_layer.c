@@ -28,6 +28,12 @@ void cpu_library_destroy(struct cpu_library **library)
     *library = NULL;
 }
 
+size_t cpu_library_trim(struct cpu_library *library, size_t bytes)
+{
+    (void)library, (void)bytes;
+    return 0;
+}
+
 int cpu_library_has_bf16(void)
 {
     return 0;

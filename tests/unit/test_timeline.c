@@ -860,6 +860,91 @@ static void many_clicks_on_a_tracked_frame_are_planned(void **state)
     trk_pool_destroy(&p.pool);
 }
 
+/* A budget of exactly what is planned, and a tracker that has pushed frame 0. */
+static trk_tracker *at_its_limit(int points, int has_keep_frame)
+{
+    trk_plan plan = {.struct_size = sizeof plan};
+    trk_plan_params q = TRK_PLAN_PARAMS_INIT;
+    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
+    trk_pool_params pool = TRK_POOL_PARAMS_INIT;
+    p.keep_frame = has_keep_frame;
+    q.width = WIDTH;
+    q.height = HEIGHT;
+    q.prompt_points = points;
+    q.tracker = &p;
+    assert_ok(trk_plan_make(&plan, model, &q));
+    pool.budget = plan.total;
+    p.pool = new_pool(&pool);
+    trk_tracker *t = new_tracker(&p);
+    trk_pool_destroy(&p.pool); /* the tracker holds it */
+    assert_ok(prompt(t, 1, 0));
+    push_all(t, 0, 0);
+    return t;
+}
+
+/* A rehearsal prepares operators, of which a refused plan leaves none that another call would miss. */
+static void what_was_refused_takes_no_memory(void **state)
+{
+    (void)state;
+    static trk_point points[200];
+    trk_plan plan = {.struct_size = sizeof plan};
+    trk_plan_params q = TRK_PLAN_PARAMS_INIT;
+    for (size_t i = 0; i < sizeof points / sizeof *points; i++)
+        points[i] = (trk_point){(float)place(0), HEIGHT / 2, 1};
+    trk_tracker *t = at_its_limit(0, 1);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(trk_tracker_prompt_points(t, 1, i, points, (size_t)(100 + 7 * i)), TRK_E_MEMORY);
+        assert_ok(trk_tracker_prompt_points(t, 1, i + 1, points, (size_t)(150 + 7 * i)));
+        assert_int_equal(push(t, i + 1), TRK_E_MEMORY);
+        assert_ok(trk_tracker_clear_prompts(t, 1, i + 1));
+        push_all(t, i + 1, i + 1);
+    }
+    q.width = WIDTH;
+    q.height = HEIGHT;
+    q.prompt_points = 99; /* nobody's */
+    assert_ok(trk_plan_make(&plan, model, &q));
+    push_all(t, 4, 20);
+    trk_tracker_destroy(&t);
+}
+
+/* Every number of clicks is a product of another shape. */
+static void planned_clicks_may_come_one_by_one(void **state)
+{
+    (void)state;
+    enum { CLICKS = 100 };
+    static trk_point points[CLICKS];
+    for (int i = 0; i < CLICKS; i++)
+        points[i] = (trk_point){(float)place(0), HEIGHT / 2, 1};
+    trk_tracker *t = at_its_limit(CLICKS, 1);
+    assert_ok(trk_tracker_prompt_points(t, 1, 0, points, CLICKS));
+    for (int frame = 1; frame < 4; frame++) {
+        push_all(t, frame, frame);
+        for (int i = 0; i < CLICKS; i++)
+            assert_ok(trk_tracker_prompt_points(t, 1, frame, points, 1));
+    }
+    trk_tracker_destroy(&t);
+}
+
+/* It was not prompted, and is tracked all the same. */
+static void copies_of_objects_are_planned(void **state)
+{
+    (void)state;
+    int64_t next;
+    trk_tracker *t = at_its_limit(0, 1);
+    push_all(t, 1, 20);
+    trk_status rc = TRK_OK;
+    int last = 1;
+    while (!rc && last < 64) {
+        rc = trk_tracker_fork_object(t, 1, ++last);
+        rc = rc ? rc : trk_tracker_rewind(t, 20, &next);
+    }
+    assert_int_equal(rc, TRK_E_MEMORY);
+    for (; last > 1; last--)
+        (void)trk_tracker_remove_object(t, last);
+    push_all(t, 21, 25); /* it has not ended */
+    trk_tracker_destroy(&t);
+}
+
 static trk_status push_large_as(trk_tracker *t, trk_pixel_format format, int64_t index)
 {
     static uint8_t bytes[3 * MASK * MASK];
@@ -1260,6 +1345,9 @@ int main(void)
         cmocka_unit_test(masks_of_other_shapes_are_planned),
         cmocka_unit_test(what_is_planned_in_full_may_come_bit_by_bit),
         cmocka_unit_test(many_clicks_on_a_tracked_frame_are_planned),
+        cmocka_unit_test(what_was_refused_takes_no_memory),
+        cmocka_unit_test(planned_clicks_may_come_one_by_one),
+        cmocka_unit_test(copies_of_objects_are_planned),
         cmocka_unit_test(another_pixel_format_is_planned),
         cmocka_unit_test(far_boxes_have_finite_scores),
         cmocka_unit_test(points_are_bounded_where_they_are_given),
