@@ -687,21 +687,26 @@ static void the_longest_history_is_all_of_it(void **state)
     trk_tracker_destroy(&t);
 }
 
+/* How many memories are read depends on the frames the policy keeps: a number, and the products of its shape, may come for
+ * the first time late. */
 static void memory_stays_flat(void **state)
 {
     (void)state;
+    enum { PRODUCTS = 16 << 10 };
     trk_tracker_params p = with_policy();
     trk_tracker *t = new_tracker(&p);
     trk_memory_use use = {.struct_size = sizeof use};
-    size_t early = 0;
+    trk_device_bytes early = {0};
     prompt(t, 1, 0);
     prompt(t, 2, 0);
     for (int64_t i = 0; i < 200; i++) {
         assert_ok(push(t, i));
         assert_ok(trk_tracker_memory(t, &use));
-        early = i == 40 ? use.devices[0].total_peak : early;
+        early = i == 40 ? use.devices[0] : early;
     }
-    assert_int_equal(use.devices[0].total_peak, early);
+    for (int c = TRK_CLASS_BANK; c < TRK_CLASSES; c++)
+        assert_int_equal(use.devices[0].peak[c], early.peak[c]);
+    assert_in_range(use.devices[0].total_peak - early.total_peak, 0, PRODUCTS);
     trk_tracker_destroy(&t);
 }
 
