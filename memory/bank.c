@@ -27,6 +27,7 @@ struct trk_slot_pool {
     size_t bytes, stride; /* of a slot, from one slot to the next */
     slab **slabs;
     uint32_t n_slabs, slabs_capacity;
+    uint32_t first_bare; /* no slab before it is trimmed */
     uint32_t free; /* number of the first free slot, 0: none */
     size_t n_used, n_free;
     uint64_t n_taken, n_reused, n_copies;
@@ -125,7 +126,7 @@ static int room_for_slab(trk_bank *bank, trk_slot_pool *pool)
 /* A trimmed slab, or one more; under the mutex. NULL: no memory for the states, or no numbers left. */
 static slab *bare_slab(trk_bank *bank, trk_slot_pool *pool, uint32_t *index)
 {
-    for (*index = 0; *index < pool->n_slabs; ++*index)
+    for (*index = pool->first_bare; *index < pool->n_slabs; ++*index, pool->first_bare = *index)
         if (!pool->slabs[*index]->data)
             return pool->slabs[*index];
     if ((uint64_t)(*index + 1) * (uint32_t)bank->params.slots_per_slab > NUMBER_MASK || !room_for_slab(bank, pool))
@@ -227,6 +228,8 @@ static size_t trim_pool(trk_bank *bank, trk_slot_pool *pool)
             s->data = NULL;
             s->n_slots = 0;
         }
+        if (!s->data)
+            pool->first_bare = i;
         for (uint32_t k = s->n_slots; k-- > 0;)
             if (s->slots[k].references == 0) {
                 s->slots[k].next_free = pool->free;

@@ -46,7 +46,7 @@ typedef struct trk_bank_params {
     int n_tokens, mem_dim;    /* of a memory */
     int pointer_dim;          /* d_model */
     int mask_elements;        /* of a mask slot, one byte each; 0: none are kept */
-    int slots_per_slab;       /* growth by so many at a time; 0: 8 */
+    int slots_per_slab;       /* growth by so many at a time; 0: 8. 1: any free slot can be given back to the device */
 } trk_bank_params;
 
 typedef struct trk_slot_pool trk_slot_pool;

@@ -7,7 +7,7 @@
 #include "log.h"
 #include "plan.h"
 
-#define SLAB 8 /* slots */
+#define SLAB 8 /* slots that a bank without a budget takes at once; with one, no more than are used */
 
 /* Descriptions of products whose shapes a rehearsal does not meet (counts of memories and pointers in between, prompts on
  * frames far apart: 31 with three objects of eight prompts each), about three kilobytes and 80 bytes for each thread, and

@@ -466,13 +466,15 @@ trk_status trk_pool_open(trk_pool **out, const trk_model *model, const trk_pool_
     pool->ledger.reclaim = reclaim;
     pool->ledger.reclaim_user = pool;
     trk_chunk_pool_init(&pool->chunks, &pool->ledger);
+    TRK_CHECK(choose_budget(pool, params));
     const trk_bank_params bank = {
         .n_tokens = m->grid * m->grid,
         .mem_dim = m->arch.mem_dim,
         .pointer_dim = m->arch.d_model,
         .mask_elements = params->evict == TRK_EVICT_COMPACT ? 16 * m->grid * m->grid : 0,
+        /* slots of a tracker that stays must not keep those of one that was evicted */
+        .slots_per_slab = pool->ledger.budget ? 1 : 0,
     };
-    TRK_CHECK(choose_budget(pool, params));
     TRK_CHECK(trk_bank_init(&pool->bank, &pool->ledger, &pool->host, &bank));
     *out = pool;
     pool = NULL;

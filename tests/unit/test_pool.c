@@ -229,6 +229,40 @@ static void two_hundred_in_memory_for_twenty(void **state)
     trk_pool_destroy(&pool);
 }
 
+/* Two objects each, the second from frame 3 on, in no order: slots of all lie among each other when one is evicted. */
+static void six_in_any_order_in_memory_for_one(void **state)
+{
+    enum { TRACKERS = 6, CALLS = 150, SECOND_FROM = 3 };
+    static const trk_box box = {20, 20, 16, 16};
+    trk_pool_params q = TRK_POOL_PARAMS_INIT;
+    q.budget = plan(2, 1, 1, NULL).total;
+    trk_pool *pool = new_pool(&q);
+    trk_tracker *list[TRACKERS];
+    int64_t next[TRACKERS] = {0};
+    uint32_t draw = 1;
+    logits got;
+    for (int k = 0; k < TRACKERS; k++) {
+        list[k] = in_pool(pool);
+        assert_ok(prompt(list[k], 1, k));
+        assert_ok(trk_tracker_prompt_box(list[k], 2, SECOND_FROM, &box));
+    }
+    for (int i = 0; i < CALLS; i++) {
+        draw = draw * 1103515245u + 12345u;
+        const int k = (int)(draw >> 16) % TRACKERS;
+        if (push(list[k], k, next[k]) < 0)
+            fail_msg("call %d, frame %d of tracker %d: %s", i, (int)next[k], k, trk_last_error());
+        assert_ok(keep(list[k], 1, got));
+        if (next[k] < FRAMES && memcmp(got, solo[k][next[k]], sizeof got))
+            fail_msg("tracker %d, frame %d: other logits than alone", k, (int)next[k]);
+        next[k]++;
+    }
+    check_budget(list[0]);
+    assert_true(info_of(pool).n_evictions > CALLS / 2);
+    for (int k = 0; k < TRACKERS; k++)
+        trk_tracker_destroy(&list[k]);
+    trk_pool_destroy(&pool);
+}
+
 /* --- threads ---------------------------------------------------------------------------------------------------- */
 
 enum { THREADS = 4 };
@@ -594,6 +628,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_hundred_where_twenty_may_stay),
         cmocka_unit_test(two_hundred_in_memory_for_twenty),
+        cmocka_unit_test(six_in_any_order_in_memory_for_one),
         cmocka_unit_test(four_threads_where_eight_may_stay),
         cmocka_unit_test(four_threads_in_memory_for_eight),
         cmocka_unit_test(copies_share_until_written),

@@ -1174,7 +1174,6 @@ static void one_video_does_not_pay_for_another(void **state)
     int objects;
     trk_pool *pool = tight_pool(&objects);
     trk_tracker *many = in_pool(pool), *large = in_pool(pool);
-    objects -= 2; /* slots of both may lie in one slab, which stays while one is in use */
     follow_many(many, objects, 0, 5);
     prompt_with_mask(large, LARGE);
     for (int i = 0; i < 15; i++) {
