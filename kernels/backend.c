@@ -79,11 +79,11 @@ static int always(void)
 static trk_status open_ref(trk_backend *backend)
 {
     plan_tokens(&backend->planning_ops);
-    backend->planning_ops.attention = attention_ref;
-    backend->planning_ops.window_attention = window_attention_ref;
-    backend->planning_ops.resize_bilinear = resize_bilinear_ref;
-    backend->planning_ops.fill_holes = fill_holes_ref;
-    backend->planning_ops.frame_to_input = frame_to_input_ref;
+    backend->planning_ops.attention = trk_attention_ref;
+    backend->planning_ops.window_attention = trk_window_attention_ref;
+    backend->planning_ops.resize_bilinear = trk_resize_bilinear_ref;
+    backend->planning_ops.fill_holes = trk_fill_holes_ref;
+    backend->planning_ops.frame_to_input = trk_frame_to_input_ref;
     return TRK_OK;
 }
 
@@ -143,41 +143,42 @@ const trk_backend_driver trk_ref_driver = {
 static trk_status open_cpu(trk_backend *backend)
 {
     trk_status rc = TRK_OK;
-    cpu_fill_ops(&backend->ops);
+    trk_cpu_fill_ops(&backend->ops);
     trk_ops *planned = &backend->planning_ops;
     plan_tokens(planned);
 #define KEEP(name) planned->name = backend->ops.name;
-    KEEP(attention) KEEP(window_attention) KEEP(resize_bilinear) KEEP(fill_holes) KEEP(frame_to_input)
-    KEEP(linear) KEEP(matmul_nt) KEEP(conv2d) KEEP(paint)
+    KEEP(attention)
+    KEEP(window_attention) KEEP(resize_bilinear) KEEP(fill_holes) KEEP(frame_to_input) KEEP(linear) KEEP(matmul_nt)
+        KEEP(conv2d) KEEP(paint)
 #undef KEEP
-    backend->kernels = cpu_kernels_best();
-    TRK_CHECK(cpu_team_create(&backend->team, &backend->n_threads, backend->least_threads));
-    TRK_CHECK(cpu_library_create(&backend->library, backend->n_threads, backend->allocator));
+            backend->kernels = trk_cpu_kernels_best();
+    TRK_CHECK(trk_cpu_team_create(&backend->team, &backend->n_threads, backend->least_threads));
+    TRK_CHECK(trk_cpu_library_create(&backend->library, backend->n_threads, backend->allocator));
 done:
     return rc;
 }
 
 static void close_cpu(trk_backend *backend)
 {
-    cpu_library_destroy(&backend->library);
-    cpu_team_destroy(&backend->team);
+    trk_cpu_library_destroy(&backend->library);
+    trk_cpu_team_destroy(&backend->team);
 }
 
 static trk_status open_cpu_exec(trk_exec *x)
 {
-    return workspace_create(&x->workspace, x->allocator);
+    return trk_workspace_create(&x->workspace, x->allocator);
 }
 
 static void close_cpu_exec(trk_exec *x)
 {
-    workspace_destroy(&x->workspace);
+    trk_workspace_destroy(&x->workspace);
 }
 
 static trk_status create_cpu_layer(void **out, trk_backend *backend, trk_allocator *allocator,
                                    const trk_layer_shape *shape, const float *weight, const float *bias)
 {
     struct cpu_layer *layer;
-    const trk_status rc = cpu_layer_create(&layer, backend, allocator, shape, weight, bias);
+    const trk_status rc = trk_cpu_layer_create(&layer, backend, allocator, shape, weight, bias);
     *out = layer;
     return rc;
 }
@@ -185,7 +186,7 @@ static trk_status create_cpu_layer(void **out, trk_backend *backend, trk_allocat
 static void release_cpu_layer(void **handle, trk_allocator *allocator)
 {
     struct cpu_layer *layer = *handle;
-    cpu_layer_release(&layer, allocator);
+    trk_cpu_layer_release(&layer, allocator);
     *handle = NULL;
 }
 
@@ -193,7 +194,7 @@ const trk_backend_driver trk_cpu_driver = {
     .name = "cpu",
     .on_host = 1,
     .check = check_always,
-    .has_bf16 = cpu_library_has_bf16,
+    .has_bf16 = trk_cpu_library_has_bf16,
     .open = open_cpu,
     .close = close_cpu,
     .exec_open = open_cpu_exec,
@@ -285,7 +286,7 @@ int trk_backend_threads(const trk_backend *backend)
 
 size_t trk_backend_trim(trk_backend *backend, size_t bytes)
 {
-    return cpu_library_trim(backend->library, bytes);
+    return trk_cpu_library_trim(backend->library, bytes);
 }
 
 int trk_backend_on_host(const trk_backend *backend)
@@ -302,9 +303,9 @@ static char description[192];
 
 static void describe(void)
 {
-    const char *library = cpu_library_name(), *cuda = cuda_describe();
+    const char *library = trk_cpu_library_name(), *cuda = trk_cuda_describe();
     snprintf(description, sizeof description, "%s%scpu (%s%s%s%s), ref", cuda, *cuda ? ", " : "", library,
-             *library ? ", " : "", cpu_kernels_best()->isa, cpu_library_has_bf16() ? ", bf16" : "");
+             *library ? ", " : "", trk_cpu_kernels_best()->isa, trk_cpu_library_has_bf16() ? ", bf16" : "");
 }
 
 const char *trk_backend_describe(void)
@@ -366,13 +367,13 @@ void trk_exec_workspace(const trk_exec *x, trk_workspace_sizes *out)
 {
     *out = (trk_workspace_sizes){{0}, 0};
     if (x->workspace)
-        workspace_sizes(x->workspace, out->bytes, &out->total);
+        trk_workspace_measure(x->workspace, out->bytes, &out->total);
 }
 
 trk_status trk_exec_reserve(trk_exec *x, const trk_workspace_sizes *sizes)
 {
     if (x->workspace)
-        workspace_reserve(x, sizes->bytes);
+        trk_workspace_reserve(x, sizes->bytes);
     const trk_status status = x->status;
     x->status = TRK_OK;
     return status;

@@ -12,7 +12,7 @@ struct workspace {
     } slots[WORKSPACE_SLOTS];
 };
 
-trk_status workspace_create(struct workspace **out, trk_allocator *allocator)
+trk_status trk_workspace_create(struct workspace **out, trk_allocator *allocator)
 {
     *out = NULL;
     struct workspace *w = trk_heap_zeroed(TRK_MEM_SCRATCH, "workspace", 1, sizeof *w);
@@ -30,7 +30,7 @@ static void release_slot(struct workspace *w, int slot)
     w->slots[slot].bytes = 0;
 }
 
-void workspace_destroy(struct workspace **workspace)
+void trk_workspace_destroy(struct workspace **workspace)
 {
     struct workspace *w = *workspace;
     if (!w)
@@ -52,7 +52,7 @@ static size_t rounded_up(size_t bytes)
     return bytes < 4096 ? 4096 : bytes + (step - bytes % step) % step;
 }
 
-void *workspace_get(trk_exec *x, int slot, size_t bytes)
+void *trk_workspace_get(trk_exec *x, int slot, size_t bytes)
 {
     struct workspace *w = x->workspace;
     if (w->slots[slot].bytes >= bytes && w->slots[slot].data)
@@ -68,7 +68,7 @@ void *workspace_get(trk_exec *x, int slot, size_t bytes)
     return w->slots[slot].data;
 }
 
-void workspace_sizes(const struct workspace *w, size_t bytes[WORKSPACE_SLOTS], size_t *total)
+void trk_workspace_measure(const struct workspace *w, size_t bytes[WORKSPACE_SLOTS], size_t *total)
 {
     *total = 0;
     for (int slot = 0; slot < WORKSPACE_SLOTS; slot++) {
@@ -77,9 +77,9 @@ void workspace_sizes(const struct workspace *w, size_t bytes[WORKSPACE_SLOTS], s
     }
 }
 
-void workspace_reserve(trk_exec *x, const size_t bytes[WORKSPACE_SLOTS])
+void trk_workspace_reserve(trk_exec *x, const size_t bytes[WORKSPACE_SLOTS])
 {
     for (int slot = 0; slot < WORKSPACE_SLOTS; slot++)
         if (bytes[slot])
-            workspace_get(x, slot, bytes[slot]);
+            trk_workspace_get(x, slot, bytes[slot]);
 }

@@ -25,16 +25,16 @@ typedef enum workspace_slot {
 struct workspace;
 
 /* `allocator` is borrowed and must outlive the workspace; buffers are of class SCRATCH. */
-trk_status workspace_create(struct workspace **out, trk_allocator *allocator);
-void workspace_destroy(struct workspace **workspace); /* NULL-safe, clears the handle */
+trk_status trk_workspace_create(struct workspace **out, trk_allocator *allocator);
+void trk_workspace_destroy(struct workspace **workspace); /* NULL-safe, clears the handle */
 
 /* At least `bytes` aligned to TRK_ALIGNMENT, contents undefined, valid until the slot's next get. NULL after recording
  * TRK_E_MEMORY in `x` when there is no memory; the slot is then empty. One thread of the exec at a time. */
-void *workspace_get(trk_exec *x, int slot, size_t bytes);
+void *trk_workspace_get(trk_exec *x, int slot, size_t bytes);
 
 /* Bytes of each buffer, and at least so many from now on. total: what the workspace takes in all. */
-void workspace_sizes(const struct workspace *workspace, size_t bytes[WORKSPACE_SLOTS], size_t *total);
-void workspace_reserve(trk_exec *x, const size_t bytes[WORKSPACE_SLOTS]);
+void trk_workspace_measure(const struct workspace *workspace, size_t bytes[WORKSPACE_SLOTS], size_t *total);
+void trk_workspace_reserve(trk_exec *x, const size_t bytes[WORKSPACE_SLOTS]);
 
 #ifdef __cplusplus
 }

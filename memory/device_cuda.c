@@ -6,42 +6,42 @@
 
 static void *allocate(const trk_device_memory *self, trk_mem_class mem_class, const char *owner, size_t bytes)
 {
-    return trk_heap_refuses() ? NULL : cuda_allocate(self->index, bytes);
+    return trk_heap_refuses() ? NULL : trk_cuda_allocate(self->index, bytes);
 }
 
 static void release(const trk_device_memory *self, void *data, size_t bytes)
 {
-    cuda_release(self->index, data);
+    trk_cuda_release(self->index, data);
 }
 
 static trk_status read_bytes(const trk_device_memory *self, void *host, const void *data, size_t bytes)
 {
-    return cuda_read(self->index, host, data, bytes);
+    return trk_cuda_read(self->index, host, data, bytes);
 }
 
 static trk_status write_bytes(const trk_device_memory *self, void *data, const void *host, size_t bytes)
 {
-    return cuda_write(self->index, data, host, bytes);
+    return trk_cuda_write(self->index, data, host, bytes);
 }
 
 static trk_status copy_bytes(const trk_device_memory *self, void *to, const void *from, size_t bytes)
 {
-    return cuda_copy(self->index, to, from, bytes);
+    return trk_cuda_copy(self->index, to, from, bytes);
 }
 
 static void fill_bytes(const trk_device_memory *self, void *data, int byte, size_t bytes)
 {
-    cuda_fill(self->index, data, byte, bytes);
+    trk_cuda_fill(self->index, data, byte, bytes);
 }
 
 static size_t available(const trk_device_memory *self)
 {
-    return cuda_available(self->index);
+    return trk_cuda_available(self->index);
 }
 
 static int is_closed(const trk_device_memory *self)
 {
-    return cuda_is_recording();
+    return trk_cuda_is_recording();
 }
 
 #define DEVICE(name, index)                                                                                            \

@@ -17,38 +17,38 @@ enum {
 
 static _Atomic(const attention_kernels *) forced_kernels;
 
-const attention_kernels *attention_kernels_of(attention_isa isa)
+const attention_kernels *trk_attention_kernels_of(attention_isa isa)
 {
     switch (isa) {
 #ifdef __x86_64__
     case ATTENTION_AVX512_BF16:
-        return attention_kernels_of(ATTENTION_AVX512) && __builtin_cpu_supports("avx512bf16")
-                   ? &attention_kernels_avx512_bf16
+        return trk_attention_kernels_of(ATTENTION_AVX512) && __builtin_cpu_supports("avx512bf16")
+                   ? &trk_attention_kernels_avx512_bf16
                    : NULL;
     case ATTENTION_AVX512:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
-                   ? &attention_kernels_avx512
+                   ? &trk_attention_kernels_avx512
                    : NULL;
     case ATTENTION_AVX2:
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &attention_kernels_avx2 : NULL;
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &trk_attention_kernels_avx2 : NULL;
 #endif
     case ATTENTION_PORTABLE:
-        return &attention_kernels_portable;
+        return &trk_attention_kernels_portable;
     default:
         return NULL;
     }
 }
 
-const attention_kernels *attention_kernels_chosen(void)
+const attention_kernels *trk_attention_kernels_chosen(void)
 {
     const attention_kernels *kernels = atomic_load_explicit(&forced_kernels, memory_order_acquire);
     for (int isa = ATTENTION_ISAS - 1; !kernels; isa--)
-        kernels = attention_kernels_of((attention_isa)isa);
+        kernels = trk_attention_kernels_of((attention_isa)isa);
     return kernels;
 }
 
-void attention_force_kernels(const attention_kernels *kernels)
+void trk_attention_force_kernels(const attention_kernels *kernels)
 {
     atomic_store_explicit(&forced_kernels, kernels, memory_order_release);
 }
@@ -76,16 +76,17 @@ static void take_tasks(void *context, int worker, int n_workers)
     }
 }
 
-void attention_run_tasks(trk_exec *x, const attention_kernels *kernels, const attention_tasks *tasks)
+void trk_attention_run_tasks(trk_exec *x, const attention_kernels *kernels, const attention_tasks *tasks)
 {
     const int serial = tasks->operations < SERIAL_OPERATIONS || tasks->n_tasks < 2 || x->n_threads < 2;
     task_run run = {.tasks = tasks, .kernels = kernels};
-    run.scratch = workspace_get(x, WORKSPACE_ATTENTION, tasks->scratch_bytes * (size_t)(serial ? 1 : x->n_threads));
+    run.scratch = trk_workspace_get(x, WORKSPACE_ATTENTION, tasks->scratch_bytes * (size_t)(serial ? 1 : x->n_threads));
     if (run.scratch)
-        cpu_run(x, serial ? 1 : tasks->n_tasks, take_tasks, &run);
+        trk_cpu_run(x, serial ? 1 : tasks->n_tasks, take_tasks, &run);
 }
 
-int attention_tile_queries(const attention_kernels *kernels, int n_queries, int dk, int dv, int groups, int n_threads)
+int trk_attention_tile_queries(const attention_kernels *kernels, int n_queries, int dk, int dv, int groups,
+                               int n_threads)
 {
     const int panel = kernels->lanes * kernels->panel_vectors;
     const int fitting = TILE_BYTES / (4 * (dk + dv)) / panel * panel;
@@ -132,7 +133,7 @@ static void run_attention_task(const void *context, int task, const attention_ke
 
 static void attend_part(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, float scale)
 {
-    const attention_kernels *kernels = attention_kernels_chosen();
+    const attention_kernels *kernels = trk_attention_kernels_chosen();
     const int dk = q.cols / heads, dv = v.cols / heads;
     attention_call call = {
         .tile = {attention_rows_of(q), attention_rows_of(k), attention_rows_of(v), attention_rows_of(out), q.rows,
@@ -140,7 +141,7 @@ static void attend_part(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat 
         .heads = heads,
         .bf16 = x->activation == TRK_BF16,
     };
-    call.tile_queries = attention_tile_queries(kernels, q.rows, dk, dv, heads, x->n_threads > 0 ? x->n_threads : 1);
+    call.tile_queries = trk_attention_tile_queries(kernels, q.rows, dk, dv, heads, x->n_threads > 0 ? x->n_threads : 1);
     call.n_tiles = (q.rows + call.tile_queries - 1) / call.tile_queries;
     const attention_tasks tasks = {
         .run = run_attention_task,
@@ -149,10 +150,10 @@ static void attend_part(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat 
         .scratch_bytes = kernels->scratch_bytes(call.tile_queries, dk, dv),
         .operations = 2.0 * q.rows * k.rows * (dk + dv) * heads,
     };
-    attention_run_tasks(x, kernels, &tasks);
+    trk_attention_run_tasks(x, kernels, &tasks);
 }
 
-void attention_cpu(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, int batch, float scale)
+void trk_attention_cpu(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, int batch, float scale)
 {
     TRK_EXPECT(x, "attention", heads > 0 && q.cols % heads == 0 && v.cols % heads == 0);
     TRK_EXPECT(x, "attention", q.cols == k.cols && v.cols == out.cols && q.rows == out.rows && k.rows == v.rows);
@@ -183,9 +184,9 @@ static void rotate_share(void *context, int worker, int n_workers)
                             c->qk.cols, c->table, first, c->n_positions);
 }
 
-void rope_cpu(trk_exec *x, trk_mat qk, const float *table, int n_positions)
+void trk_rope_cpu(trk_exec *x, trk_mat qk, const float *table, int n_positions)
 {
     TRK_EXPECT(x, "rope", qk.cols % 2 == 0 && n_positions > 0);
-    rope_call call = {attention_kernels_chosen(), qk, table, n_positions};
-    cpu_run(x, (int64_t)qk.rows * qk.cols < SERIAL_ROPE_ELEMENTS ? 1 : 2, rotate_share, &call);
+    rope_call call = {trk_attention_kernels_chosen(), qk, table, n_positions};
+    trk_cpu_run(x, (int64_t)qk.rows * qk.cols < SERIAL_ROPE_ELEMENTS ? 1 : 2, rotate_share, &call);
 }

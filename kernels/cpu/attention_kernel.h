@@ -513,12 +513,12 @@ static void rotate_rows(char *rows, int64_t stride_bytes, trk_dtype dtype, int n
 }
 
 #define ATTENTION_KERNELS(isa, label)                                                                                  \
-    const attention_kernels attention_kernels_##isa = {.name = label,                                                  \
-                                                       .lanes = LANES,                                                 \
-                                                       .panel_vectors = MAX_VECTORS,                                   \
-                                                       .scratch_bytes = scratch_bytes,                                 \
-                                                       .tile_f32 = tile_f32,                                           \
-                                                       .tile_bf16 = tile_bf16,                                         \
-                                                       .rotate_rows = rotate_rows}
+    const attention_kernels trk_attention_kernels_##isa = {.name = label,                                              \
+                                                           .lanes = LANES,                                             \
+                                                           .panel_vectors = MAX_VECTORS,                               \
+                                                           .scratch_bytes = scratch_bytes,                             \
+                                                           .tile_f32 = tile_f32,                                       \
+                                                           .tile_bf16 = tile_bf16,                                     \
+                                                           .rotate_rows = rotate_rows}
 
 #endif

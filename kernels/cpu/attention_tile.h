@@ -40,11 +40,11 @@ typedef struct attention_kernels {
 } attention_kernels;
 
 /* One per instruction set; only the portable one exists on every machine. */
-extern const attention_kernels attention_kernels_portable;
+extern const attention_kernels trk_attention_kernels_portable;
 #ifdef __x86_64__
-extern const attention_kernels attention_kernels_avx2;
-extern const attention_kernels attention_kernels_avx512;
-extern const attention_kernels attention_kernels_avx512_bf16;
+extern const attention_kernels trk_attention_kernels_avx2;
+extern const attention_kernels trk_attention_kernels_avx512;
+extern const attention_kernels trk_attention_kernels_avx512_bf16;
 #endif
 
 #endif

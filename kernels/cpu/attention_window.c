@@ -114,15 +114,15 @@ static void run_window_task(const void *context, int task, const attention_kerne
         (call->bf16 ? kernels->tile_bf16 : kernels->tile_f32)(&tile, (char *)scratch + call->lists_bytes);
 }
 
-void window_attention_cpu(trk_exec *x, trk_mat out, trk_mat qkv, int h, int w, int heads, int window, int pool,
-                          const float *bias)
+void trk_window_attention_cpu(trk_exec *x, trk_mat out, trk_mat qkv, int h, int w, int heads, int window, int pool,
+                              const float *bias)
 {
     TRK_EXPECT(x, "window_attention", heads > 0 && h > 0 && w > 0 && qkv.cols > 0 && qkv.cols % (3 * heads) == 0);
     TRK_EXPECT(x, "window_attention", qkv.rows == h * w && out.cols == qkv.cols / 3);
     TRK_EXPECT(x, "window_attention", out.rows == (pool ? (h / 2) * (w / 2) : h * w));
     TRK_EXPECT(x, "window_attention", !pool || (h % 2 == 0 && w % 2 == 0 && window % 2 == 0));
     TRK_EXPECT(x, "window_attention", window >= 0 && (bias || !window || (h % window == 0 && w % window == 0)));
-    const attention_kernels *kernels = attention_kernels_chosen();
+    const attention_kernels *kernels = trk_attention_kernels_chosen();
     const int channels = qkv.cols / 3, dim = channels / heads;
     const int window_h = window ? window : h, window_w = window ? window : w;
     window_call call = {
@@ -142,8 +142,8 @@ void window_attention_cpu(trk_exec *x, trk_mat out, trk_mat qkv, int h, int w, i
     };
     const int n_windows = call.windows_x * ((h + window_h - 1) / window_h);
     const int n_keys = window_h * window_w, n_queries = pool ? n_keys / 4 : n_keys;
-    call.tile_queries =
-        attention_tile_queries(kernels, n_queries, dim, dim, n_windows * heads, x->n_threads > 0 ? x->n_threads : 1);
+    call.tile_queries = trk_attention_tile_queries(kernels, n_queries, dim, dim, n_windows * heads,
+                                                   x->n_threads > 0 ? x->n_threads : 1);
     call.n_tiles = (n_queries + call.tile_queries - 1) / call.tile_queries;
     const size_t listed_keys = window_h == h && window_w == w ? 0 : (size_t)n_keys;
     call.lists_bytes = (5 * (size_t)call.tile_queries + 3 * listed_keys) * sizeof(void *);
@@ -155,5 +155,5 @@ void window_attention_cpu(trk_exec *x, trk_mat out, trk_mat qkv, int h, int w, i
         .scratch_bytes = call.lists_bytes + kernels->scratch_bytes(call.tile_queries, dim, dim),
         .operations = 4.0 * n_windows * heads * n_queries * n_keys * dim,
     };
-    attention_run_tasks(x, kernels, &tasks);
+    trk_attention_run_tasks(x, kernels, &tasks);
 }

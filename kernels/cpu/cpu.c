@@ -8,9 +8,9 @@
 /* About ten microseconds of one core, what waking the others may cost. */
 #define SERIAL_WORK (1 << 16)
 
-void cpu_fill_ops(trk_ops *ops)
+void trk_cpu_fill_ops(trk_ops *ops)
 {
-#define REPLACE(name) ops->name = name##_cpu;
+#define REPLACE(name) ops->name = trk_##name##_cpu;
     REPLACE(linear) REPLACE(matmul_nt) REPLACE(conv2d) REPLACE(layernorm) REPLACE(add) REPLACE(convert)
     REPLACE(maxpool2x2) REPLACE(add_upsampled2x) REPLACE(depth_to_space2x) REPLACE(rope) REPLACE(attention)
     REPLACE(window_attention) REPLACE(resize_bilinear) REPLACE(mask_to_memory) REPLACE(fill_holes) REPLACE(select_mask)
@@ -21,25 +21,25 @@ void cpu_fill_ops(trk_ops *ops)
     /* the rest is the reference's: rare, or small */
 }
 
-const cpu_kernels *cpu_kernels_best(void)
+const cpu_kernels *trk_cpu_kernels_best(void)
 {
 #ifdef __x86_64__
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl"))
-        return &cpu_kernels_avx512;
+        return &trk_cpu_kernels_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return &cpu_kernels_avx2;
+        return &trk_cpu_kernels_avx2;
 #endif
-    return &cpu_kernels_base;
+    return &trk_cpu_kernels_base;
 }
 
-void cpu_run(const trk_exec *x, int n_pieces, cpu_team_work *work, void *context)
+void trk_cpu_run(const trk_exec *x, int n_pieces, cpu_team_work *work, void *context)
 {
     if (x->planning)
         return;
     /* buffers are for x->n_threads workers, and the team is all or nothing */
     const int together = n_pieces > 1 && x->n_threads >= x->backend->n_threads;
-    cpu_team_run(together ? x->backend->team : NULL, work, context);
+    trk_cpu_team_run(together ? x->backend->team : NULL, work, context);
 }
 
 typedef struct range {
@@ -56,8 +56,8 @@ static void run_share(void *context, int worker, int n_workers)
         r->kernel(r->args, begin, end, worker);
 }
 
-void cpu_for(const trk_exec *x, cpu_kernel *kernel, const void *args, int64_t n, int64_t item_work)
+void trk_cpu_for(const trk_exec *x, cpu_kernel *kernel, const void *args, int64_t n, int64_t item_work)
 {
     range all = {kernel, args, n};
-    cpu_run(x, n > 1 && n * item_work >= SERIAL_WORK ? 2 : 1, run_share, &all);
+    trk_cpu_run(x, n > 1 && n * item_work >= SERIAL_WORK ? 2 : 1, run_share, &all);
 }

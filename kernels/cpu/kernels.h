@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The vectorised kernels of the CPU backend, compiled once per instruction set (kernels_<isa>.c), chosen at run time.
  * Every kernel handles the half-open range [begin, end) of its items; items do not depend on each other, so results do
- * not depend on how cpu_for splits the range over workers. `worker` < the exec's n_threads says whose buffer to use. */
+ * not depend on how trk_cpu_for splits the range over workers. `worker` < the exec's n_threads says whose buffer to
+ * use. */
 #ifndef TRK_KERNELS_CPU_KERNELS_H
 #define TRK_KERNELS_CPU_KERNELS_H
 
@@ -38,7 +39,7 @@ typedef struct cpu_kernels {
 #undef CPU_KERNEL_MEMBER
 } cpu_kernels;
 
-extern const cpu_kernels cpu_kernels_base, cpu_kernels_avx2, cpu_kernels_avx512;
+extern const cpu_kernels trk_cpu_kernels_base, trk_cpu_kernels_avx2, trk_cpu_kernels_avx512;
 
 typedef struct cpu_layernorm_args {
     trk_mat out, in;

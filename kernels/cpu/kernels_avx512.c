@@ -9,4 +9,4 @@
 #include "isa_product.h"
 
 #define TABLE_MEMBER(name) .name = name,
-const cpu_kernels cpu_kernels_avx512 = {.isa = "avx512", CPU_KERNEL_LIST(TABLE_MEMBER)};
+const cpu_kernels trk_cpu_kernels_avx512 = {.isa = "avx512", CPU_KERNEL_LIST(TABLE_MEMBER)};

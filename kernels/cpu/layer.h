@@ -17,18 +17,18 @@ struct cpu_layer;   /* one layer's packed weights */
 struct cpu_library; /* what all layers of a backend share */
 
 /* n_workers: that may run a layer at the same time without allocating; more may. */
-trk_status cpu_library_create(struct cpu_library **out, int n_workers, trk_allocator *allocator);
-void cpu_library_destroy(struct cpu_library **library); /* NULL-safe, clears the handle */
-size_t cpu_library_trim(struct cpu_library *library, size_t bytes); /* see trk_backend_trim; NULL-safe */
-int cpu_library_has_bf16(void);
-const char *cpu_library_name(void); /* "oneDNN 2.6.3", "" for none; static storage */
+trk_status trk_cpu_library_create(struct cpu_library **out, int n_workers, trk_allocator *allocator);
+void trk_cpu_library_destroy(struct cpu_library **library);             /* NULL-safe, clears the handle */
+size_t trk_cpu_library_trim(struct cpu_library *library, size_t bytes); /* see trk_backend_trim; NULL-safe */
+int trk_cpu_library_has_bf16(void);
+const char *trk_cpu_library_name(void); /* "oneDNN 2.6.3", "" for none; static storage */
 
 /* weight [n_out, n_in / groups, kernel, kernel] and bias [n_out] (or NULL) are borrowed until release. */
-trk_status cpu_layer_create(struct cpu_layer **out, trk_backend *backend, trk_allocator *allocator,
-                            const trk_layer_shape *shape, const float *weight, const float *bias);
-void cpu_layer_release(struct cpu_layer **layer, trk_allocator *allocator); /* NULL-safe, clears the handle */
+trk_status trk_cpu_layer_create(struct cpu_layer **out, trk_backend *backend, trk_allocator *allocator,
+                                const trk_layer_shape *shape, const float *weight, const float *bias);
+void trk_cpu_layer_release(struct cpu_layer **layer, trk_allocator *allocator); /* NULL-safe, clears the handle */
 
 /* Any number of execs may run a layer at the same time. */
-void cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *call);
+void trk_cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *call);
 
 #endif

@@ -51,19 +51,19 @@ static int search_component(const hole_search *s, int seed, const int offsets[8]
     return large ? s->max_area + 1 : n;
 }
 
-void fill_holes_cpu(trk_exec *x, trk_mat mask, int max_area)
+void trk_fill_holes_cpu(trk_exec *x, trk_mat mask, int max_area)
 {
     const int64_t n = (int64_t)mask.rows * mask.cols;
     if (n == 0 || max_area <= 0)
         return;
     if (mask.dtype != TRK_F32) {
-        fill_holes_ref(x, mask, max_area);
+        trk_fill_holes_ref(x, mask, max_area);
         return;
     }
     hole_search s = {.pitch = mask.cols + 2, .max_area = max_area < n ? max_area : (int)n};
     const size_t found_bytes = ((size_t)s.max_area + 1) * sizeof *s.found;
     const size_t state_bytes = ((size_t)mask.rows + 2) * (size_t)s.pitch;
-    char *memory = workspace_get(x, WORKSPACE_OTHER, found_bytes + state_bytes);
+    char *memory = trk_workspace_get(x, WORKSPACE_OTHER, found_bytes + state_bytes);
     if (!memory || x->planning)
         return;
     s.found = (int *)(void *)memory;
@@ -118,7 +118,7 @@ static void fill(trk_mat row, float value)
     }
 }
 
-void select_mask_cpu(trk_exec *x, trk_mat mask, trk_mat token, float *info, const trk_mask_choice *choice)
+void trk_select_mask_cpu(trk_exec *x, trk_mat mask, trk_mat token, float *info, const trk_mask_choice *choice)
 {
     TRK_EXPECT(x, "select_mask", choice->masks.rows == 4 && choice->tokens.rows == 4 && choice->masks.dtype == TRK_F32);
     TRK_EXPECT(x, "select_mask", mask.rows == 1 && mask.cols == choice->masks.cols);
@@ -134,10 +134,10 @@ void select_mask_cpu(trk_exec *x, trk_mat mask, trk_mat token, float *info, cons
         best = (int)choice->chosen[0];
     const int index = choice->multimask || unstable ? best : 0;
     if (choice->score[0] > choice->present_above)
-        convert_cpu(x, mask, trk_rows(choice->masks, index, 1));
+        trk_convert_cpu(x, mask, trk_rows(choice->masks, index, 1));
     else
         fill(mask, TRK_NO_OBJECT);
-    convert_cpu(x, token, trk_rows(choice->tokens, choice->multimask ? best : 0, 1));
+    trk_convert_cpu(x, token, trk_rows(choice->tokens, choice->multimask ? best : 0, 1));
     info[0] = choice->score[0];
     info[1] = choice->ious[index];
     info[2] = (float)index;
@@ -302,12 +302,12 @@ static void find_boxes(const void *args, int64_t begin, int64_t end, int worker)
         find_box(a->boxes + 4 * p, (const float *)a->planes.data + p * a->planes.stride, a->side, a->scale);
 }
 
-void mask_boxes_cpu(trk_exec *x, float *boxes, trk_mat planes, int side, int scale)
+void trk_mask_boxes_cpu(trk_exec *x, float *boxes, trk_mat planes, int side, int scale)
 {
     TRK_EXPECT(x, "mask_boxes", side > 0 && planes.dtype == TRK_F32 && planes.cols == (int64_t)side * side);
     TRK_EXPECT(x, "mask_boxes", scale > 0 && (scale & (scale - 1)) == 0 && side <= (1 << 24) / scale);
     const box_args args = {boxes, planes, side, scale};
-    cpu_for(x, find_boxes, &args, planes.rows, planes.cols / 4); /* samples are compared, a vector at a time */
+    trk_cpu_for(x, find_boxes, &args, planes.rows, planes.cols / 4); /* samples are compared, a vector at a time */
 }
 
 /* ---- suppress, mask_bytes ---- */
@@ -338,13 +338,13 @@ static void suppress_rows(const void *args, int64_t begin, int64_t end, int work
     }
 }
 
-void suppress_cpu(trk_exec *x, trk_mat io, trk_mat original, trk_mat rival, int rival_first)
+void trk_suppress_cpu(trk_exec *x, trk_mat io, trk_mat original, trk_mat rival, int rival_first)
 {
     TRK_EXPECT(x, "suppress", io.dtype == TRK_F32 && original.dtype == TRK_F32 && rival.dtype == TRK_F32);
     TRK_EXPECT(x, "suppress", io.rows == original.rows && io.cols == original.cols);
     TRK_EXPECT(x, "suppress", io.rows == rival.rows && io.cols == rival.cols);
     const suppress_args args = {io, original, rival, rival_first != 0};
-    cpu_for(x, suppress_rows, &args, io.rows, io.cols);
+    trk_cpu_for(x, suppress_rows, &args, io.rows, io.cols);
 }
 
 typedef struct byte_args {
@@ -366,9 +366,9 @@ static void rows_to_bytes(const void *args, int64_t begin, int64_t end, int work
     }
 }
 
-void mask_bytes_cpu(trk_exec *x, uint8_t *out, ptrdiff_t stride, trk_mat in)
+void trk_mask_bytes_cpu(trk_exec *x, uint8_t *out, ptrdiff_t stride, trk_mat in)
 {
     TRK_EXPECT(x, "mask_bytes", in.dtype == TRK_F32);
     const byte_args args = {out, stride, in};
-    cpu_for(x, rows_to_bytes, &args, in.rows, in.cols);
+    trk_cpu_for(x, rows_to_bytes, &args, in.rows, in.cols);
 }

@@ -71,12 +71,12 @@ static dnnl_status_t describe_linear(onednn_product *p, onednn_desc *weights)
     const dnnl_dim_t in[] = {k->in_h, k->n_in}, in_strides[] = {k->n_in, 1};
     const dnnl_dim_t out[] = {k->in_h, k->n_out}, out_strides[] = {k->n_out, 1};
     const dnnl_dim_t bias[] = {1, k->n_out}, bias_strides[] = {k->n_out, 1}, w[] = {k->n_in, k->n_out};
-    dnnl_status_t rc = onednn_desc_init(&p->in, 2, in, (dnnl_data_type_t)k->in_type, in_strides);
+    dnnl_status_t rc = trk_onednn_desc_init(&p->in, 2, in, (dnnl_data_type_t)k->in_type, in_strides);
     if (rc == dnnl_success)
-        rc = onednn_desc_init(&p->out, 2, out, (dnnl_data_type_t)k->out_type, out_strides);
+        rc = trk_onednn_desc_init(&p->out, 2, out, (dnnl_data_type_t)k->out_type, out_strides);
     if (rc == dnnl_success && k->has_bias)
-        rc = onednn_desc_init(&p->bias, 2, bias, dnnl_f32, bias_strides);
-    return rc == dnnl_success ? onednn_desc_init(weights, 2, w, (dnnl_data_type_t)k->in_type, NULL) : rc;
+        rc = trk_onednn_desc_init(&p->bias, 2, bias, dnnl_f32, bias_strides);
+    return rc == dnnl_success ? trk_onednn_desc_init(weights, 2, w, (dnnl_data_type_t)k->in_type, NULL) : rc;
 }
 
 static dnnl_status_t describe_convolution(onednn_product *p, onednn_desc *weights)
@@ -89,15 +89,15 @@ static dnnl_status_t describe_convolution(onednn_product *p, onednn_desc *weight
     const dnnl_dim_t out[] = {1, co, out_h, out_w}, out_strides[] = {out_h * out_w * co, 1, out_w * co, co};
     const dnnl_dim_t bias[] = {co}, bias_strides[] = {1};
     const dnnl_dim_t dense[] = {co, ci, k->kernel, k->kernel}, depthwise[] = {co, 1, 1, k->kernel, k->kernel};
-    dnnl_status_t rc = onednn_desc_init(&p->in, 4, in, (dnnl_data_type_t)k->in_type, in_strides);
+    dnnl_status_t rc = trk_onednn_desc_init(&p->in, 4, in, (dnnl_data_type_t)k->in_type, in_strides);
     if (rc == dnnl_success)
-        rc = onednn_desc_init(&p->out, 4, out, (dnnl_data_type_t)k->out_type, out_strides);
+        rc = trk_onednn_desc_init(&p->out, 4, out, (dnnl_data_type_t)k->out_type, out_strides);
     if (rc == dnnl_success && k->has_bias)
-        rc = onednn_desc_init(&p->bias, 1, bias, dnnl_f32, bias_strides);
+        rc = trk_onednn_desc_init(&p->bias, 1, bias, dnnl_f32, bias_strides);
     if (rc != dnnl_success)
         return rc;
-    return k->groups > 1 ? onednn_desc_init(weights, 5, depthwise, (dnnl_data_type_t)k->in_type, NULL)
-                         : onednn_desc_init(weights, 4, dense, (dnnl_data_type_t)k->in_type, NULL);
+    return k->groups > 1 ? trk_onednn_desc_init(weights, 5, depthwise, (dnnl_data_type_t)k->in_type, NULL)
+                         : trk_onednn_desc_init(weights, 4, dense, (dnnl_data_type_t)k->in_type, NULL);
 }
 
 /* Fills p's descriptors and makes the primitive's description; layout NULL: the library's choice. */
@@ -109,27 +109,27 @@ static dnnl_status_t create_description(const struct cpu_library *cache, onednn_
     dnnl_primitive_attr_t attr = NULL;
     dnnl_status_t rc = key_is_linear(k) ? describe_linear(p, &any) : describe_convolution(p, &any);
     if (rc == dnnl_success)
-        rc = onednn_attr_create(&attr, (dnnl_alg_kind_t)k->act, (int)k->accumulate);
+        rc = trk_onednn_attr_create(&attr, (dnnl_alg_kind_t)k->act, (int)k->accumulate);
     if (rc == dnnl_success) {
         const onednn_desc *weights = layout ? &layout->desc : &any, *bias = k->has_bias ? &p->bias : NULL;
         rc = key_is_linear(k)
-                 ? onednn_matmul_create(out, cache->engine, attr, &p->in, weights, bias, &p->out)
-                 : onednn_convolution_create(
+                 ? trk_onednn_matmul_create(out, cache->engine, attr, &p->in, weights, bias, &p->out)
+                 : trk_onednn_convolution_create(
                        out, cache->engine, attr, &p->in, weights, bias, &p->out, (int)k->stride,
                        (const int[]){(int)k->pad_top, (int)k->pad_bottom, (int)k->padding, (int)k->padding});
     }
     if (attr)
         dnnl_primitive_attr_destroy(attr);
-    onednn_desc_release(&any);
+    trk_onednn_desc_release(&any);
     return rc;
 }
 
 static void release_descriptors(onednn_product *p)
 {
-    onednn_desc_release(&p->in);
-    onednn_desc_release(&p->bias);
-    onednn_desc_release(&p->out);
-    onednn_desc_release(&p->scratch);
+    trk_onednn_desc_release(&p->in);
+    trk_onednn_desc_release(&p->bias);
+    trk_onednn_desc_release(&p->out);
+    trk_onednn_desc_release(&p->scratch);
 }
 
 /* oneDNN's own reference loops are a hundred times slower than its generated code. */
@@ -145,16 +145,16 @@ static int is_slow(dnnl_primitive_desc_t description)
 static const onednn_layout *intern_layout(struct cpu_library *cache, dnnl_primitive_desc_t description)
 {
     onednn_desc desc;
-    if (onednn_desc_query(&desc, description, dnnl_query_weights_md) != dnnl_success)
+    if (trk_onednn_desc_query(&desc, description, dnnl_query_weights_md) != dnnl_success)
         return NULL;
     for (onednn_layout *l = cache->layouts; l; l = l->next)
-        if (onednn_desc_equal(&l->desc, &desc)) {
-            onednn_desc_release(&desc);
+        if (trk_onednn_desc_equal(&l->desc, &desc)) {
+            trk_onednn_desc_release(&desc);
             return l;
         }
     onednn_layout *added = allocate_zeroed(cache, "oneDNN layout", sizeof *added);
     if (!added) {
-        onednn_desc_release(&desc);
+        trk_onednn_desc_release(&desc);
         return NULL;
     }
     added->desc = desc;
@@ -163,7 +163,7 @@ static const onednn_layout *intern_layout(struct cpu_library *cache, dnnl_primit
     return added;
 }
 
-trk_status onednn_cache_layout(struct cpu_library *cache, const onednn_key *key, const onednn_layout **out)
+trk_status trk_onednn_cache_layout(struct cpu_library *cache, const onednn_key *key, const onednn_layout **out)
 {
     onednn_product p = {.key = *key};
     dnnl_primitive_desc_t description = NULL;
@@ -222,7 +222,7 @@ static trk_status create_product(struct cpu_library *cache, const onednn_key *ke
         rc = create_description(cache, p, NULL, &description);
     }
     if (rc == dnnl_success)
-        rc = onednn_desc_query(&p->scratch, description, dnnl_query_scratchpad_md);
+        rc = trk_onednn_desc_query(&p->scratch, description, dnnl_query_scratchpad_md);
     if (rc == dnnl_success)
         rc = dnnl_primitive_create(&p->primitive, description);
     if (rc == dnnl_success)
@@ -281,16 +281,16 @@ static trk_status create_seat(struct cpu_library *cache, onednn_product *p, oned
     s->product = p;
     s->primitive = p->primitive;
     s->layout = p->layout;
-    s->scratch_bytes = onednn_desc_bytes(&p->scratch);
+    s->scratch_bytes = trk_onednn_desc_bytes(&p->scratch);
     dnnl_status_t rc = dnnl_stream_create(&s->stream, cache->engine, dnnl_stream_default_flags);
     if (rc == dnnl_success)
-        rc = onednn_memory_create(&s->in, &p->in, cache->engine, DNNL_MEMORY_NONE);
+        rc = trk_onednn_memory_create(&s->in, &p->in, cache->engine, DNNL_MEMORY_NONE);
     if (rc == dnnl_success)
-        rc = onednn_memory_create(&s->out, &p->out, cache->engine, DNNL_MEMORY_NONE);
+        rc = trk_onednn_memory_create(&s->out, &p->out, cache->engine, DNNL_MEMORY_NONE);
     if (rc == dnnl_success && p->key.has_bias)
-        rc = onednn_memory_create(&s->bias, &p->bias, cache->engine, DNNL_MEMORY_NONE);
+        rc = trk_onednn_memory_create(&s->bias, &p->bias, cache->engine, DNNL_MEMORY_NONE);
     if (rc == dnnl_success && s->scratch_bytes)
-        rc = onednn_memory_create(&s->scratch, &p->scratch, cache->engine, DNNL_MEMORY_NONE);
+        rc = trk_onednn_memory_create(&s->scratch, &p->scratch, cache->engine, DNNL_MEMORY_NONE);
     if (rc != dnnl_success) {
         release_seat(cache, s);
         return key_fail(&p->key, "arguments", rc);
@@ -347,8 +347,8 @@ done:
     return rc;
 }
 
-trk_status onednn_cache_take(struct cpu_library *cache, const onednn_key *key, const onednn_layout *layout,
-                             onednn_seat **out)
+trk_status trk_onednn_cache_take(struct cpu_library *cache, const onednn_key *key, const onednn_layout *layout,
+                                 onednn_seat **out)
 {
     pthread_mutex_lock(&cache->mutex);
     const trk_status rc = take_locked(cache, key, layout, out);
@@ -356,7 +356,7 @@ trk_status onednn_cache_take(struct cpu_library *cache, const onednn_key *key, c
     return rc;
 }
 
-void onednn_cache_give_back(struct cpu_library *cache, onednn_seat *seat)
+void trk_onednn_cache_give_back(struct cpu_library *cache, onednn_seat *seat)
 {
     pthread_mutex_lock(&cache->mutex);
     seat->next = seat->product->free_seats;
@@ -365,7 +365,7 @@ void onednn_cache_give_back(struct cpu_library *cache, onednn_seat *seat)
     pthread_mutex_unlock(&cache->mutex);
 }
 
-size_t cpu_library_trim(struct cpu_library *cache, size_t bytes)
+size_t trk_cpu_library_trim(struct cpu_library *cache, size_t bytes)
 {
     if (!cache)
         return 0;
@@ -380,12 +380,12 @@ size_t cpu_library_trim(struct cpu_library *cache, size_t bytes)
 
 /* ---- the cache itself ---- */
 
-dnnl_engine_t onednn_cache_engine(const struct cpu_library *cache)
+dnnl_engine_t trk_onednn_cache_engine(const struct cpu_library *cache)
 {
     return cache->engine;
 }
 
-trk_status cpu_library_create(struct cpu_library **out, int n_workers, trk_allocator *allocator)
+trk_status trk_cpu_library_create(struct cpu_library **out, int n_workers, trk_allocator *allocator)
 {
     *out = NULL;
     struct cpu_library *cache = allocator->allocate(allocator, TRK_MEM_PINNED, "oneDNN cache", sizeof *cache);
@@ -404,7 +404,7 @@ trk_status cpu_library_create(struct cpu_library **out, int n_workers, trk_alloc
     return TRK_OK;
 }
 
-void cpu_library_destroy(struct cpu_library **library)
+void trk_cpu_library_destroy(struct cpu_library **library)
 {
     struct cpu_library *cache = *library;
     if (!cache)
@@ -418,7 +418,7 @@ void cpu_library_destroy(struct cpu_library **library)
     while (cache->layouts) {
         onednn_layout *layout = cache->layouts;
         cache->layouts = layout->next;
-        onednn_desc_release(&layout->desc);
+        trk_onednn_desc_release(&layout->desc);
         release(cache, layout, sizeof *layout);
     }
     dnnl_engine_destroy(cache->engine);
@@ -427,7 +427,7 @@ void cpu_library_destroy(struct cpu_library **library)
     *library = NULL;
 }
 
-int cpu_library_has_bf16(void)
+int trk_cpu_library_has_bf16(void)
 {
 #ifdef __x86_64__
     const int needed = (int)dnnl_cpu_isa_avx512_core_bf16; /* a set of bits that every better one includes */
@@ -437,7 +437,7 @@ int cpu_library_has_bf16(void)
 #endif
 }
 
-const char *cpu_library_name(void)
+const char *trk_cpu_library_name(void)
 {
     static char name[48];
     const dnnl_version_t *v = dnnl_version();

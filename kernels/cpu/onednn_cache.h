@@ -37,15 +37,15 @@ typedef struct onednn_seat {
     struct onednn_seat *next;
 } onednn_seat;
 
-dnnl_engine_t onednn_cache_engine(const struct cpu_library *cache);
+dnnl_engine_t trk_onednn_cache_engine(const struct cpu_library *cache);
 
 /* The weights layout the library prefers for `key`. */
-trk_status onednn_cache_layout(struct cpu_library *cache, const onednn_key *key, const onednn_layout **out);
+trk_status trk_onednn_cache_layout(struct cpu_library *cache, const onednn_key *key, const onednn_layout **out);
 
 /* A seat at the primitive for `key`, created at need: with `layout` where an optimised implementation takes it, else
  * with what the library prefers. */
-trk_status onednn_cache_take(struct cpu_library *cache, const onednn_key *key, const onednn_layout *layout,
-                             onednn_seat **out);
-void onednn_cache_give_back(struct cpu_library *cache, onednn_seat *seat);
+trk_status trk_onednn_cache_take(struct cpu_library *cache, const onednn_key *key, const onednn_layout *layout,
+                                 onednn_seat **out);
+void trk_onednn_cache_give_back(struct cpu_library *cache, onednn_seat *seat);
 
 #endif

@@ -123,9 +123,9 @@ static dnnl_status_t plain_weights(const trk_layer_shape *s, onednn_desc *out)
     const dnnl_dim_t dense[] = {s->n_out, s->n_in, k, k}, dense_strides[] = {s->n_in * area, area, k, 1};
     const dnnl_dim_t depthwise[] = {s->n_out, 1, 1, k, k}, depthwise_strides[] = {area, area, area, k, 1};
     if (trk_layer_is_linear(s))
-        return onednn_desc_init(out, 2, linear, dnnl_f32, linear_strides);
-    return s->groups > 1 ? onednn_desc_init(out, 5, depthwise, dnnl_f32, depthwise_strides)
-                         : onednn_desc_init(out, 4, dense, dnnl_f32, dense_strides);
+        return trk_onednn_desc_init(out, 2, linear, dnnl_f32, linear_strides);
+    return s->groups > 1 ? trk_onednn_desc_init(out, 5, depthwise, dnnl_f32, depthwise_strides)
+                         : trk_onednn_desc_init(out, 4, dense, dnnl_f32, dense_strides);
 }
 
 static void release_packed(trk_allocator *allocator, packed_weights *p)
@@ -141,7 +141,7 @@ static void release_packed(trk_allocator *allocator, packed_weights *p)
 static trk_status pack(struct cpu_layer *layer, const onednn_layout *layout)
 {
     trk_allocator *allocator = layer->allocator;
-    const size_t bytes = onednn_desc_bytes(&layout->desc);
+    const size_t bytes = trk_onednn_desc_bytes(&layout->desc);
     onednn_desc plain = {0};
     packed_weights *p = allocator->allocate(allocator, TRK_MEM_PINNED, "packed weights", sizeof *p);
     if (!p)
@@ -152,13 +152,13 @@ static trk_status pack(struct cpu_layer *layer, const onednn_layout *layout)
         release_packed(allocator, p);
         return TRK_FAIL(TRK_E_MEMORY, "packed weights: no memory for %zu bytes", bytes);
     }
-    dnnl_engine_t engine = onednn_cache_engine(layer->cache);
+    dnnl_engine_t engine = trk_onednn_cache_engine(layer->cache);
     dnnl_status_t rc = plain_weights(&layer->shape, &plain);
     if (rc == dnnl_success)
-        rc = onednn_memory_create(&p->memory, &layout->desc, engine, p->data);
+        rc = trk_onednn_memory_create(&p->memory, &layout->desc, engine, p->data);
     if (rc == dnnl_success) /* oneDNN takes inputs as void *, too */
-        rc = onednn_reorder(engine, &plain, (void *)(uintptr_t)layer->weight, p->memory, &layout->desc);
-    onednn_desc_release(&plain);
+        rc = trk_onednn_reorder(engine, &plain, (void *)(uintptr_t)layer->weight, p->memory, &layout->desc);
+    trk_onednn_desc_release(&plain);
     if (rc != dnnl_success) {
         release_packed(allocator, p);
         return TRK_FAIL(TRK_E_BACKEND, "oneDNN: cannot pack %d x %d weights (status %d)", layer->shape.n_out,
@@ -195,8 +195,8 @@ static packed_weights *find_or_pack(trk_exec *x, struct cpu_layer *layer, const 
     return p;
 }
 
-trk_status cpu_layer_create(struct cpu_layer **out, trk_backend *backend, trk_allocator *allocator,
-                            const trk_layer_shape *shape, const float *weight, const float *bias)
+trk_status trk_cpu_layer_create(struct cpu_layer **out, trk_backend *backend, trk_allocator *allocator,
+                                const trk_layer_shape *shape, const float *weight, const float *bias)
 {
     *out = NULL;
     struct cpu_layer *layer = allocator->allocate(allocator, TRK_MEM_PINNED, "layer", sizeof *layer);
@@ -216,17 +216,17 @@ trk_status cpu_layer_create(struct cpu_layer **out, trk_backend *backend, trk_al
     key.in_h = trk_layer_is_linear(shape) ? USUAL_ROWS : USUAL_SIDE;
     key.in_w = trk_layer_is_linear(shape) ? 1 : USUAL_SIDE;
     trk_status rc = TRK_OK;
-    TRK_CHECK(onednn_cache_layout(layer->cache, &key, &layer->usual));
+    TRK_CHECK(trk_onednn_cache_layout(layer->cache, &key, &layer->usual));
     TRK_CHECK(pack(layer, layer->usual));
     *out = layer;
     layer = NULL;
 done:
     leave_single_thread(threads_before);
-    cpu_layer_release(&layer, allocator);
+    trk_cpu_layer_release(&layer, allocator);
     return rc;
 }
 
-void cpu_layer_release(struct cpu_layer **layer, trk_allocator *allocator)
+void trk_cpu_layer_release(struct cpu_layer **layer, trk_allocator *allocator)
 {
     if (!*layer)
         return;
@@ -326,7 +326,7 @@ static strip strip_at(const strip_run *run, int index)
 static onednn_seat *take_seat(struct cpu_layer *layer, const onednn_key *key, trk_status *rc)
 {
     onednn_seat *seat = NULL;
-    *rc = onednn_cache_take(layer->cache, key, layer->usual, &seat);
+    *rc = trk_onednn_cache_take(layer->cache, key, layer->usual, &seat);
     return *rc < 0 ? NULL : seat;
 }
 
@@ -343,7 +343,7 @@ static int ready_strip(strip_run *run, int index)
     const int has_weights = find_or_pack(run->x, run->layer, seat->layout) != NULL;
     if (seat->scratch_bytes > run->scratch_bytes)
         run->scratch_bytes = trk_aligned(seat->scratch_bytes);
-    onednn_cache_give_back(run->layer->cache, seat);
+    trk_onednn_cache_give_back(run->layer->cache, seat);
     return has_weights;
 }
 
@@ -367,7 +367,7 @@ static void run_strips(void *context, int worker, int n_workers)
                          ? (int)dnnl_runtime_error
                          : (int)execute(seat, weights, run->layer->bias, s.in, s.out.data,
                                         run->scratch + run->scratch_bytes * (size_t)worker);
-            onednn_cache_give_back(run->layer->cache, seat);
+            trk_onednn_cache_give_back(run->layer->cache, seat);
             if (status == 0 && run->call->epilogue.act == TRK_ACT_RELU)
                 relu_in_place(s.out);
         }
@@ -390,7 +390,7 @@ static int strip_units(const strip_run *run, int several)
     return ((run->n_units + pieces - 1) / pieces + multiple - 1) / multiple * multiple;
 }
 
-void cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *call)
+void trk_cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *call)
 {
     const trk_layer_shape *s = &layer->shape;
     const int64_t products = (int64_t)call->out.rows * s->n_out * s->n_in / s->groups * s->kernel * s->kernel;
@@ -406,12 +406,12 @@ void cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *c
         ready = ready_strip(&run, i);
     leave_single_thread(threads_before);
     if (ready && run.scratch_bytes) {
-        run.scratch = workspace_get(x, WORKSPACE_LIBRARY, run.scratch_bytes * (size_t)n_threads);
+        run.scratch = trk_workspace_get(x, WORKSPACE_LIBRARY, run.scratch_bytes * (size_t)n_threads);
         ready = run.scratch != NULL;
     }
     if (!ready)
         return;
-    cpu_run(x, n_threads > 1 ? run.n_strips : 1, run_strips, &run);
+    trk_cpu_run(x, n_threads > 1 ? run.n_strips : 1, run_strips, &run);
     const int status = atomic_load(&run.failed);
     if (status < 0) /* a trk_status: the worker's text is its own thread's */
         trk_exec_fail(x, TRK_FAIL((trk_status)status, "oneDNN: no arguments for a product of %d -> %d channels",

@@ -10,8 +10,8 @@
 #define MD(desc) (&(desc)->md)
 #endif
 
-dnnl_status_t onednn_desc_init(onednn_desc *out, int n_dims, const dnnl_dim_t *dims, dnnl_data_type_t type,
-                               const dnnl_dim_t *strides)
+dnnl_status_t trk_onednn_desc_init(onednn_desc *out, int n_dims, const dnnl_dim_t *dims, dnnl_data_type_t type,
+                                   const dnnl_dim_t *strides)
 {
     dnnl_dims_t all_dims = {0}, all_strides = {0};
     memcpy(all_dims, dims, (size_t)n_dims * sizeof *dims);
@@ -27,7 +27,7 @@ dnnl_status_t onednn_desc_init(onednn_desc *out, int n_dims, const dnnl_dim_t *d
 #endif
 }
 
-dnnl_status_t onednn_desc_query(onednn_desc *out, const_dnnl_primitive_desc_t primitive, dnnl_query_t what)
+dnnl_status_t trk_onednn_desc_query(onednn_desc *out, const_dnnl_primitive_desc_t primitive, dnnl_query_t what)
 {
     memset(out, 0, sizeof *out);
 #if DNNL_VERSION_MAJOR >= 3
@@ -41,7 +41,7 @@ dnnl_status_t onednn_desc_query(onednn_desc *out, const_dnnl_primitive_desc_t pr
 #endif
 }
 
-void onednn_desc_release(onednn_desc *desc)
+void trk_onednn_desc_release(onednn_desc *desc)
 {
 #if DNNL_VERSION_MAJOR >= 3
     if (desc->md)
@@ -50,22 +50,22 @@ void onednn_desc_release(onednn_desc *desc)
     memset(desc, 0, sizeof *desc);
 }
 
-int onednn_desc_equal(const onednn_desc *a, const onednn_desc *b)
+int trk_onednn_desc_equal(const onednn_desc *a, const onednn_desc *b)
 {
     return dnnl_memory_desc_equal(MD(a), MD(b));
 }
 
-size_t onednn_desc_bytes(const onednn_desc *desc)
+size_t trk_onednn_desc_bytes(const onednn_desc *desc)
 {
     return dnnl_memory_desc_get_size(MD(desc));
 }
 
-dnnl_status_t onednn_memory_create(dnnl_memory_t *out, const onednn_desc *desc, dnnl_engine_t engine, void *data)
+dnnl_status_t trk_onednn_memory_create(dnnl_memory_t *out, const onednn_desc *desc, dnnl_engine_t engine, void *data)
 {
     return dnnl_memory_create(out, MD(desc), engine, data);
 }
 
-dnnl_status_t onednn_attr_create(dnnl_primitive_attr_t *out, dnnl_alg_kind_t act, int sum)
+dnnl_status_t trk_onednn_attr_create(dnnl_primitive_attr_t *out, dnnl_alg_kind_t act, int sum)
 {
     dnnl_post_ops_t post_ops = NULL;
     dnnl_status_t rc = dnnl_primitive_attr_create(out);
@@ -91,9 +91,9 @@ dnnl_status_t onednn_attr_create(dnnl_primitive_attr_t *out, dnnl_alg_kind_t act
     return rc;
 }
 
-dnnl_status_t onednn_matmul_create(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_primitive_attr_t attr,
-                                   const onednn_desc *in, const onednn_desc *weights, const onednn_desc *bias,
-                                   const onednn_desc *out_desc)
+dnnl_status_t trk_onednn_matmul_create(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_primitive_attr_t attr,
+                                       const onednn_desc *in, const onednn_desc *weights, const onednn_desc *bias,
+                                       const onednn_desc *out_desc)
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_matmul_primitive_desc_create(out, engine, MD(in), MD(weights), bias ? MD(bias) : NULL, MD(out_desc),
@@ -106,9 +106,10 @@ dnnl_status_t onednn_matmul_create(dnnl_primitive_desc_t *out, dnnl_engine_t eng
 #endif
 }
 
-dnnl_status_t onednn_convolution_create(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_primitive_attr_t attr,
-                                        const onednn_desc *in, const onednn_desc *weights, const onednn_desc *bias,
-                                        const onednn_desc *out_desc, int stride, const int padding[4])
+dnnl_status_t trk_onednn_convolution_create(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
+                                            dnnl_primitive_attr_t attr, const onednn_desc *in,
+                                            const onednn_desc *weights, const onednn_desc *bias,
+                                            const onednn_desc *out_desc, int stride, const int padding[4])
 {
     const dnnl_dims_t strides = {stride, stride}, before = {padding[0], padding[2]}, after = {padding[1], padding[3]};
 #if DNNL_VERSION_MAJOR >= 3
@@ -125,8 +126,8 @@ dnnl_status_t onednn_convolution_create(dnnl_primitive_desc_t *out, dnnl_engine_
 #endif
 }
 
-dnnl_status_t onednn_reorder(dnnl_engine_t engine, const onednn_desc *from, void *from_data, dnnl_memory_t to,
-                             const onednn_desc *to_desc)
+dnnl_status_t trk_onednn_reorder(dnnl_engine_t engine, const onednn_desc *from, void *from_data, dnnl_memory_t to,
+                                 const onednn_desc *to_desc)
 {
     dnnl_primitive_desc_t description = NULL;
     dnnl_primitive_t primitive = NULL;

@@ -17,7 +17,8 @@ static int row_area(const uint8_t *row, int width)
     return area;
 }
 
-void mask_region_cpu(trk_exec *x, trk_mask_region *region, const uint8_t *mask, ptrdiff_t stride, int width, int height)
+void trk_mask_region_cpu(trk_exec *x, trk_mask_region *region, const uint8_t *mask, ptrdiff_t stride, int width,
+                         int height)
 {
     TRK_EXPECT(x, "mask_region", width > 0 && height > 0);
     int left = width, right = -1, first = -1, last = -1, all = 0;
@@ -148,7 +149,7 @@ static void prepare_colour(const brush *b)
 static int take_room(trk_exec *x, brush *b)
 {
     const size_t width = (size_t)b->painting->width;
-    uint8_t *memory = workspace_get(x, WORKSPACE_OTHER, width * (11 + (size_t)b->n_ring) + 2 * (size_t)b->radius);
+    uint8_t *memory = trk_workspace_get(x, WORKSPACE_OTHER, width * (11 + (size_t)b->n_ring) + 2 * (size_t)b->radius);
     if (!memory)
         return 0;
     b->translucent = (uint16_t *)(void *)memory;
@@ -159,7 +160,7 @@ static int take_room(trk_exec *x, brush *b)
     return 1;
 }
 
-void paint_cpu(trk_exec *x, uint8_t *rgb, ptrdiff_t stride, const trk_painting *p)
+void trk_paint_cpu(trk_exec *x, uint8_t *rgb, ptrdiff_t stride, const trk_painting *p)
 {
     TRK_EXPECT(x, "paint", p->width > 0 && p->height > 0 && p->line_width >= 0);
     TRK_EXPECT(x, "paint", p->fill_percent >= 0 && p->fill_percent <= 100);

@@ -16,30 +16,30 @@ struct cpu_layer {
     size_t bytes;
 };
 
-trk_status cpu_library_create(struct cpu_library **out, int n_workers, trk_allocator *allocator)
+trk_status trk_cpu_library_create(struct cpu_library **out, int n_workers, trk_allocator *allocator)
 {
     (void)allocator;
     *out = NULL; /* nothing is shared */
     return TRK_OK;
 }
 
-void cpu_library_destroy(struct cpu_library **library)
+void trk_cpu_library_destroy(struct cpu_library **library)
 {
     *library = NULL;
 }
 
-size_t cpu_library_trim(struct cpu_library *library, size_t bytes)
+size_t trk_cpu_library_trim(struct cpu_library *library, size_t bytes)
 {
     (void)library, (void)bytes;
     return 0;
 }
 
-int cpu_library_has_bf16(void)
+int trk_cpu_library_has_bf16(void)
 {
     return 0;
 }
 
-const char *cpu_library_name(void)
+const char *trk_cpu_library_name(void)
 {
     return "";
 }
@@ -64,8 +64,8 @@ static void pack_panels(struct cpu_layer *layer, const float *weight)
     }
 }
 
-trk_status cpu_layer_create(struct cpu_layer **out, trk_backend *backend, trk_allocator *allocator,
-                            const trk_layer_shape *shape, const float *weight, const float *bias)
+trk_status trk_cpu_layer_create(struct cpu_layer **out, trk_backend *backend, trk_allocator *allocator,
+                                const trk_layer_shape *shape, const float *weight, const float *bias)
 {
     (void)backend;
     *out = NULL;
@@ -86,7 +86,7 @@ trk_status cpu_layer_create(struct cpu_layer **out, trk_backend *backend, trk_al
     return TRK_OK;
 }
 
-void cpu_layer_release(struct cpu_layer **layer, trk_allocator *allocator)
+void trk_cpu_layer_release(struct cpu_layer **layer, trk_allocator *allocator)
 {
     if (!*layer)
         return;
@@ -112,12 +112,12 @@ static void run_convolution(trk_exec *x, struct cpu_layer *layer, const cpu_laye
                                  .act = call->epilogue.act,
                                  .patch_stride = s->groups > 1 ? s->n_out : window * CPU_LINEAR_ROWS};
     args.patches =
-        workspace_get(x, WORKSPACE_LIBRARY, (size_t)args.patch_stride * (size_t)x->n_threads * sizeof(float));
+        trk_workspace_get(x, WORKSPACE_LIBRARY, (size_t)args.patch_stride * (size_t)x->n_threads * sizeof(float));
     if (args.patches)
-        cpu_for(x, x->backend->kernels->convolution, &args, out_h, out_w * window * s->n_out / 8);
+        trk_cpu_for(x, x->backend->kernels->convolution, &args, out_h, out_w * window * s->n_out / 8);
 }
 
-void cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *call)
+void trk_cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *call)
 {
     if (!trk_layer_is_linear(&layer->shape)) {
         run_convolution(x, layer, call);
@@ -130,6 +130,6 @@ void cpu_layer_run(trk_exec *x, struct cpu_layer *layer, const cpu_layer_call *c
                                   .n_in = layer->shape.n_in,
                                   .n_out = layer->shape.n_out,
                                   .epilogue = call->epilogue};
-    cpu_for(x, x->backend->kernels->linear, &args, (call->in.rows + CPU_LINEAR_ROWS - 1) / CPU_LINEAR_ROWS,
-            (int64_t)CPU_LINEAR_ROWS * args.n_in * args.n_out / 8);
+    trk_cpu_for(x, x->backend->kernels->linear, &args, (call->in.rows + CPU_LINEAR_ROWS - 1) / CPU_LINEAR_ROWS,
+                (int64_t)CPU_LINEAR_ROWS * args.n_in * args.n_out / 8);
 }

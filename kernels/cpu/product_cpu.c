@@ -14,7 +14,7 @@
 static trk_mat workspace_mat(trk_exec *x, int slot, trk_dtype dtype, int rows, int cols)
 {
     trk_mat m = {.dtype = dtype, .rows = rows, .cols = cols, .stride = cols};
-    m.data = workspace_get(x, slot, (size_t)rows * (size_t)cols * trk_dtype_bytes(dtype));
+    m.data = trk_workspace_get(x, slot, (size_t)rows * (size_t)cols * trk_dtype_bytes(dtype));
     return m;
 }
 
@@ -35,7 +35,7 @@ static void run_layer(trk_exec *x, struct cpu_layer *layer, cpu_layer_call call)
         call.in = workspace_mat(x, WORKSPACE_INPUT, x->activation, in.rows, in.cols);
         if (!call.in.data)
             return;
-        convert_cpu(x, call.in, in);
+        trk_convert_cpu(x, call.in, in);
     }
     const trk_dtype out_dtype = x->activation == TRK_BF16 ? out.dtype : TRK_F32; /* bf16 products write either */
     const int staged = !is_ready(out, out_dtype) || (accumulate && call.epilogue.act == TRK_ACT_RELU);
@@ -45,16 +45,16 @@ static void run_layer(trk_exec *x, struct cpu_layer *layer, cpu_layer_call call)
             return;
         call.epilogue.accumulate = 0;
     }
-    cpu_layer_run(x, layer, &call);
+    trk_cpu_layer_run(x, layer, &call);
     if (!staged || x->status < 0)
         return;
     if (accumulate)
-        add_cpu(x, out, out, call.out);
+        trk_add_cpu(x, out, out, call.out);
     else
-        convert_cpu(x, out, call.out);
+        trk_convert_cpu(x, out, call.out);
 }
 
-void linear_cpu(trk_exec *x, trk_mat out, trk_mat in, const trk_linear *layer, trk_epilogue epilogue)
+void trk_linear_cpu(trk_exec *x, trk_mat out, trk_mat in, const trk_linear *layer, trk_epilogue epilogue)
 {
     TRK_EXPECT(x, "linear", layer->prepared);
     TRK_EXPECT(x, "linear", in.cols == layer->n_in && out.cols == layer->n_out && out.rows == in.rows);
@@ -62,7 +62,7 @@ void linear_cpu(trk_exec *x, trk_mat out, trk_mat in, const trk_linear *layer, t
     run_layer(x, layer->prepared, (cpu_layer_call){.out = out, .in = in, .epilogue = epilogue});
 }
 
-void conv2d_cpu(trk_exec *x, trk_mat out, trk_mat in, int in_h, int in_w, const trk_conv *layer, trk_act act)
+void trk_conv2d_cpu(trk_exec *x, trk_mat out, trk_mat in, int in_h, int in_w, const trk_conv *layer, trk_act act)
 {
     TRK_EXPECT(x, "conv2d", layer->prepared);
     TRK_EXPECT(x, "conv2d", in.rows == in_h * in_w && in.cols == layer->in_channels && out.cols == layer->out_channels);
@@ -76,7 +76,7 @@ void conv2d_cpu(trk_exec *x, trk_mat out, trk_mat in, int in_h, int in_w, const 
 /* a [n, k] as f32 rows padded with zeros to whole vectors, rounded as the backend's products are */
 static float *pad_factors(trk_exec *x, trk_mat a, int64_t stride)
 {
-    float *padded = workspace_get(x, WORKSPACE_INPUT, (size_t)a.rows * (size_t)stride * sizeof *padded);
+    float *padded = trk_workspace_get(x, WORKSPACE_INPUT, (size_t)a.rows * (size_t)stride * sizeof *padded);
     if (!padded || x->planning)
         return padded;
     for (int r = 0; r < a.rows; r++) {
@@ -93,7 +93,7 @@ static float *pad_factors(trk_exec *x, trk_mat a, int64_t stride)
     return padded;
 }
 
-void matmul_nt_cpu(trk_exec *x, trk_mat out, trk_mat a, trk_mat b)
+void trk_matmul_nt_cpu(trk_exec *x, trk_mat out, trk_mat a, trk_mat b)
 {
     TRK_EXPECT(x, "matmul_nt", a.cols == b.cols && out.rows == a.rows && out.cols == b.rows && out.dtype == TRK_F32);
     if (!out.rows || !out.cols)
@@ -105,6 +105,6 @@ void matmul_nt_cpu(trk_exec *x, trk_mat out, trk_mat a, trk_mat b)
                             .round_to_bf16 = x->activation == TRK_BF16 && b.dtype == TRK_F32};
     args.a = pad_factors(x, a, args.a_stride);
     if (args.a)
-        cpu_for(x, x->backend->kernels->matmul_nt, &args, (b.rows + CPU_MATMUL_BLOCK - 1) / CPU_MATMUL_BLOCK,
-                (int64_t)CPU_MATMUL_BLOCK * a.cols * (1 + a.rows / 4));
+        trk_cpu_for(x, x->backend->kernels->matmul_nt, &args, (b.rows + CPU_MATMUL_BLOCK - 1) / CPU_MATMUL_BLOCK,
+                    (int64_t)CPU_MATMUL_BLOCK * a.cols * (1 + a.rows / 4));
 }

@@ -101,7 +101,7 @@ static void *worker_main(void *argument)
     }
 }
 
-trk_status cpu_team_create(cpu_team **out, int *threads, int least)
+trk_status trk_cpu_team_create(cpu_team **out, int *threads, int least)
 {
     const int n_threads = *threads;
     cpu_team *team =
@@ -121,7 +121,7 @@ trk_status cpu_team_create(cpu_team **out, int *threads, int least)
     }
     const int n_started = team->n_workers;
     if (n_started < least) {
-        cpu_team_destroy(&team);
+        trk_cpu_team_destroy(&team);
         return TRK_FAIL(TRK_E_MEMORY, "cannot start thread %d of %d", n_started + 1, n_threads);
     }
     if (n_started < n_threads)
@@ -132,7 +132,7 @@ trk_status cpu_team_create(cpu_team **out, int *threads, int least)
     return TRK_OK;
 }
 
-void cpu_team_destroy(cpu_team **handle)
+void trk_cpu_team_destroy(cpu_team **handle)
 {
     cpu_team *team = *handle;
     if (!team)
@@ -148,7 +148,7 @@ void cpu_team_destroy(cpu_team **handle)
     trk_heap_release(team);
 }
 
-void cpu_team_run(cpu_team *team, cpu_team_work *work, void *context)
+void trk_cpu_team_run(cpu_team *team, cpu_team_work *work, void *context)
 {
     if (!team || team->n_workers == 1 || atomic_flag_test_and_set_explicit(&team->busy, memory_order_acquire)) {
         work(context, 0, 1);

@@ -17,10 +17,10 @@ typedef void cpu_team_work(void *context, int worker, int n_workers);
 
 /* *n_threads: how many are wanted, the caller's included, 1 or more; how many there are on return. Where the system
  * gives fewer, but at least `least`, they have to do, with a warning. */
-trk_status cpu_team_create(cpu_team **out, int *n_threads, int least);
-void cpu_team_destroy(cpu_team **team); /* NULL-safe, clears the handle; joins the threads */
+trk_status trk_cpu_team_create(cpu_team **out, int *n_threads, int least);
+void trk_cpu_team_destroy(cpu_team **team); /* NULL-safe, clears the handle; joins the threads */
 
 /* Returns when all workers have returned. Worker 0 is the calling thread. team NULL: alone. */
-void cpu_team_run(cpu_team *team, cpu_team_work *work, void *context);
+void trk_cpu_team_run(cpu_team *team, cpu_team_work *work, void *context);
 
 #endif

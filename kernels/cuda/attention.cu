@@ -79,8 +79,8 @@ void run_bf16(trk_exec *x, const matrix_source &source, const attention_shape &s
 
 } // namespace
 
-extern "C" void attention_cuda(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, int batch,
-                               float scale)
+extern "C" void trk_attention_cuda(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, int batch,
+                                   float scale)
 {
     TRK_EXPECT(x, "attention", heads > 0 && q.cols % heads == 0 && v.cols % heads == 0);
     TRK_EXPECT(x, "attention", q.cols == k.cols && v.cols == out.cols && q.rows == out.rows && k.rows == v.rows);

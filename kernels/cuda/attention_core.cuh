@@ -228,8 +228,8 @@ static inline int plan_workspace(trk_exec *x, attention_plan *plan)
     if (plan->splits > 1) {
         const size_t rows = plan_rows(plan) * (size_t)plan->splits;
         const size_t sums_bytes = trk_aligned(rows * sizeof(float2));
-        char *room = static_cast<char *>(workspace_get(
-            x, WORKSPACE_ATTENTION, sums_bytes + rows * (size_t)plan->shape.dv * sizeof(float)));
+        char *room = static_cast<char *>(
+            trk_workspace_get(x, WORKSPACE_ATTENTION, sums_bytes + rows * (size_t)plan->shape.dv * sizeof(float)));
         if (!room)
             return 0;
         plan->partial_sums = reinterpret_cast<float2 *>(room);

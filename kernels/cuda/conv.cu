@@ -194,7 +194,7 @@ static void run_unrolled(trk_exec *x, trk_mat out, trk_mat in, const struct cuda
     const size_t row_bytes = (size_t)layer->k_padded * trk_dtype_bytes(layer->dtype);
     const int most = (int)(STRIP_BYTES / row_bytes < 128 ? 128 : STRIP_BYTES / row_bytes / 128 * 128);
     trk_mat windows = {NULL, layer->dtype, min(out.rows, most), layer->k_padded, layer->k_padded};
-    windows.data = workspace_get(x, WORKSPACE_INPUT, (size_t)windows.rows * row_bytes);
+    windows.data = trk_workspace_get(x, WORKSPACE_INPUT, (size_t)windows.rows * row_bytes);
     if (!windows.data)
         return;
     for (int first = 0; first < out.rows; first += most) {
@@ -211,7 +211,7 @@ static void run_unrolled(trk_exec *x, trk_mat out, trk_mat in, const struct cuda
     }
 }
 
-void conv2d_cuda(trk_exec *x, trk_mat out, trk_mat in, int in_h, int in_w, const trk_conv *conv, trk_act act)
+void trk_conv2d_cuda(trk_exec *x, trk_mat out, trk_mat in, int in_h, int in_w, const trk_conv *conv, trk_act act)
 {
     TRK_EXPECT(x, "conv2d", conv->prepared);
     TRK_EXPECT(x, "conv2d", in.rows == in_h * in_w && in.cols == conv->in_channels && out.cols == conv->out_channels);

@@ -33,7 +33,7 @@ static void staging_release(struct cuda_exec *e)
 {
     while (e->staging) {
         struct staging *next = e->staging->next;
-        cuda_host_release(e->staging->data, e->staging->bytes);
+        trk_cuda_host_release(e->staging->data, e->staging->bytes);
         trk_heap_release(e->staging);
         e->staging = next;
     }
@@ -44,7 +44,7 @@ static struct staging *staging_grow(struct cuda_exec *e, size_t bytes)
     struct staging *s = static_cast<struct staging *>(trk_heap_zeroed(TRK_MEM_SCRATCH, "staging", 1, sizeof *s));
     if (!s)
         return NULL;
-    s->data = static_cast<char *>(cuda_host_allocate(bytes));
+    s->data = static_cast<char *>(trk_cuda_host_allocate(bytes));
     if (!s->data) {
         trk_heap_release(s);
         return NULL;
@@ -88,7 +88,7 @@ static void staging_reset(struct cuda_exec *e)
         e->staging->used = 0;
 }
 
-void upload_cuda(trk_exec *x, void *to, const void *from, size_t row_bytes, size_t rows, ptrdiff_t stride)
+void trk_upload_cuda(trk_exec *x, void *to, const void *from, size_t row_bytes, size_t rows, ptrdiff_t stride)
 {
     if (row_bytes * rows == 0)
         return;
@@ -117,7 +117,7 @@ static int room_for_arrival(struct cuda_exec *e)
     return 1;
 }
 
-void download_cuda(trk_exec *x, void *to, ptrdiff_t stride, const void *from, size_t row_bytes, size_t rows)
+void trk_download_cuda(trk_exec *x, void *to, ptrdiff_t stride, const void *from, size_t row_bytes, size_t rows)
 {
     struct cuda_exec *e = exec_of(x);
     if (row_bytes * rows == 0)
@@ -137,7 +137,7 @@ void download_cuda(trk_exec *x, void *to, ptrdiff_t stride, const void *from, si
     cuda_expect(x, cudaMemcpyAsync(staged, from, row_bytes * rows, cudaMemcpyDeviceToHost, stream), "download");
 }
 
-void copy_bytes_cuda(trk_exec *x, void *to, const void *from, size_t bytes)
+void trk_copy_bytes_cuda(trk_exec *x, void *to, const void *from, size_t bytes)
 {
     const void *const told[] = {to, from, reinterpret_cast<const void *>(bytes)};
     if (bytes == 0 || cuda_tell(x, told, sizeof told))
@@ -197,7 +197,7 @@ static void exec_follow(trk_exec *x)
 
 static trk_status exec_open(trk_exec *x)
 {
-    trk_status rc = workspace_create(&x->workspace, x->allocator);
+    trk_status rc = trk_workspace_create(&x->workspace, x->allocator);
     if (rc < 0)
         return rc;
     struct cuda_exec *e = static_cast<struct cuda_exec *>(trk_heap_zeroed(TRK_MEM_SCRATCH, "cuda exec", 1, sizeof *e));
@@ -230,7 +230,7 @@ static void exec_close(trk_exec *x)
         trk_heap_release(e->arrivals);
         trk_heap_release(e);
     }
-    workspace_destroy(&x->workspace);
+    trk_workspace_destroy(&x->workspace);
 }
 
 /* --- the backend --- */
@@ -245,7 +245,7 @@ trk_status cuda_blas_error(cublasStatus_t status, const char *what)
 
 static trk_status check(int device)
 {
-    return cuda_device_open(device, NULL);
+    return trk_cuda_device_open(device, NULL);
 }
 
 static int has_bf16(void)
@@ -292,7 +292,7 @@ static trk_status backend_open(trk_backend *backend)
     if (!backend->cuda)
         return TRK_FAIL(TRK_E_MEMORY, "cuda: no memory for a backend");
     struct cuda_library *library = backend->cuda;
-#define REPLACE(name, args) backend->ops.name = name##_cuda;
+#define REPLACE(name, args) backend->ops.name = trk_##name##_cuda;
     TRK_OP_LIST(REPLACE)
 #undef REPLACE
     trk_ops *planned = &backend->planning_ops; /* the operators that use the workspace, all of which look at planning */
@@ -309,7 +309,7 @@ static trk_status backend_open(trk_backend *backend)
     planned->resize_bilinear = ops->resize_bilinear;
     planned->select_mask = ops->select_mask;
     planned->frame_to_input = ops->frame_to_input;
-    TRK_CHECK(cuda_device_open(backend->device, &library->info));
+    TRK_CHECK(trk_cuda_device_open(backend->device, &library->info));
     library->wgmma = uses_wgmma(&library->info);
     TRK_CHECK(cuda_use(backend->device));
     TRK_CHECK(create_blas(&library->blas));

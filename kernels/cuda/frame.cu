@@ -43,7 +43,7 @@ __global__ void planes_to_rgb(uint8_t *rgb, trk_image m)
     }
 }
 
-void frame_to_rgb_cuda(trk_exec *x, uint8_t *rgb, const trk_image *image)
+void trk_frame_to_rgb_cuda(trk_exec *x, uint8_t *rgb, const trk_image *image)
 {
     TRK_EXPECT(x, "frame_to_rgb", image->width > 0 && image->height > 0 && image->planes[0]);
     TRK_LAUNCH(x, planes_to_rgb, plane_grid(image->height, image->width, 2), plane_block(), 0, rgb, *image);
@@ -124,14 +124,14 @@ static void frame_passes(trk_exec *x, trk_mat out, uint8_t *rows, const uint8_t 
     });
 }
 
-void frame_to_input_cuda(trk_exec *x, trk_mat out, const uint8_t *rgb, int width, int height, ptrdiff_t stride,
-                         int size, const float *mean, const float *std)
+void trk_frame_to_input_cuda(trk_exec *x, trk_mat out, const uint8_t *rgb, int width, int height, ptrdiff_t stride,
+                             int size, const float *mean, const float *std)
 {
     const trk_resample_kind kind = TRK_RESAMPLE_BICUBIC_8BIT;
     TRK_EXPECT(x, "frame_to_input", trk_resample_bytes(kind, width, size) && trk_resample_bytes(kind, height, size));
     TRK_EXPECT(x, "frame_to_input", out.cols == 3 && out.rows == size * size);
     uint8_t *rows = static_cast<uint8_t *>(
-        workspace_get(x, WORKSPACE_OUTPUT, (size_t)height * (size_t)size * 3)); /* after the pass along rows */
+        trk_workspace_get(x, WORKSPACE_OUTPUT, (size_t)height * (size_t)size * 3)); /* after the pass along rows */
     const struct cuda_table *tx = cuda_table_borrow(x, kind, width, size);
     const struct cuda_table *ty = cuda_table_borrow(x, kind, height, size);
     if (rows && tx && ty && !x->planning) {

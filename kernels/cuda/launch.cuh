@@ -21,7 +21,7 @@
  * ask for the same. */
 #define CUDA_SHARED_BYTES (99 * 1024)
 
-#define CUDA_OP(name, args) void name##_cuda args;
+#define CUDA_OP(name, args) void trk_##name##_cuda args;
 extern "C" {
 TRK_OP_LIST(CUDA_OP)
 }

@@ -66,7 +66,7 @@ static trk_status fill(struct cuda_layer *layer, int device, const float *weight
         memcpy(packed + bias_at, bias, (size_t)layer->shape.n_out * sizeof *bias);
         layer->bias = reinterpret_cast<const float *>(static_cast<char *>(layer->weight) + bias_at);
     }
-    trk_status rc = cuda_write(device, layer->weight, packed, layer->bytes);
+    trk_status rc = trk_cuda_write(device, layer->weight, packed, layer->bytes);
     trk_heap_release(packed);
     return rc;
 }

@@ -42,7 +42,7 @@ template <int N, class O, class I> static __global__ void maxpool(matrix<O> out,
     });
 }
 
-void maxpool2x2_cuda(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
+void trk_maxpool2x2_cuda(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
 {
     TRK_EXPECT(x, "maxpool2x2", h % 2 == 0 && w % 2 == 0 && in.rows == h * w && out.rows == h * w / 4);
     TRK_EXPECT(x, "maxpool2x2", in.cols == out.cols);
@@ -71,7 +71,7 @@ template <int N, class O, class I> static __global__ void add_upsampled(matrix<O
     });
 }
 
-void add_upsampled2x_cuda(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
+void trk_add_upsampled2x_cuda(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
 {
     TRK_EXPECT(x, "add_upsampled2x", in.rows == h * w && out.rows == 4 * h * w && in.cols == out.cols);
     by_groups(out, in, [&](auto n, auto o, auto i, const element_grid &g) {
@@ -107,7 +107,7 @@ static __global__ void depth_to_space(matrix<O> out, matrix<I> in, matrix<A> add
     });
 }
 
-void depth_to_space2x_cuda(trk_exec *x, trk_mat out, trk_mat in, int h, int w, trk_mat addend, trk_act act)
+void trk_depth_to_space2x_cuda(trk_exec *x, trk_mat out, trk_mat in, int h, int w, trk_mat addend, trk_act act)
 {
     TRK_EXPECT(x, "depth_to_space2x", in.rows == h * w && out.rows == 4 * h * w && in.cols == 4 * out.cols);
     TRK_EXPECT(x, "depth_to_space2x", !addend.data || (addend.rows > 0 && addend.cols == out.cols));
@@ -147,7 +147,7 @@ template <int N, class T> static __global__ void rotate(matrix<T> qk, const floa
     });
 }
 
-void rope_cuda(trk_exec *x, trk_mat qk, const float *table, int n_positions)
+void trk_rope_cuda(trk_exec *x, trk_mat qk, const float *table, int n_positions)
 {
     TRK_EXPECT(x, "rope", qk.cols % 2 == 0 && n_positions > 0);
     if (qk.rows == 0 || qk.cols == 0)

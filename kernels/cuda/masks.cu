@@ -154,14 +154,14 @@ __global__ void fill_small(matrix<T> mask, const int *labels, const int *areas, 
     }
 }
 
-void fill_holes_cuda(trk_exec *x, trk_mat mask, int max_area)
+void trk_fill_holes_cuda(trk_exec *x, trk_mat mask, int max_area)
 {
     const int64_t pixels = (int64_t)mask.rows * mask.cols;
     if (!pixels || max_area <= 0)
         return;
     TRK_EXPECT(x, "fill_holes", pixels <= INT_MAX - 256);
     const int n = (int)pixels;
-    int *labels = static_cast<int *>(workspace_get(x, WORKSPACE_OTHER, 2 * (size_t)n * sizeof(int)));
+    int *labels = static_cast<int *>(trk_workspace_get(x, WORKSPACE_OTHER, 2 * (size_t)n * sizeof(int)));
     if (!labels || x->planning)
         return;
     int *areas = labels + n;
@@ -274,14 +274,14 @@ __global__ void __launch_bounds__(SELECT_THREADS) choose_and_copy(selection s)
     }
 }
 
-void select_mask_cuda(trk_exec *x, trk_mat mask, trk_mat token, float *info, const trk_mask_choice *choice)
+void trk_select_mask_cuda(trk_exec *x, trk_mat mask, trk_mat token, float *info, const trk_mask_choice *choice)
 {
     TRK_EXPECT(x, "select_mask", choice->masks.rows == 4 && choice->tokens.rows == 4);
     TRK_EXPECT(x, "select_mask", mask.rows == 1 && mask.cols == choice->masks.cols);
     TRK_EXPECT(x, "select_mask", token.rows == 1 && token.cols == choice->tokens.cols);
     const unsigned wanted = blocks_for(mask.cols > 0 ? mask.cols : 1, SELECT_THREADS);
     const unsigned blocks = wanted < SELECT_THREADS ? wanted : SELECT_THREADS;
-    int2 *counts = static_cast<int2 *>(workspace_get(x, WORKSPACE_OTHER, SELECT_THREADS * sizeof *counts));
+    int2 *counts = static_cast<int2 *>(trk_workspace_get(x, WORKSPACE_OTHER, SELECT_THREADS * sizeof *counts));
     if (!counts || x->planning)
         return;
     const bool counted = !choice->multimask && choice->stability;
@@ -392,7 +392,7 @@ __global__ void __launch_bounds__(BOX_THREADS) find_boxes(float *boxes, matrix<f
         boxes[4 * (int64_t)blockIdx.x + threadIdx.x] = most[0] < 0 ? 0.0f : (float)least[threadIdx.x];
 }
 
-void mask_boxes_cuda(trk_exec *x, float *boxes, trk_mat planes, int side, int scale)
+void trk_mask_boxes_cuda(trk_exec *x, float *boxes, trk_mat planes, int side, int scale)
 {
     TRK_EXPECT(x, "mask_boxes", side > 0 && planes.dtype == TRK_F32 && planes.cols == (int64_t)side * side);
     TRK_EXPECT(x, "mask_boxes", scale > 0 && (scale & (scale - 1)) == 0 && side <= (1 << 24) / scale);
@@ -420,7 +420,7 @@ __global__ void find_present(float *score, matrix<float> in, float present)
         *score = present;
 }
 
-void score_mask_cuda(trk_exec *x, float *score, trk_mat in, float present, float absent)
+void trk_score_mask_cuda(trk_exec *x, float *score, trk_mat in, float present, float absent)
 {
     TRK_EXPECT(x, "score_mask", in.dtype == TRK_F32);
     TRK_LAUNCH(x, set_score, 1, 1, 0, score, absent);
@@ -443,7 +443,7 @@ __global__ void suppress_losers(matrix<float> io, matrix<float> original, matrix
     }
 }
 
-void suppress_cuda(trk_exec *x, trk_mat io, trk_mat original, trk_mat rival, int rival_first)
+void trk_suppress_cuda(trk_exec *x, trk_mat io, trk_mat original, trk_mat rival, int rival_first)
 {
     TRK_EXPECT(x, "suppress", io.dtype == TRK_F32 && original.dtype == TRK_F32 && rival.dtype == TRK_F32);
     TRK_EXPECT(x, "suppress", io.rows == original.rows && io.cols == original.cols);
@@ -463,7 +463,7 @@ __global__ void to_bytes(uint8_t *out, int64_t stride, matrix<float> in)
         out[r * stride + c] = in.get(r, c) > 0.0f;
 }
 
-void mask_bytes_cuda(trk_exec *x, uint8_t *out, ptrdiff_t stride, trk_mat in)
+void trk_mask_bytes_cuda(trk_exec *x, uint8_t *out, ptrdiff_t stride, trk_mat in)
 {
     TRK_EXPECT(x, "mask_bytes", in.dtype == TRK_F32);
     if (in.rows <= 0 || in.cols <= 0)

@@ -10,60 +10,60 @@ static trk_status refuse(void)
     return TRK_FAIL(TRK_E_UNSUPPORTED, "device cuda: this build has no CUDA backend");
 }
 
-const char *cuda_describe(void)
+const char *trk_cuda_describe(void)
 {
     return "";
 }
 
-trk_status cuda_device_open(int device, cuda_device_info *out)
+trk_status trk_cuda_device_open(int device, cuda_device_info *out)
 {
     return refuse();
 }
 
-void *cuda_allocate(int device, size_t bytes)
+void *trk_cuda_allocate(int device, size_t bytes)
 {
     return NULL;
 }
 
-void cuda_release(int device, void *data)
+void trk_cuda_release(int device, void *data)
 {
 }
 
-trk_status cuda_read(int device, void *host, const void *data, size_t bytes)
-{
-    return refuse();
-}
-
-trk_status cuda_write(int device, void *data, const void *host, size_t bytes)
+trk_status trk_cuda_read(int device, void *host, const void *data, size_t bytes)
 {
     return refuse();
 }
 
-trk_status cuda_copy(int device, void *to, const void *from, size_t bytes)
+trk_status trk_cuda_write(int device, void *data, const void *host, size_t bytes)
 {
     return refuse();
 }
 
-void cuda_fill(int device, void *data, int byte, size_t bytes)
+trk_status trk_cuda_copy(int device, void *to, const void *from, size_t bytes)
+{
+    return refuse();
+}
+
+void trk_cuda_fill(int device, void *data, int byte, size_t bytes)
 {
 }
 
-int cuda_is_recording(void)
+int trk_cuda_is_recording(void)
 {
     return 0;
 }
 
-size_t cuda_available(int device)
+size_t trk_cuda_available(int device)
 {
     return 0;
 }
 
-void *cuda_host_allocate(size_t bytes)
+void *trk_cuda_host_allocate(size_t bytes)
 {
     return NULL;
 }
 
-void cuda_host_release(void *data, size_t bytes)
+void trk_cuda_host_release(void *data, size_t bytes)
 {
 }
 

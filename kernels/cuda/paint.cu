@@ -71,8 +71,8 @@ __global__ void __launch_bounds__(COLUMN_THREADS)
         *region = trk_mask_region{};
 }
 
-void mask_region_cuda(trk_exec *x, trk_mask_region *region, const uint8_t *mask, ptrdiff_t stride, int width,
-                      int height)
+void trk_mask_region_cuda(trk_exec *x, trk_mask_region *region, const uint8_t *mask, ptrdiff_t stride, int width,
+                          int height)
 {
     TRK_EXPECT(x, "mask_region", width > 0 && height > 0);
     TRK_LAUNCH(x, start_region, 1, 1, 0, region);
@@ -131,7 +131,7 @@ __global__ void paint_columns(uint8_t *rgb, int64_t stride, trk_painting p)
     }
 }
 
-void paint_cuda(trk_exec *x, uint8_t *rgb, ptrdiff_t stride, const trk_painting *painting)
+void trk_paint_cuda(trk_exec *x, uint8_t *rgb, ptrdiff_t stride, const trk_painting *painting)
 {
     TRK_EXPECT(x, "paint", painting->width > 0 && painting->height > 0 && painting->line_width >= 0);
     TRK_EXPECT(x, "paint", painting->fill_percent >= 0 && painting->fill_percent <= 100);

@@ -354,7 +354,7 @@ static void run_library(trk_exec *x, const struct product_call *call, void *work
         is_done = told(x, plan, call, workspace);
         rc = is_done ? TRK_OK : library_error(multiply(x, plan, description, call, workspace), "cublasLtMatmul");
         is_done |= rc >= 0;
-        if (rc == TRK_E_UNSUPPORTED && cuda_is_recording()) /* perhaps the recording's fault: the stage runs again */
+        if (rc == TRK_E_UNSUPPORTED && trk_cuda_is_recording()) /* its fault perhaps: the stage runs again */
             rc = TRK_E_BACKEND;
         else if (!is_done) /* of later frames those who listen are told of the own kernels at once */
             __atomic_store_n(&plan->is_usable, 0, __ATOMIC_RELAXED);
@@ -387,8 +387,8 @@ static trk_mat ready_input(trk_exec *x, trk_mat in, const struct cuda_layer *lay
     if (is_ready(in, layer))
         return in;
     trk_mat packed = {NULL, layer->dtype, in.rows, layer->k_padded, layer->k_padded};
-    packed.data =
-        workspace_get(x, WORKSPACE_INPUT, (size_t)in.rows * (size_t)layer->k_padded * trk_dtype_bytes(layer->dtype));
+    packed.data = trk_workspace_get(x, WORKSPACE_INPUT,
+                                    (size_t)in.rows * (size_t)layer->k_padded * trk_dtype_bytes(layer->dtype));
     if (!packed.data || x->planning)
         return packed;
     const int64_t n_threads = (int64_t)in.rows * (layer->k_padded / 8);
@@ -418,7 +418,7 @@ static void run_two_passes(trk_exec *x, trk_mat out, trk_mat in, const struct cu
     const int in_place = out.dtype == TRK_F32 && !tail.accumulate;
     trk_mat room = {NULL, TRK_F32, min(out.rows, most), out.cols, stride};
     if (!in_place) {
-        room.data = workspace_get(x, WORKSPACE_OUTPUT, (size_t)room.rows * row_bytes);
+        room.data = trk_workspace_get(x, WORKSPACE_OUTPUT, (size_t)room.rows * row_bytes);
         if (!room.data)
             return;
     }
@@ -446,7 +446,7 @@ void cuda_product(trk_exec *x, trk_mat out, trk_mat in, const struct cuda_layer 
         return;
     }
     /* as much for every product, so that a plan does not depend on what the heuristic says */
-    void *workspace = workspace_get(x, WORKSPACE_LIBRARY, LIBRARY_BYTES);
+    void *workspace = trk_workspace_get(x, WORKSPACE_LIBRARY, LIBRARY_BYTES);
     if (!workspace)
         return;
     const struct product_call call = {out, in, layer, layer->bias, epilogue.accumulate};
@@ -456,7 +456,7 @@ void cuda_product(trk_exec *x, trk_mat out, trk_mat in, const struct cuda_layer 
         run_library(x, &call, workspace);
 }
 
-void linear_cuda(trk_exec *x, trk_mat out, trk_mat in, const trk_linear *layer, trk_epilogue epilogue)
+void trk_linear_cuda(trk_exec *x, trk_mat out, trk_mat in, const trk_linear *layer, trk_epilogue epilogue)
 {
     TRK_EXPECT(x, "linear", layer->prepared);
     TRK_EXPECT(x, "linear", in.cols == layer->n_in && out.cols == layer->n_out && out.rows == in.rows);
@@ -476,7 +476,7 @@ template <int N> static void run_few_rows(trk_exec *x, trk_mat out, trk_mat a, t
     });
 }
 
-void matmul_nt_cuda(trk_exec *x, trk_mat out, trk_mat a, trk_mat b)
+void trk_matmul_nt_cuda(trk_exec *x, trk_mat out, trk_mat a, trk_mat b)
 {
     TRK_EXPECT(x, "matmul_nt", a.cols == b.cols && out.rows == a.rows && out.cols == b.rows && out.dtype == TRK_F32);
     if (out.rows == 0 || out.cols == 0 || x->planning) /* needs no workspace */

@@ -132,7 +132,7 @@ static trk_status table_upload(struct cuda_tables *tables, struct cuda_table *t,
         t->data = static_cast<int *>(
             tables->allocator->allocate(tables->allocator, TRK_MEM_PINNED, OWNER, t->bytes));
     if (t->data)
-        rc = cuda_write(device, t->data, layout, t->bytes);
+        rc = trk_cuda_write(device, t->data, layout, t->bytes);
     else
         TRK_FAIL(rc, "cuda: no memory for a table of a resize from %d to %d", t->n_in, t->n_out);
     trk_heap_release(layout);
@@ -291,7 +291,7 @@ static void resize_antialias(trk_exec *x, trk_mat out, trk_mat in)
 {
     const trk_resample_kind kind = TRK_RESAMPLE_BILINEAR_ANTIALIAS;
     float *rows = static_cast<float *>(
-        workspace_get(x, WORKSPACE_OUTPUT, (size_t)in.rows * (size_t)out.cols * sizeof(float)));
+        trk_workspace_get(x, WORKSPACE_OUTPUT, (size_t)in.rows * (size_t)out.cols * sizeof(float)));
     const struct cuda_table *tx = cuda_table_borrow(x, kind, in.cols, out.cols);
     const struct cuda_table *ty = cuda_table_borrow(x, kind, in.rows, out.rows);
     if (rows && tx && ty && !x->planning) {
@@ -302,7 +302,7 @@ static void resize_antialias(trk_exec *x, trk_mat out, trk_mat in)
     }
 }
 
-void resize_bilinear_cuda(trk_exec *x, trk_mat out, trk_mat in, int antialias)
+void trk_resize_bilinear_cuda(trk_exec *x, trk_mat out, trk_mat in, int antialias)
 {
     const trk_resample_kind kind = antialias ? TRK_RESAMPLE_BILINEAR_ANTIALIAS : TRK_RESAMPLE_BILINEAR;
     TRK_EXPECT(x, "resize_bilinear", trk_resample_bytes(kind, in.cols, out.cols));

@@ -148,7 +148,8 @@ static void launch_layernorm(trk_exec *x, trk_mat out, trk_mat in, const float *
                    matrix_of<O>(out), matrix_of<I>(in), gamma, beta, eps, (int)act);
 }
 
-void layernorm_cuda(trk_exec *x, trk_mat out, trk_mat in, const float *gamma, const float *beta, float eps, trk_act act)
+void trk_layernorm_cuda(trk_exec *x, trk_mat out, trk_mat in, const float *gamma, const float *beta, float eps,
+                        trk_act act)
 {
     TRK_EXPECT(x, "layernorm", in.rows == out.rows && in.cols == out.cols && in.cols > 0);
     if (in.rows == 0)
@@ -176,7 +177,7 @@ template <int N, class O, class A, class B> static __global__ void add_elements(
     });
 }
 
-void add_cuda(trk_exec *x, trk_mat out, trk_mat a, trk_mat b)
+void trk_add_cuda(trk_exec *x, trk_mat out, trk_mat a, trk_mat b)
 {
     TRK_EXPECT(x, "add", out.rows == a.rows && out.cols == a.cols && b.cols == a.cols && (b.rows > 0 || !a.rows));
     if (out.rows == 0 || out.cols == 0)
@@ -263,25 +264,25 @@ template <class F> static void launch_map(trk_exec *x, trk_mat out, trk_mat in, 
     });
 }
 
-void convert_cuda(trk_exec *x, trk_mat out, trk_mat in)
+void trk_convert_cuda(trk_exec *x, trk_mat out, trk_mat in)
 {
     TRK_EXPECT(x, "convert", out.cols == in.cols && (in.rows > 0 || !out.rows));
     launch_map(x, out, in, keep{});
 }
 
-void mask_to_memory_cuda(trk_exec *x, trk_mat out, trk_mat in, int binarize, float scale, float bias)
+void trk_mask_to_memory_cuda(trk_exec *x, trk_mat out, trk_mat in, int binarize, float scale, float bias)
 {
     TRK_EXPECT(x, "mask_to_memory", out.rows == in.rows && out.cols == in.cols);
     launch_map(x, out, in, to_memory{binarize, scale, bias});
 }
 
-void clamp_cuda(trk_exec *x, trk_mat out, trk_mat in, float low, float high)
+void trk_clamp_cuda(trk_exec *x, trk_mat out, trk_mat in, float low, float high)
 {
     TRK_EXPECT(x, "clamp", out.rows == in.rows && out.cols == in.cols && in.dtype == TRK_F32 && out.dtype == TRK_F32);
     launch_map(x, out, in, clamped{low, high});
 }
 
-void threshold_cuda(trk_exec *x, trk_mat out, trk_mat in, float level)
+void trk_threshold_cuda(trk_exec *x, trk_mat out, trk_mat in, float level)
 {
     TRK_EXPECT(x, "threshold",
                out.rows == in.rows && out.cols == in.cols && in.dtype == TRK_F32 && out.dtype == TRK_F32);
@@ -309,7 +310,7 @@ static __global__ void fill_if_absent(matrix<T> io, const float *row, const floa
     });
 }
 
-void if_absent_cuda(trk_exec *x, trk_mat io, const float *row, const float *score, float present_above, int replace)
+void trk_if_absent_cuda(trk_exec *x, trk_mat io, const float *row, const float *score, float present_above, int replace)
 {
     if (io.rows == 0 || io.cols == 0)
         return;

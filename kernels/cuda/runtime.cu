@@ -11,7 +11,7 @@
 
 #define LEAST_MAJOR 8 /* bf16 tensor cores, asynchronous copies */
 
-const char *cuda_describe(void)
+const char *trk_cuda_describe(void)
 {
     static char text[32];
     snprintf(text, sizeof text, "cuda %d.%d", CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
@@ -87,7 +87,7 @@ static trk_status check_code(int device, const cudaDeviceProp *properties)
                     device, properties->name, properties->major, properties->minor, cudaGetErrorString(error));
 }
 
-trk_status cuda_device_open(int device, cuda_device_info *out)
+trk_status trk_cuda_device_open(int device, cuda_device_info *out)
 {
     int n = 0;
     cudaDeviceProp properties;
@@ -184,7 +184,7 @@ static void release_later(int device, void *data)
     late = l;
 }
 
-void *cuda_allocate(int device, size_t bytes)
+void *trk_cuda_allocate(int device, size_t bytes)
 {
     void *data = NULL;
     if (is_recording || cuda_use(device) < 0 || cudaMalloc(&data, bytes) != cudaSuccess) {
@@ -194,7 +194,7 @@ void *cuda_allocate(int device, size_t bytes)
     return data;
 }
 
-void cuda_release(int device, void *data)
+void trk_cuda_release(int device, void *data)
 {
     if (!data)
         return;
@@ -231,33 +231,33 @@ static trk_status transfer(int device, void *to, const void *from, size_t bytes,
     return rc < 0 || kind == cudaMemcpyDeviceToHost ? rc : settled(device); /* others can return before they are done */
 }
 
-trk_status cuda_read(int device, void *host, const void *data, size_t bytes)
+trk_status trk_cuda_read(int device, void *host, const void *data, size_t bytes)
 {
     return transfer(device, host, data, bytes, cudaMemcpyDeviceToHost);
 }
 
-trk_status cuda_write(int device, void *data, const void *host, size_t bytes)
+trk_status trk_cuda_write(int device, void *data, const void *host, size_t bytes)
 {
     return transfer(device, data, host, bytes, cudaMemcpyHostToDevice);
 }
 
-trk_status cuda_copy(int device, void *to, const void *from, size_t bytes)
+trk_status trk_cuda_copy(int device, void *to, const void *from, size_t bytes)
 {
     return transfer(device, to, from, bytes, cudaMemcpyDeviceToDevice);
 }
 
-void cuda_fill(int device, void *data, int byte, size_t bytes)
+void trk_cuda_fill(int device, void *data, int byte, size_t bytes)
 {
     if (settled(device) >= 0 && cuda_error(cudaMemset(data, byte, bytes), "cudaMemset") >= 0)
         settled(device);
 }
 
-int cuda_is_recording(void)
+int trk_cuda_is_recording(void)
 {
     return is_recording;
 }
 
-size_t cuda_available(int device)
+size_t trk_cuda_available(int device)
 {
     size_t available = 0, total = 0;
     if (cuda_use(device) < 0 || cudaMemGetInfo(&available, &total) != cudaSuccess) {
@@ -267,7 +267,7 @@ size_t cuda_available(int device)
     return available;
 }
 
-void *cuda_host_allocate(size_t bytes)
+void *trk_cuda_host_allocate(size_t bytes)
 {
     void *data = NULL;
     if (is_recording || trk_heap_refuses() || cudaHostAlloc(&data, bytes, cudaHostAllocPortable) != cudaSuccess) {
@@ -278,7 +278,7 @@ void *cuda_host_allocate(size_t bytes)
     return data;
 }
 
-void cuda_host_release(void *data, size_t bytes)
+void trk_cuda_host_release(void *data, size_t bytes)
 {
     if (!data)
         return;

@@ -226,7 +226,7 @@ static bool slot_in_groups(const void *slot)
     return (uintptr_t)slot % (GROUP * sizeof(float)) == 0;
 }
 
-void store_cuda(trk_exec *x, void *slot, trk_storage storage, trk_mat in)
+void trk_store_cuda(trk_exec *x, void *slot, trk_storage storage, trk_mat in)
 {
     TRK_EXPECT(x, "store", trk_stored_fits(storage, in));
     const int64_t n = elements(in);
@@ -250,7 +250,7 @@ void store_cuda(trk_exec *x, void *slot, trk_storage storage, trk_mat in)
     });
 }
 
-void fetch_cuda(trk_exec *x, trk_mat out, const void *slot, trk_storage storage)
+void trk_fetch_cuda(trk_exec *x, trk_mat out, const void *slot, trk_storage storage)
 {
     TRK_EXPECT(x, "fetch", trk_stored_fits(storage, out));
     const int64_t n = elements(out);
@@ -304,7 +304,7 @@ template <int N, class T> static __global__ void unpack_elements(raster<N, T> ou
     out.put(i, v);
 }
 
-void pack_mask_cuda(trk_exec *x, int8_t *out, trk_mat in)
+void trk_pack_mask_cuda(trk_exec *x, int8_t *out, trk_mat in)
 {
     const int64_t n = elements(in);
     if (n == 0)
@@ -320,7 +320,7 @@ void pack_mask_cuda(trk_exec *x, int8_t *out, trk_mat in)
     });
 }
 
-void unpack_mask_cuda(trk_exec *x, trk_mat out, const int8_t *in)
+void trk_unpack_mask_cuda(trk_exec *x, trk_mat out, const int8_t *in)
 {
     const int64_t n = elements(out);
     if (n == 0)

@@ -65,7 +65,7 @@ size_t table_bytes(const trk_tokens *tokens)
 /* places NULL without memory */
 token_table table_of(trk_exec *x, const trk_tokens *tokens)
 {
-    const char *room = static_cast<const char *>(workspace_get(x, WORKSPACE_TOKENS, table_bytes(tokens)));
+    const char *room = static_cast<const char *>(trk_workspace_get(x, WORKSPACE_TOKENS, table_bytes(tokens)));
     return token_table{reinterpret_cast<const token_place *>(room),
                        reinterpret_cast<const token_object *>(room ? room + places_bytes(tokens) : NULL), tokens->n,
                        tokens->split, tokens->width, trk_tokens_objects(tokens)};
@@ -98,7 +98,7 @@ void send_table(trk_exec *x, const trk_tokens *tokens, const token_table &table)
     }
     fill_table(tokens, reinterpret_cast<token_place *>(values),
                reinterpret_cast<token_object *>(values + places_bytes(tokens)));
-    upload_cuda(x, const_cast<token_place *>(table.places), values, bytes, 1, 0);
+    trk_upload_cuda(x, const_cast<token_place *>(table.places), values, bytes, 1, 0);
     trk_heap_release(values);
 }
 
@@ -182,7 +182,7 @@ void run_bf16(trk_exec *x, const token_source &source, const attention_shape &sh
 
 } // namespace
 
-extern "C" void gather_tokens_cuda(trk_exec *x, const trk_tokens *tokens)
+extern "C" void trk_gather_tokens_cuda(trk_exec *x, const trk_tokens *tokens)
 {
     const int rows = trk_tokens_rows(tokens);
     TRK_EXPECT(x, "gather_tokens", tokens->with_positions.rows == rows && tokens->values.rows == rows);
@@ -209,14 +209,14 @@ extern "C" void gather_tokens_cuda(trk_exec *x, const trk_tokens *tokens)
     }
 }
 
-extern "C" void token_keys_cuda(trk_exec *x, trk_mat keys, const trk_tokens *tokens, const trk_linear *layer,
-                                const float *table)
+extern "C" void trk_token_keys_cuda(trk_exec *x, trk_mat keys, const trk_tokens *tokens, const trk_linear *layer,
+                                    const float *table)
 {
     trk_token_keys(x, keys, tokens, layer, table);
 }
 
-extern "C" void attend_tokens_cuda(trk_exec *x, trk_mat out, trk_mat q, trk_mat keys, const trk_tokens *tokens,
-                                   float scale)
+extern "C" void trk_attend_tokens_cuda(trk_exec *x, trk_mat out, trk_mat q, trk_mat keys, const trk_tokens *tokens,
+                                       float scale)
 {
     const int n_objects = trk_tokens_objects(tokens), n_queries = out.rows / n_objects;
     int n_keys = 0, least = keys.rows;

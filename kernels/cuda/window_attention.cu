@@ -109,8 +109,8 @@ void run_bf16(trk_exec *x, const window_source &source, const attention_shape &s
 
 } // namespace
 
-extern "C" void window_attention_cuda(trk_exec *x, trk_mat out, trk_mat qkv, int h, int w, int heads, int window,
-                                      int pool, const float *bias)
+extern "C" void trk_window_attention_cuda(trk_exec *x, trk_mat out, trk_mat qkv, int h, int w, int heads, int window,
+                                          int pool, const float *bias)
 {
     TRK_EXPECT(x, "window_attention", heads > 0 && h > 0 && w > 0 && qkv.cols > 0 && qkv.cols % (3 * heads) == 0);
     TRK_EXPECT(x, "window_attention", qkv.rows == h * w && out.cols == qkv.cols / 3);

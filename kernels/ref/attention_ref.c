@@ -88,7 +88,7 @@ static void attend_head(const trk_exec *x, head_buffers *b, const trk_mat m[4], 
     }
 }
 
-void attention_ref(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, int batch, float scale)
+void trk_attention_ref(trk_exec *x, trk_mat out, trk_mat q, trk_mat k, trk_mat v, int heads, int batch, float scale)
 {
     TRK_EXPECT(x, "attention", heads > 0 && q.cols % heads == 0 && v.cols % heads == 0);
     TRK_EXPECT(x, "attention", q.cols == k.cols && v.cols == out.cols && q.rows == out.rows && k.rows == v.rows);
@@ -158,8 +158,8 @@ static void attend_window(const trk_exec *exec, const window_map *m, head_buffer
     }
 }
 
-void window_attention_ref(trk_exec *x, trk_mat out, trk_mat qkv, int h, int w, int heads, int window, int pool,
-                          const float *bias)
+void trk_window_attention_ref(trk_exec *x, trk_mat out, trk_mat qkv, int h, int w, int heads, int window, int pool,
+                              const float *bias)
 {
     TRK_EXPECT(x, "window_attention", heads > 0 && h > 0 && w > 0 && qkv.cols > 0 && qkv.cols % (3 * heads) == 0);
     TRK_EXPECT(x, "window_attention", qkv.rows == h * w && out.cols == qkv.cols / 3);
@@ -179,7 +179,7 @@ void window_attention_ref(trk_exec *x, trk_mat out, trk_mat qkv, int h, int w, i
 }
 
 /* (a, b) -> (a cos - b sin, a sin + b cos) */
-void rope_ref(trk_exec *x, trk_mat qk, const float *table, int n_positions)
+void trk_rope_ref(trk_exec *x, trk_mat qk, const float *table, int n_positions)
 {
     TRK_EXPECT(x, "rope", qk.cols % 2 == 0 && n_positions > 0);
     const int pairs = qk.cols / 2;
@@ -196,17 +196,18 @@ void rope_ref(trk_exec *x, trk_mat qk, const float *table, int n_positions)
 
 /* ---- tokens: by definition what the other operators make of them ---- */
 
-void gather_tokens_ref(trk_exec *x, const trk_tokens *tokens)
+void trk_gather_tokens_ref(trk_exec *x, const trk_tokens *tokens)
 {
     trk_gather_tokens(x, tokens);
 }
 
-void token_keys_ref(trk_exec *x, trk_mat keys, const trk_tokens *tokens, const trk_linear *layer, const float *table)
+void trk_token_keys_ref(trk_exec *x, trk_mat keys, const trk_tokens *tokens, const trk_linear *layer,
+                        const float *table)
 {
     trk_token_keys(x, keys, tokens, layer, table);
 }
 
-void attend_tokens_ref(trk_exec *x, trk_mat out, trk_mat q, trk_mat keys, const trk_tokens *tokens, float scale)
+void trk_attend_tokens_ref(trk_exec *x, trk_mat out, trk_mat q, trk_mat keys, const trk_tokens *tokens, float scale)
 {
     trk_attend_tokens(x, out, q, keys, tokens, scale);
 }

@@ -24,8 +24,8 @@ static uint8_t resample_8bit(const trk_resample *t, int i, const uint8_t *sample
     return clip8(sum);
 }
 
-void frame_to_input_ref(trk_exec *x, trk_mat out, const uint8_t *rgb, int width, int height, ptrdiff_t stride, int size,
-                        const float *mean, const float *std)
+void trk_frame_to_input_ref(trk_exec *x, trk_mat out, const uint8_t *rgb, int width, int height, ptrdiff_t stride,
+                            int size, const float *mean, const float *std)
 {
     const trk_resample_kind kind = TRK_RESAMPLE_BICUBIC_8BIT;
     const size_t bytes_x = trk_resample_bytes(kind, width, size), bytes_y = trk_resample_bytes(kind, height, size);
@@ -89,7 +89,7 @@ static void gray_row(const trk_image *m, int y, uint8_t *out)
         out[3 * x] = out[3 * x + 1] = out[3 * x + 2] = luma[x];
 }
 
-void frame_row_to_rgb(uint8_t *row, const trk_image *image, int y)
+void trk_frame_row_to_rgb(uint8_t *row, const trk_image *image, int y)
 {
     if (image->format == TRK_IMAGE_GRAY)
         gray_row(image, y, row);
@@ -97,9 +97,9 @@ void frame_row_to_rgb(uint8_t *row, const trk_image *image, int y)
         yuv_row(image, y, row);
 }
 
-void frame_to_rgb_ref(trk_exec *x, uint8_t *rgb, const trk_image *image)
+void trk_frame_to_rgb_ref(trk_exec *x, uint8_t *rgb, const trk_image *image)
 {
     TRK_EXPECT(x, "frame_to_rgb", image->width > 0 && image->height > 0 && image->planes[0]);
     for (int y = 0; y < image->height; y++)
-        frame_row_to_rgb(rgb + (size_t)y * (size_t)image->width * 3, image, y);
+        trk_frame_row_to_rgb(rgb + (size_t)y * (size_t)image->width * 3, image, y);
 }

@@ -8,7 +8,7 @@
 #include "ref.h"
 #include "resample.h"
 
-void maxpool2x2_ref(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
+void trk_maxpool2x2_ref(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
 {
     TRK_EXPECT(x, "maxpool2x2", h % 2 == 0 && w % 2 == 0 && in.rows == h * w && out.rows == h * w / 4);
     TRK_EXPECT(x, "maxpool2x2", in.cols == out.cols);
@@ -27,7 +27,7 @@ void maxpool2x2_ref(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
     }
 }
 
-void add_upsampled2x_ref(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
+void trk_add_upsampled2x_ref(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
 {
     TRK_EXPECT(x, "add_upsampled2x", in.rows == h * w && out.rows == 4 * h * w && in.cols == out.cols);
     for (int y = 0; y < 2 * h; y++)
@@ -39,7 +39,7 @@ void add_upsampled2x_ref(trk_exec *x, trk_mat out, trk_mat in, int h, int w)
             }
 }
 
-void depth_to_space2x_ref(trk_exec *x, trk_mat out, trk_mat in, int h, int w, trk_mat addend, trk_act act)
+void trk_depth_to_space2x_ref(trk_exec *x, trk_mat out, trk_mat in, int h, int w, trk_mat addend, trk_act act)
 {
     TRK_EXPECT(x, "depth_to_space2x", in.rows == h * w && out.rows == 4 * h * w && in.cols == 4 * out.cols);
     TRK_EXPECT(x, "depth_to_space2x", !addend.data || (addend.rows > 0 && addend.cols == out.cols));
@@ -56,7 +56,7 @@ void depth_to_space2x_ref(trk_exec *x, trk_mat out, trk_mat in, int h, int w, tr
 }
 
 /* out[y][x] = sum_i sum_j wy[y][i] wx[x][j] in[first_y + i][first_x + j] */
-void resize_bilinear_ref(trk_exec *x, trk_mat out, trk_mat in, int antialias)
+void trk_resize_bilinear_ref(trk_exec *x, trk_mat out, trk_mat in, int antialias)
 {
     const trk_resample_kind kind = antialias ? TRK_RESAMPLE_BILINEAR_ANTIALIAS : TRK_RESAMPLE_BILINEAR;
     const size_t bytes_x = trk_resample_bytes(kind, in.cols, out.cols);
@@ -118,7 +118,7 @@ static double resized(trk_mat planes, int plane, int side, int scale, int row, i
     return mix(upper, lower, down);
 }
 
-void mask_boxes_ref(trk_exec *x, float *boxes, trk_mat planes, int side, int scale)
+void trk_mask_boxes_ref(trk_exec *x, float *boxes, trk_mat planes, int side, int scale)
 {
     TRK_EXPECT(x, "mask_boxes", side > 0 && planes.dtype == TRK_F32 && planes.cols == (int64_t)side * side);
     TRK_EXPECT(x, "mask_boxes", scale > 0 && (scale & (scale - 1)) == 0 && side <= (1 << 24) / scale);

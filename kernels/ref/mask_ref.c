@@ -30,7 +30,7 @@ static int collect(trk_mat mask, uint8_t *seen, int *stack, int seed)
 }
 
 /* 8-connected components of logits <= 0 whose area <= max_area become 0.1; the map's border is no wall. */
-void fill_holes_ref(trk_exec *x, trk_mat mask, int max_area)
+void trk_fill_holes_ref(trk_exec *x, trk_mat mask, int max_area)
 {
     const size_t n = (size_t)mask.rows * (size_t)mask.cols, bytes = n * (sizeof(int) + 1);
     if (!n || max_area <= 0)
@@ -68,7 +68,7 @@ static float stability(trk_mat masks, float delta)
 }
 
 /* Mirrors MaskDecoder.forward, _dynamic_multimask_via_stability and SAM2Base._forward_sam_heads. */
-void select_mask_ref(trk_exec *x, trk_mat mask, trk_mat token, float *info, const trk_mask_choice *choice)
+void trk_select_mask_ref(trk_exec *x, trk_mat mask, trk_mat token, float *info, const trk_mask_choice *choice)
 {
     TRK_EXPECT(x, "select_mask", choice->masks.rows == 4 && choice->tokens.rows == 4);
     TRK_EXPECT(x, "select_mask", mask.rows == 1 && mask.cols == choice->masks.cols);
@@ -99,7 +99,7 @@ static const float *f32_row(trk_mat m, int r)
     return (const float *)m.data + r * m.stride;
 }
 
-void score_mask_ref(trk_exec *x, float *score, trk_mat in, float present, float absent)
+void trk_score_mask_ref(trk_exec *x, float *score, trk_mat in, float present, float absent)
 {
     TRK_EXPECT(x, "score_mask", in.dtype == TRK_F32);
     int found = 0;
@@ -109,7 +109,7 @@ void score_mask_ref(trk_exec *x, float *score, trk_mat in, float present, float 
     score[0] = found ? present : absent;
 }
 
-void suppress_ref(trk_exec *x, trk_mat io, trk_mat original, trk_mat rival, int rival_first)
+void trk_suppress_ref(trk_exec *x, trk_mat io, trk_mat original, trk_mat rival, int rival_first)
 {
     TRK_EXPECT(x, "suppress", io.dtype == TRK_F32 && original.dtype == TRK_F32 && rival.dtype == TRK_F32);
     TRK_EXPECT(x, "suppress", io.rows == original.rows && io.cols == original.cols);
@@ -123,7 +123,7 @@ void suppress_ref(trk_exec *x, trk_mat io, trk_mat original, trk_mat rival, int 
     }
 }
 
-void mask_bytes_ref(trk_exec *x, uint8_t *out, ptrdiff_t stride, trk_mat in)
+void trk_mask_bytes_ref(trk_exec *x, uint8_t *out, ptrdiff_t stride, trk_mat in)
 {
     TRK_EXPECT(x, "mask_bytes", in.dtype == TRK_F32);
     for (int r = 0; r < in.rows; r++)

@@ -3,7 +3,8 @@
 #include "expect.h"
 #include "ref.h"
 
-void mask_region_ref(trk_exec *x, trk_mask_region *region, const uint8_t *mask, ptrdiff_t stride, int width, int height)
+void trk_mask_region_ref(trk_exec *x, trk_mask_region *region, const uint8_t *mask, ptrdiff_t stride, int width,
+                         int height)
 {
     TRK_EXPECT(x, "mask_region", width > 0 && height > 0);
     int left = width, right = -1, first = height, last = -1, area = 0;
@@ -41,7 +42,7 @@ static int is_inside(const trk_painting *p, int column, int y)
     return 1;
 }
 
-void paint_ref(trk_exec *x, uint8_t *rgb, ptrdiff_t stride, const trk_painting *p)
+void trk_paint_ref(trk_exec *x, uint8_t *rgb, ptrdiff_t stride, const trk_painting *p)
 {
     TRK_EXPECT(x, "paint", p->width > 0 && p->height > 0 && p->line_width >= 0);
     TRK_EXPECT(x, "paint", p->fill_percent >= 0 && p->fill_percent <= 100);

@@ -6,7 +6,7 @@
 #include "ref.h"
 
 /* out[r][o] = act(sum_i in[r][i] W[o][i] + b[o]) (+ out[r][o]) */
-void linear_ref(trk_exec *x, trk_mat out, trk_mat in, const trk_linear *layer, trk_epilogue epilogue)
+void trk_linear_ref(trk_exec *x, trk_mat out, trk_mat in, const trk_linear *layer, trk_epilogue epilogue)
 {
     TRK_EXPECT(x, "linear", in.cols == layer->n_in && out.cols == layer->n_out && out.rows == in.rows);
     TRK_EXPECT(x, "linear", !epilogue.accumulate || out.dtype == TRK_F32);
@@ -23,7 +23,7 @@ void linear_ref(trk_exec *x, trk_mat out, trk_mat in, const trk_linear *layer, t
 }
 
 /* out[i][j] = sum_c a[i][c] b[j][c] */
-void matmul_nt_ref(trk_exec *x, trk_mat out, trk_mat a, trk_mat b)
+void trk_matmul_nt_ref(trk_exec *x, trk_mat out, trk_mat a, trk_mat b)
 {
     TRK_EXPECT(x, "matmul_nt", a.cols == b.cols && out.rows == a.rows && out.cols == b.rows && out.dtype == TRK_F32);
     for (int i = 0; i < a.rows; i++) {
@@ -58,7 +58,7 @@ static double convolve(trk_exec *x, trk_mat in, int in_h, int in_w, const trk_co
 }
 
 /* out = act(in * W + b) */
-void conv2d_ref(trk_exec *x, trk_mat out, trk_mat in, int in_h, int in_w, const trk_conv *layer, trk_act act)
+void trk_conv2d_ref(trk_exec *x, trk_mat out, trk_mat in, int in_h, int in_w, const trk_conv *layer, trk_act act)
 {
     TRK_EXPECT(x, "conv2d", in.rows == in_h * in_w && in.cols == layer->in_channels && out.cols == layer->out_channels);
     const int out_h = (in_h + 2 * layer->padding - layer->kernel) / layer->stride + 1;

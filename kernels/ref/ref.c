@@ -2,5 +2,5 @@
  * The reference table. */
 #include "ref.h"
 
-#define REF_MEMBER(name, args) .name = name##_ref,
+#define REF_MEMBER(name, args) .name = trk_##name##_ref,
 const trk_ops trk_ref_ops = {TRK_OP_LIST(REF_MEMBER)};

@@ -10,14 +10,14 @@
 extern "C" {
 #endif
 
-#define TRK_REF_PROTOTYPE(name, args) void name##_ref args;
+#define TRK_REF_PROTOTYPE(name, args) void trk_##name##_ref args;
 TRK_OP_LIST(TRK_REF_PROTOTYPE)
 #undef TRK_REF_PROTOTYPE
 
 extern const trk_ops trk_ref_ops; /* every slot filled */
 
 /* A row of frame_to_rgb, [width, 3]. */
-void frame_row_to_rgb(uint8_t *row, const trk_image *image, int y);
+void trk_frame_row_to_rgb(uint8_t *row, const trk_image *image, int y);
 
 #ifdef __cplusplus
 }

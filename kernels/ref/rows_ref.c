@@ -7,7 +7,8 @@
 #include <string.h>
 
 /* mean = sum v / n, var = sum (v - mean)^2 / n, out = act((v - mean) / sqrt(var + eps) * gamma + beta) */
-void layernorm_ref(trk_exec *x, trk_mat out, trk_mat in, const float *gamma, const float *beta, float eps, trk_act act)
+void trk_layernorm_ref(trk_exec *x, trk_mat out, trk_mat in, const float *gamma, const float *beta, float eps,
+                       trk_act act)
 {
     TRK_EXPECT(x, "layernorm", in.rows == out.rows && in.cols == out.cols && in.cols > 0);
     for (int r = 0; r < in.rows; r++) {
@@ -25,7 +26,7 @@ void layernorm_ref(trk_exec *x, trk_mat out, trk_mat in, const float *gamma, con
     }
 }
 
-void add_ref(trk_exec *x, trk_mat out, trk_mat a, trk_mat b)
+void trk_add_ref(trk_exec *x, trk_mat out, trk_mat a, trk_mat b)
 {
     TRK_EXPECT(x, "add", out.rows == a.rows && out.cols == a.cols && b.cols == a.cols && (b.rows > 0 || !a.rows));
     for (int r = 0; r < a.rows; r++)
@@ -33,7 +34,7 @@ void add_ref(trk_exec *x, trk_mat out, trk_mat a, trk_mat b)
             element_put(out, r, c, element_get(a, r, c) + element_get(b, r % b.rows, c));
 }
 
-void convert_ref(trk_exec *x, trk_mat out, trk_mat in)
+void trk_convert_ref(trk_exec *x, trk_mat out, trk_mat in)
 {
     TRK_EXPECT(x, "convert", out.cols == in.cols && (in.rows > 0 || !out.rows));
     for (int r = 0; r < out.rows; r++)
@@ -41,7 +42,7 @@ void convert_ref(trk_exec *x, trk_mat out, trk_mat in)
             element_put(out, r, c, element_get(in, r % in.rows, c));
 }
 
-void mask_to_memory_ref(trk_exec *x, trk_mat out, trk_mat in, int binarize, float scale, float bias)
+void trk_mask_to_memory_ref(trk_exec *x, trk_mat out, trk_mat in, int binarize, float scale, float bias)
 {
     TRK_EXPECT(x, "mask_to_memory", out.rows == in.rows && out.cols == in.cols);
     for (int r = 0; r < in.rows; r++) {
@@ -53,7 +54,7 @@ void mask_to_memory_ref(trk_exec *x, trk_mat out, trk_mat in, int binarize, floa
     }
 }
 
-void if_absent_ref(trk_exec *x, trk_mat io, const float *row, const float *score, float present_above, int replace)
+void trk_if_absent_ref(trk_exec *x, trk_mat io, const float *row, const float *score, float present_above, int replace)
 {
     if (score[0] > present_above) /* as select_mask: NaN counts as absent */
         return;
@@ -67,7 +68,7 @@ static int same_f32(trk_mat a, trk_mat b)
     return a.dtype == TRK_F32 && b.dtype == TRK_F32 && a.rows == b.rows && a.cols == b.cols;
 }
 
-void clamp_ref(trk_exec *x, trk_mat out, trk_mat in, float low, float high)
+void trk_clamp_ref(trk_exec *x, trk_mat out, trk_mat in, float low, float high)
 {
     TRK_EXPECT(x, "clamp", same_f32(out, in));
     for (int r = 0; r < in.rows; r++)
@@ -75,7 +76,7 @@ void clamp_ref(trk_exec *x, trk_mat out, trk_mat in, float low, float high)
             element_put(out, r, c, fminf(fmaxf((float)element_get(in, r, c), low), high));
 }
 
-void threshold_ref(trk_exec *x, trk_mat out, trk_mat in, float level)
+void trk_threshold_ref(trk_exec *x, trk_mat out, trk_mat in, float level)
 {
     TRK_EXPECT(x, "threshold", same_f32(out, in));
     for (int r = 0; r < in.rows; r++)
@@ -85,19 +86,19 @@ void threshold_ref(trk_exec *x, trk_mat out, trk_mat in, float level)
 
 /* ---- to and from the host: here both sides are ---- */
 
-void copy_bytes_ref(trk_exec *x, void *to, const void *from, size_t bytes)
+void trk_copy_bytes_ref(trk_exec *x, void *to, const void *from, size_t bytes)
 {
     if (bytes)
         memcpy(to, from, bytes);
 }
 
-void upload_ref(trk_exec *x, void *to, const void *from, size_t row_bytes, size_t rows, ptrdiff_t stride)
+void trk_upload_ref(trk_exec *x, void *to, const void *from, size_t row_bytes, size_t rows, ptrdiff_t stride)
 {
     for (size_t r = 0; r < rows && row_bytes; r++)
         memcpy((char *)to + r * row_bytes, (const char *)from + (ptrdiff_t)r * stride, row_bytes);
 }
 
-void download_ref(trk_exec *x, void *to, ptrdiff_t stride, const void *from, size_t row_bytes, size_t rows)
+void trk_download_ref(trk_exec *x, void *to, ptrdiff_t stride, const void *from, size_t row_bytes, size_t rows)
 {
     for (size_t r = 0; r < rows && row_bytes; r++)
         memcpy((char *)to + (ptrdiff_t)r * stride, (const char *)from + r * row_bytes, row_bytes);

@@ -52,12 +52,12 @@ static void quantise_block(int8_t *out, uint16_t *scale, trk_mat in, int64_t fir
     }
 }
 
-void store_ref(trk_exec *x, void *slot, trk_storage storage, trk_mat in)
+void trk_store_ref(trk_exec *x, void *slot, trk_storage storage, trk_mat in)
 {
     TRK_EXPECT(x, "store", trk_stored_fits(storage, in));
     const int64_t n = (int64_t)in.rows * in.cols;
     if (trk_stored_is_mat(storage)) {
-        convert_ref(x, trk_stored_mat(slot, storage, in.rows, in.cols), in);
+        trk_convert_ref(x, trk_stored_mat(slot, storage, in.rows, in.cols), in);
         return;
     }
     for (int64_t i = 0; i < n && storage == TRK_STORE_F16; i++)
@@ -66,12 +66,12 @@ void store_ref(trk_exec *x, void *slot, trk_storage storage, trk_mat in)
         quantise_block((int8_t *)slot + i, trk_stored_scales(slot, n) + i / TRK_Q8_BLOCK, in, i);
 }
 
-void fetch_ref(trk_exec *x, trk_mat out, const void *slot, trk_storage storage)
+void trk_fetch_ref(trk_exec *x, trk_mat out, const void *slot, trk_storage storage)
 {
     TRK_EXPECT(x, "fetch", trk_stored_fits(storage, out));
     const int64_t n = (int64_t)out.rows * out.cols;
     if (trk_stored_is_mat(storage)) {
-        convert_ref(x, out, trk_stored_mat(slot, storage, out.rows, out.cols));
+        trk_convert_ref(x, out, trk_stored_mat(slot, storage, out.rows, out.cols));
         return;
     }
     const uint16_t *scales = trk_stored_scales(slot, n);
@@ -83,7 +83,7 @@ void fetch_ref(trk_exec *x, trk_mat out, const void *slot, trk_storage storage)
     }
 }
 
-void pack_mask_ref(trk_exec *x, int8_t *out, trk_mat in)
+void trk_pack_mask_ref(trk_exec *x, int8_t *out, trk_mat in)
 {
     const int64_t n = (int64_t)in.rows * in.cols;
     for (int64_t i = 0; i < n; i++) {
@@ -92,7 +92,7 @@ void pack_mask_ref(trk_exec *x, int8_t *out, trk_mat in)
     }
 }
 
-void unpack_mask_ref(trk_exec *x, trk_mat out, const int8_t *in)
+void trk_unpack_mask_ref(trk_exec *x, trk_mat out, const int8_t *in)
 {
     const int64_t n = (int64_t)out.rows * out.cols;
     for (int64_t i = 0; i < n; i++)

@@ -88,9 +88,9 @@ static double run_case(const bench_case *c, trk_exec *x)
     for (int run = 0; run < 3 || (spent < 0.4 && run < 200); run++) {
         const double start = seconds();
         if (c->side)
-            window_attention_cpu(x, out, q, c->side, c->side, c->heads, c->window, c->pool, bias.data);
+            trk_window_attention_cpu(x, out, q, c->side, c->side, c->heads, c->window, c->pool, bias.data);
         else
-            attention_cpu(x, out, q, k, v, c->heads, 1, 0.0625f);
+            trk_attention_cpu(x, out, q, k, v, c->heads, 1, 0.0625f);
         const double taken = seconds() - start;
         spent += taken;
         best = taken < best ? taken : best;
@@ -125,10 +125,10 @@ int main(int argc, char **argv)
         if (argc > 2 && !strstr(cases[i].name, argv[2]))
             continue;
         for (int isa = ATTENTION_ISAS - 1; isa >= 0; isa--) {
-            const attention_kernels *kernels = attention_kernels_of((attention_isa)isa);
+            const attention_kernels *kernels = trk_attention_kernels_of((attention_isa)isa);
             if (!kernels || (argc > 3 && strcmp(argv[3], kernels->name) != 0))
                 continue;
-            attention_force_kernels(kernels);
+            trk_attention_force_kernels(kernels);
             for (int bf16 = 0; bf16 < 2; bf16++) {
                 x.activation = bf16 ? TRK_BF16 : TRK_F32;
                 const double taken = run_case(&cases[i], &x);

@@ -5,5 +5,5 @@
 
 int late_write(void *to, const void *from, size_t bytes)
 {
-    return cuda_write(0, to, from, bytes) < 0 ? -1 : 0;
+    return trk_cuda_write(0, to, from, bytes) < 0 ? -1 : 0;
 }

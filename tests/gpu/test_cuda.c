@@ -475,7 +475,7 @@ static trk_frame on_device(trk_frame frame, uint8_t *there, int late)
     if (late)
         assert_int_equal(late_write(there, frame.planes[0], bytes), 0);
     else
-        assert_ok(cuda_write(0, there, frame.planes[0], bytes));
+        assert_ok(trk_cuda_write(0, there, frame.planes[0], bytes));
     for (int p = 1; p >= 0; p--)
         frame.planes[p] = frame.planes[p] ? there + (frame.planes[p] - frame.planes[0]) : NULL;
     frame.place = TRK_ON_DEVICE;
@@ -486,10 +486,10 @@ static void compare_masks(trk_tracker *t, uint8_t *there)
 {
     static uint8_t expected[MASK_STRIDE * HEIGHT], mask[MASK_STRIDE * HEIGHT];
     memset(expected, 7, sizeof expected);
-    cuda_fill(0, there, 7, sizeof mask);
+    trk_cuda_fill(0, there, 7, sizeof mask);
     assert_ok(trk_tracker_mask(t, 1, expected, MASK_STRIDE));
     assert_ok(trk_tracker_mask_to(t, 1, TRK_ON_DEVICE, there, MASK_STRIDE));
-    assert_ok(cuda_read(0, mask, there, sizeof mask));
+    assert_ok(trk_cuda_read(0, mask, there, sizeof mask));
     assert_memory_equal(mask, expected, sizeof mask);
     assert_non_null(memchr(mask, 1, sizeof mask));
 }
@@ -498,7 +498,8 @@ static void frames_of_the_device(trk_pixel_format format, int late)
 {
     static found host[SOME][OBJECTS], device[SOME][OBJECTS];
     trk_tracker *a = new_tracker(cuda, NULL), *b = new_tracker(cuda, NULL);
-    uint8_t *there = cuda_allocate(0, (size_t)PITCH * HEIGHT * 2), *mask = cuda_allocate(0, MASK_STRIDE * HEIGHT);
+    uint8_t *there = trk_cuda_allocate(0, (size_t)PITCH * HEIGHT * 2),
+            *mask = trk_cuda_allocate(0, MASK_STRIDE * HEIGHT);
     assert_non_null(there);
     assert_non_null(mask);
     for (int i = 0; i < SOME; i++) {
@@ -513,13 +514,13 @@ static void frames_of_the_device(trk_pixel_format format, int late)
             assert_ok(script_found(b, k + 1, &device[i][k]));
         }
         compare_masks(b, mask);
-        cuda_fill(0, there, 0xab, (size_t)PITCH * HEIGHT * 2); /* borrowed during the call only */
+        trk_cuda_fill(0, there, 0xab, (size_t)PITCH * HEIGHT * 2); /* borrowed during the call only */
     }
     assert_same(device, host, 0, SOME - 1);
     trk_tracker_destroy(&a);
     trk_tracker_destroy(&b);
-    cuda_release(0, there);
-    cuda_release(0, mask);
+    trk_cuda_release(0, there);
+    trk_cuda_release(0, mask);
 }
 
 static void frames_on_the_device(void **state)

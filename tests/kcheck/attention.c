@@ -54,7 +54,7 @@ static float unit(void)
 static void fail(const char *what)
 {
     n_failures++;
-    printf("FAIL %s, %s: %s\n", attention_kernels_chosen()->name, where, what);
+    printf("FAIL %s, %s: %s\n", trk_attention_kernels_chosen()->name, where, what);
 }
 
 /* ---- buffers ---- */
@@ -236,10 +236,10 @@ static void check_tiling(trk_exec *x, const attention_case *c, trk_mat out, trk_
     trk_exec other = *x;
     other.n_threads = x->n_threads == 1 ? 2 : 1;
     trk_mat again = poisoned(out.rows, out.cols, c->extra, c->out);
-    attention_cpu(&other, again, q, k, v, c->heads, 1, c->scale);
+    trk_attention_cpu(&other, again, q, k, v, c->heads, 1, c->scale);
     compare_exactly(again, out, "result depends on the number of threads");
     const int first = between(0, c->n_queries - 1), n = between(1, c->n_queries - first);
-    attention_cpu(&other, rows_from(again, first, n), rows_from(q, first, n), k, v, c->heads, 1, c->scale);
+    trk_attention_cpu(&other, rows_from(again, first, n), rows_from(q, first, n), k, v, c->heads, 1, c->scale);
     compare_exactly(rows_from(again, first, n), rows_from(out, first, n), "result depends on the tiling of queries");
     discard(again);
 }
@@ -261,12 +261,12 @@ static void check_attention(trk_exec *x, const attention_case *c)
         put(q, between(0, c->n_queries - 1), between(0, q.cols - 1), NAN);
     if (c->nan == 2)
         put(k, between(0, c->n_keys - 1), between(0, k.cols - 1), NAN);
-    attention_ref(x, expected, q, k, v, c->heads, 1, c->scale);
+    trk_attention_ref(x, expected, q, k, v, c->heads, 1, c->scale);
     const bounds b = bounds_for(x, c->out, c->dk, (double)c->scale, c->how);
     for (int i = 0; i < n_under_test; i++) {
-        attention_force_kernels(under_test[i]);
+        trk_attention_force_kernels(under_test[i]);
         trk_mat out = poisoned(c->n_queries, c->heads * c->dv, c->extra, c->out);
-        attention_cpu(x, out, q, k, v, c->heads, 1, c->scale);
+        trk_attention_cpu(x, out, q, k, v, c->heads, 1, c->scale);
         compare(out, expected, b.max, b.nmse);
         check_tiling(x, c, out, q, k, v);
         discard(out);
@@ -345,13 +345,13 @@ static void check_attention_extremes(trk_exec *x)
             put(v, j, d, j < KEYS / 2 ? 0.0f : (float)d);
         }
     }
-    attention_cpu(x, out, q, k, v, 1, 1, 1.0f);
+    trk_attention_cpu(x, out, q, k, v, 1, 1, 1.0f);
     compare(out, expected, 1e-6, 1e-12);
     for (int j = 0; j < KEYS / 2; j++)
         put(k, j, 0, -INFINITY); /* 0 * infinity makes the second query NaN */
     for (int d = 0; d < D; d++)
         put(expected, 1, d, NAN);
-    attention_cpu(x, out, q, k, v, 1, 1, 1.0f);
+    trk_attention_cpu(x, out, q, k, v, 1, 1, 1.0f);
     compare(out, expected, 1e-6, 1e-12);
     discard(q), discard(k), discard(v), discard(out), discard(expected);
 }
@@ -381,13 +381,13 @@ static void check_window(trk_exec *x, const window_case *c)
         put(qkv, between(0, qkv.rows - 1), between(0, qkv.cols - 1), NAN);
     trk_exec other = *x;
     other.n_threads = x->n_threads == 1 ? 2 : 1;
-    window_attention_ref(x, expected, qkv, c->h, c->w, c->heads, c->window, c->pool, bias.data);
+    trk_window_attention_ref(x, expected, qkv, c->h, c->w, c->heads, c->window, c->pool, bias.data);
     const bounds b = bounds_for(x, c->out, c->dim, 1 / sqrt(c->dim), c->how);
     for (int i = 0; i < n_under_test; i++) {
-        attention_force_kernels(under_test[i]);
+        trk_attention_force_kernels(under_test[i]);
         trk_mat out = poisoned(expected.rows, channels, 4, c->out), again = copy_of(out);
-        window_attention_cpu(x, out, qkv, c->h, c->w, c->heads, c->window, c->pool, bias.data);
-        window_attention_cpu(&other, again, qkv, c->h, c->w, c->heads, c->window, c->pool, bias.data);
+        trk_window_attention_cpu(x, out, qkv, c->h, c->w, c->heads, c->window, c->pool, bias.data);
+        trk_window_attention_cpu(&other, again, qkv, c->h, c->w, c->heads, c->window, c->pool, bias.data);
         compare(out, expected, b.max, b.nmse);
         compare_exactly(again, out, "result depends on the number of threads");
         discard(out), discard(again);
@@ -441,15 +441,15 @@ static void check_rope(trk_exec *x, int rows, int cols, int n_positions, trk_dty
     fill_mat(rotated, FILL_UNIFORM);
     fill_mat(table, FILL_UNIFORM);
     trk_mat expected = copy_of(rotated);
-    rope_ref(x, expected, table.data, n_positions);
+    trk_rope_ref(x, expected, table.data, n_positions);
     /* two products and a sum of values up to 1: three roundings of 2^-24; in bf16 a result next to the middle of two
      * values may be rounded to the other one, 2^-7 apart where the largest are */
     for (int i = 0; i < n_under_test; i++) {
-        attention_force_kernels(under_test[i]);
+        trk_attention_force_kernels(under_test[i]);
         trk_mat out = copy_of(rotated);
         trk_exec other = *x;
         other.n_threads = 2;
-        rope_cpu(&other, out, table.data, n_positions);
+        trk_rope_cpu(&other, out, table.data, n_positions);
         compare(out, expected, dtype == TRK_BF16 ? 0x1p-7 : 0x1p-22, dtype == TRK_BF16 ? 1e-7 : 1e-12);
         discard(out);
     }
@@ -485,11 +485,10 @@ int main(int argc, char **argv)
     struct workspace *workspace = NULL;
     trk_backend *backend = NULL; /* for its team of two */
     const trk_backend_params params = {.kind = TRK_BACKEND_CPU, .activation = TRK_F32, .n_threads = 2};
-    if (workspace_create(&workspace, &allocator) < 0 ||
-        trk_backend_create(&backend, &params, &allocator) < 0)
+    if (trk_workspace_create(&workspace, &allocator) < 0 || trk_backend_create(&backend, &params, &allocator) < 0)
         return 2;
     for (int isa = 0; isa < ATTENTION_ISAS; isa++) {
-        const attention_kernels *kernels = attention_kernels_of((attention_isa)isa);
+        const attention_kernels *kernels = trk_attention_kernels_of((attention_isa)isa);
         if (!kernels)
             printf("instruction set %d: not on this machine, skipped\n", isa);
         else if (!only || strcmp(only, kernels->name) == 0)
@@ -501,7 +500,7 @@ int main(int argc, char **argv)
         const int checks_before = n_checks, failures_before = n_failures;
         check_attention_shapes(&x);
         for (int i = 0; i < n_under_test; i++) {
-            attention_force_kernels(under_test[i]);
+            trk_attention_force_kernels(under_test[i]);
             check_attention_extremes(&x);
         }
         check_attention_random(&x, n_random);
@@ -515,7 +514,7 @@ int main(int argc, char **argv)
             printf(" %s", under_test[i]->name);
         printf("\n");
     }
-    workspace_destroy(&workspace);
+    trk_workspace_destroy(&workspace);
     trk_backend_destroy(&backend);
     if (n_failures)
         printf("rerun with --seed %u --random %d\n", (unsigned)seed, n_random);

@@ -187,29 +187,30 @@ static void check_transfers(kcheck *k)
     for (int i = 0; i < N; i++)
         twos[i] = 2 * (ones[i] = 1);
     const trk_mat before = kcheck_uniform(k, 1, N, TRK_F32, 7, 7), after = kcheck_uniform(k, 1, N, TRK_F32, 7, 7);
-    const trk_mat data = {cuda_allocate(0, bytes), TRK_F32, 1, N, N};
-    const trk_mat copy = {cuda_allocate(0, bytes), TRK_F32, 1, N, N};
+    const trk_mat data = {trk_cuda_allocate(0, bytes), TRK_F32, 1, N, N};
+    const trk_mat copy = {trk_cuda_allocate(0, bytes), TRK_F32, 1, N, N};
     kcheck_expect(k, trk_exec_init(&x, kcheck_backend(k), kcheck_allocator(k)) == TRK_OK, "an exec");
-    kcheck_expect(k, cuda_write(0, data.data, ones, bytes) == TRK_OK, "a write");
+    kcheck_expect(k, trk_cuda_write(0, data.data, ones, bytes) == TRK_OK, "a write");
     TRK_RUN(&x, convert, before, data);
-    kcheck_expect(k, cuda_write(0, data.data, twos, bytes) == TRK_OK, "a write");
+    kcheck_expect(k, trk_cuda_write(0, data.data, twos, bytes) == TRK_OK, "a write");
     TRK_RUN(&x, convert, after, data);
     TRK_RUN(&x, add, data, data, data);
     kcheck_expect(k, trk_exec_finish(&x) == TRK_OK && first_of(before) == 1, "a write waits for what reads the bytes");
     kcheck_expect(k, first_of(after) == 2, "what is launched next sees a write");
     TRK_RUN(&x, add, data, data, data);
-    kcheck_expect(k, cuda_read(0, back, data.data, bytes) == TRK_OK && back[0] == 8, "a read sees what was launched");
+    kcheck_expect(k, trk_cuda_read(0, back, data.data, bytes) == TRK_OK && back[0] == 8,
+                  "a read sees what was launched");
     TRK_RUN(&x, add, data, data, data);
-    kcheck_expect(k, cuda_copy(0, copy.data, data.data, bytes) == TRK_OK, "a copy");
+    kcheck_expect(k, trk_cuda_copy(0, copy.data, data.data, bytes) == TRK_OK, "a copy");
     TRK_RUN(&x, convert, after, copy);
     kcheck_expect(k, trk_exec_finish(&x) == TRK_OK && first_of(after) == 16, "what is launched next sees a copy");
     TRK_RUN(&x, convert, before, copy);
-    cuda_fill(0, copy.data, 0, bytes);
+    trk_cuda_fill(0, copy.data, 0, bytes);
     TRK_RUN(&x, convert, after, copy);
     kcheck_expect(k, trk_exec_finish(&x) == TRK_OK && first_of(before) == 16 && first_of(after) == 0,
                   "a fill in its turn");
-    cuda_release(0, data.data);
-    cuda_release(0, copy.data);
+    trk_cuda_release(0, data.data);
+    trk_cuda_release(0, copy.data);
     trk_exec_release(&x);
 }
 

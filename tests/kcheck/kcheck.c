@@ -91,17 +91,17 @@ static void release(trk_allocator *self, trk_mem_class mem_class, void *data, si
 
 static void *allocate_on_device(trk_allocator *self, trk_mem_class mem_class, const char *owner, size_t bytes)
 {
-    return cuda_allocate(0, bytes);
+    return trk_cuda_allocate(0, bytes);
 }
 
 static void release_on_device(trk_allocator *self, trk_mem_class mem_class, void *data, size_t bytes)
 {
-    cuda_release(0, data);
+    trk_cuda_release(0, data);
 }
 
 void *kcheck_pages(kcheck *k, size_t bytes)
 {
-    void *data = k->is_cuda ? cuda_host_allocate(bytes) : aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+    void *data = k->is_cuda ? trk_cuda_host_allocate(bytes) : aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     if (data)
         memset(data, 0, bytes);
     return data;
@@ -110,7 +110,7 @@ void *kcheck_pages(kcheck *k, size_t bytes)
 void kcheck_pages_release(kcheck *k, void *data, size_t bytes)
 {
     if (k->is_cuda)
-        cuda_host_release(data, bytes);
+        trk_cuda_host_release(data, bytes);
     else
         free(data);
 }
@@ -126,10 +126,10 @@ static char *new_buffer(kcheck *k, size_t bytes)
 {
     const size_t all = guarded(bytes);
     const int is_full = k->n_buffers == MAX_BUFFERS, on_device = k->bench && k->is_cuda;
-    char *host = is_full                      ? NULL
-                 : k->is_cuda && !on_device ? cuda_host_allocate(all)
+    char *host = is_full                    ? NULL
+                 : k->is_cuda && !on_device ? trk_cuda_host_allocate(all)
                                             : aligned_alloc(TRK_ALIGNMENT, all);
-    char *data = on_device && host ? cuda_allocate(0, all) : host;
+    char *data = on_device && host ? trk_cuda_allocate(0, all) : host;
     if (!data) {
         fprintf(stderr, "kcheck: no memory for %zu bytes\n", all);
         exit(2);
@@ -157,17 +157,17 @@ void kcheck_send(kcheck *k, const void *data)
 {
     const buffer *b = buffer_of(k, data);
     if (b && b->host != b->data)
-        require(cuda_write(0, b->data, b->host, guarded(b->bytes)));
+        require(trk_cuda_write(0, b->data, b->host, guarded(b->bytes)));
 }
 
 static void release_buffer(kcheck *k, const buffer *b)
 {
     if (k->is_cuda && b->host == b->data) {
-        cuda_host_release(b->data, guarded(b->bytes));
+        trk_cuda_host_release(b->data, guarded(b->bytes));
         return;
     }
     if (b->host != b->data)
-        cuda_release(0, b->data);
+        trk_cuda_release(0, b->data);
     free(b->host);
 }
 
@@ -631,10 +631,10 @@ static int list_candidates(candidate *out)
     out[n++] = (candidate){"cpu", TRK_BACKEND_CPU, TRK_F32, NULL};
     out[n++] = (candidate){"cpu-bf16", TRK_BACKEND_CPU, TRK_BF16, NULL};
 #ifdef __x86_64__
-    if (cpu_kernels_best() == &cpu_kernels_avx512)
-        out[n++] = (candidate){"cpu-avx2", TRK_BACKEND_CPU, TRK_F32, &cpu_kernels_avx2};
-    if (cpu_kernels_best() != &cpu_kernels_base)
-        out[n++] = (candidate){"cpu-base", TRK_BACKEND_CPU, TRK_F32, &cpu_kernels_base};
+    if (trk_cpu_kernels_best() == &trk_cpu_kernels_avx512)
+        out[n++] = (candidate){"cpu-avx2", TRK_BACKEND_CPU, TRK_F32, &trk_cpu_kernels_avx2};
+    if (trk_cpu_kernels_best() != &trk_cpu_kernels_base)
+        out[n++] = (candidate){"cpu-base", TRK_BACKEND_CPU, TRK_F32, &trk_cpu_kernels_base};
 #endif
     out[n++] = (candidate){"cuda", TRK_BACKEND_CUDA, TRK_F32, NULL};
     out[n++] = (candidate){"cuda-bf16", TRK_BACKEND_CUDA, TRK_BF16, NULL};
@@ -656,7 +656,7 @@ static int is_library_operator(const char *name)
     for (int i = 0; i < KCHECK_OF(own); i++)
         if (strcmp(own[i], name) == 0)
             return 1;
-    return *cpu_library_name() && (strcmp(name, "linear") == 0 || strcmp(name, "conv2d") == 0);
+    return *trk_cpu_library_name() && (strcmp(name, "linear") == 0 || strcmp(name, "conv2d") == 0);
 }
 
 /* Kernels of the CUDA backend that are not told what its activations are. */

@@ -70,7 +70,7 @@ static const void *new_memory(kcheck *k, const token_shape *s, trk_storage stora
     const trk_mat values = kcheck_input(k, s->n, s->width, 0, TRK_F32);
     void *slot = kcheck_bytes(k, trk_storage_bytes(storage, (size_t)s->n * (size_t)s->width));
     trk_exec x = {0};
-    store_ref(&x, slot, storage, values);
+    trk_store_ref(&x, slot, storage, values);
     return slot;
 }
 

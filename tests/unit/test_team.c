@@ -42,17 +42,17 @@ static void every_worker_runs_once(void **state)
         cpu_team *team = NULL;
         tally t = {0};
         int n_threads = n;
-        assert_int_equal(cpu_team_create(&team, &n_threads, n), TRK_OK);
+        assert_int_equal(trk_cpu_team_create(&team, &n_threads, n), TRK_OK);
         assert_int_equal(n_threads, n);
         for (int i = 0; i < 3000; i++) {
-            cpu_team_run(team, count, &t);
+            trk_cpu_team_run(team, count, &t);
             assert_int_equal(t.sum, (i + 1) * n); /* all are back when run returns */
             if (i % 1000 == 500)
                 usleep(2000); /* long enough for all to fall asleep */
         }
         for (int w = 0; w < n; w++)
             assert_int_equal(t.runs[w], 3000);
-        cpu_team_destroy(&team);
+        trk_cpu_team_destroy(&team);
         assert_null(team);
     }
 }
@@ -65,7 +65,7 @@ static void *run_many(void *unused)
     tally t = {0};
     int expected = 0;
     for (int i = 0; i < 2000; i++) {
-        cpu_team_run(shared, count, &t);
+        trk_cpu_team_run(shared, count, &t);
         expected += t.n_workers; /* 2 in the team, 1 alone */
         if (t.sum != expected)
             return (void *)1;
@@ -78,7 +78,7 @@ static void a_busy_team_leaves_callers_to_themselves(void **state)
     (void)state;
     pthread_t threads[3];
     int n_threads = 2;
-    assert_int_equal(cpu_team_create(&shared, &n_threads, 2), TRK_OK);
+    assert_int_equal(trk_cpu_team_create(&shared, &n_threads, 2), TRK_OK);
     for (int i = 0; i < 3; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, run_many, NULL), 0);
     for (int i = 0; i < 3; i++) {
@@ -86,14 +86,14 @@ static void a_busy_team_leaves_callers_to_themselves(void **state)
         pthread_join(threads[i], &failed);
         assert_null(failed);
     }
-    cpu_team_destroy(&shared);
+    trk_cpu_team_destroy(&shared);
 }
 
 static void no_team_works_alone(void **state)
 {
     (void)state;
     tally t = {0};
-    cpu_team_run(NULL, count, &t);
+    trk_cpu_team_run(NULL, count, &t);
     assert_int_equal(t.sum, 1);
     assert_int_equal(t.n_workers, 1);
 }
@@ -118,16 +118,16 @@ static void as_many_as_the_system_starts(void **state)
     cpu_team *team = NULL;
     tally t = {0};
     int n_threads = WANTED;
-    const trk_status refused = cpu_team_create(&team, &n_threads, WANTED);
+    const trk_status refused = trk_cpu_team_create(&team, &n_threads, WANTED);
     assert_null(team);
-    const trk_status rc = cpu_team_create(&team, &n_threads, 1);
+    const trk_status rc = trk_cpu_team_create(&team, &n_threads, 1);
     assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
     assert_int_equal(refused, TRK_E_MEMORY);
     assert_int_equal(rc, TRK_OK);
     assert_in_range(n_threads, 1, WANTED - 1);
-    cpu_team_run(team, count_alone, &t);
+    trk_cpu_team_run(team, count_alone, &t);
     assert_int_equal(t.sum, n_threads);
-    cpu_team_destroy(&team);
+    trk_cpu_team_destroy(&team);
 #endif
 }
 
