@@ -7,6 +7,7 @@ set(bundle_programs track_cli kcheck test_stages test_tracking test_samurai test
 install(TARGETS ${bundle_programs} RUNTIME DESTINATION bin COMPONENT bundle EXCLUDE_FROM_ALL)
 install(DIRECTORY samples/models/ DESTINATION share/track/models COMPONENT bundle EXCLUDE_FROM_ALL
         FILES_MATCHING PATTERN "*.safetensors")
+install(FILES LICENSE DESTINATION . COMPONENT bundle EXCLUDE_FROM_ALL)
 install(DIRECTORY samples DESTINATION . COMPONENT bundle EXCLUDE_FROM_ALL)
 install(DIRECTORY tests/golden/data DESTINATION tests/golden COMPONENT bundle EXCLUDE_FROM_ALL)
 install(FILES ${PROJECT_BINARY_DIR}/gpu-tests.txt DESTINATION . COMPONENT bundle EXCLUDE_FROM_ALL)
