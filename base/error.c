@@ -7,12 +7,20 @@
 
 static _Thread_local trk_error_line last_error;
 
+void trk_keep_to_one_line(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 127)
+            *text = '?';
+}
+
 trk_status trk_fail(trk_status code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     vsnprintf(last_error.text, sizeof last_error.text, format, args);
     va_end(args);
+    trk_keep_to_one_line(last_error.text);
     return code;
 }
 
@@ -21,6 +29,7 @@ trk_status trk_fail_prefix(trk_status code, const char *prefix)
     trk_error_line line;
     trk_error_keep(&line);
     snprintf(last_error.text, sizeof last_error.text, "%.500s: %.500s", prefix, line.text);
+    trk_keep_to_one_line(last_error.text);
     return code;
 }
 

@@ -9,8 +9,11 @@
 extern "C" {
 #endif
 
-/* Records "text" (printf format; one line, no trailing newline) as this thread's last error and returns code. */
+/* Records "text" (printf format; one line, see trk_keep_to_one_line) as this thread's last error and returns code. */
 trk_status trk_fail(trk_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Control characters, of a file's name say, become question marks: text stays one line. */
+void trk_keep_to_one_line(char *text);
 
 /* The text recorded by the last trk_fail of this thread ("" if none). Valid until the thread's next failure. */
 const char *trk_error_text(void);

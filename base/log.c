@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "error.h"
+
 #define NOTHING (-1) /* below every level */
 
 typedef struct log_sink {
@@ -112,5 +114,6 @@ void trk_log(trk_log_level level, const char *format, ...)
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
+    trk_keep_to_one_line(line);
     put_line(&to, level, line);
 }

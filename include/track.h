@@ -352,8 +352,8 @@ TRK_API trk_status trk_tracker_lock_frame(trk_tracker *tracker, int64_t frame);
 TRK_API trk_status trk_tracker_unlock_frame(trk_tracker *tracker, int64_t frame);
 /* The frames first .. last (in order of tracking) on which this object can be prompted again after trk_tracker_rewind,
  * with everything they read at first still there, but for what trk_tracker_forget took, and as the older_memory_type has
- * rounded it since; last is the current frame. With history 0 that is the current frame alone from the object's eighth
- * frame on. TRK_E_NOT_FOUND: no such object, or it has not started. */
+ * rounded it since; last is the current frame. With history 0 that is the current frame alone from the eighth frame after
+ * the object's first on. TRK_E_NOT_FOUND: no such object, or it has not started. */
 TRK_API trk_status trk_tracker_reach(trk_tracker *tracker, int object, int64_t *first, int64_t *last);
 /* Goes back to `frame`: what was remembered of it and of every frame tracked after it is forgotten, for every object,
  * conditioning frames included, and prompts that were applied there are gone. If its features are still held (sweep
@@ -362,7 +362,7 @@ TRK_API trk_status trk_tracker_reach(trk_tracker *tracker, int object, int64_t *
  * prompt: on the one before it a prompt is TRK_E_STATE, even where its features are held. Objects that started there or
  * later are removed, unless a prompt waits for them.
  * TRK_E_STATE, nothing changed: what the frame reads was dropped already, the text names the first frame in reach; or
- * it was never tracked. */
+ * it was never tracked. TRK_E_ARGUMENT: no frame can have that number. */
 TRK_API trk_status trk_tracker_rewind(trk_tracker *tracker, int64_t frame, int64_t *next);
 /* Forgets what the object remembers of the frames first .. last; returns TRK_OK also when that was nothing.
  * TRK_E_STATE: its only conditioning frame would go (remove the object instead). */

@@ -92,7 +92,7 @@ static trk_status take_motion(trk_motion_params *p, trk_blob_reader *in)
     double value;
 #define TAKE_MOTION(name, type)                                                                                        \
     value = trk_blob_take_f64(in);                                                                                     \
-    if (in->status >= 0 && !(fabs(value) < INT_MAX))                                                                   \
+    if (in->status >= 0 && !(fabs(value) <= INT_MAX))                                                                   \
         return TRK_FAIL(TRK_E_FORMAT, "state: motion parameter " #name " is %g", value);                              \
     saved.name = (type)value;
     MOTION_PARAMS(TAKE_MOTION)
@@ -340,7 +340,7 @@ static void put_object(const trk_tracker *t, const trk_object *o, trk_blob *out)
 {
     trk_blob_put_i64(out, o->id);
     trk_blob_put_i64(out, o->has_result != 0);
-    trk_blob_put_i64(out, o->result_frame);
+    trk_blob_put_i64(out, o->has_result ? o->result_frame : t->index);
     trk_blob_put_i64(out, o->prompted != 0);
     trk_blob_put_i64(out, o->initial != 0);
     trk_blob_put_i64(out, o->kept != 0);

@@ -334,7 +334,8 @@ trk_status trk_tracker_rebase(trk_tracker *t, int64_t index)
         trk_sequence_rebase(&o->memories, delta);
         move_prompts(o->waiting, delta);
         move_prompts(o->applied, delta);
-        o->result_frame += delta;
+        if (o->has_result)
+            o->result_frame += delta;
         if (o->note_frame != TRK_FRAME_NONE)
             o->note_frame += delta;
     }

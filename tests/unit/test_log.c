@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "error.h"
 #include "log.h"
 
 #define N_THREADS 4
@@ -88,6 +89,12 @@ static int log_each_level(void)
     return 0;
 }
 
+static int log_two_lines(void)
+{
+    trk_log(TRK_LOG_ERROR, "%s: not there", "two\nlines\033[1m");
+    return 0;
+}
+
 static int log_without_function(void)
 {
     trk_log_set(NULL, NULL, TRK_LOG_DEBUG);
@@ -104,6 +111,7 @@ static void test_standard_error(void **state)
     check_child("info", log_each_level, "track: info: i 2\ntrack: warning: w 1\ntrack: error: e 0\n");
     check_child("debug", log_each_level,
                 "track: debug: d 3\ntrack: info: i 2\ntrack: warning: w 1\ntrack: error: e 0\n");
+    check_child("error", log_two_lines, "track: error: two?lines?[1m: not there\n");
     check_child(NULL, log_without_function, "");
     check_child("error", log_without_function, "track: error: e 0\n");
 }
@@ -229,11 +237,20 @@ static void test_threads(void **state)
     check_child("loud", log_in_threads, "");
 }
 
+static void test_error_is_one_line(void **state)
+{
+    (void)state;
+    assert_int_equal(trk_fail(TRK_E_FORMAT, "%s: not there", "/tmp/a\nb\177"), TRK_E_FORMAT);
+    assert_string_equal(trk_error_text(), "/tmp/a?b?: not there");
+    assert_int_equal(trk_fail_prefix(TRK_E_FORMAT, "c\td\xc3\xa9"), TRK_E_FORMAT);
+    assert_string_equal(trk_error_text(), "c?d\xc3\xa9: /tmp/a?b?: not there");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_standard_error), cmocka_unit_test(test_function), cmocka_unit_test(test_set_later),
-        cmocka_unit_test(test_unknown_value),  cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_unknown_value),  cmocka_unit_test(test_threads),  cmocka_unit_test(test_error_is_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

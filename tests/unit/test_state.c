@@ -197,6 +197,32 @@ static void resumes_before_the_first_frame(void **state)
     trk_tracker_destroy(&straight);
 }
 
+/* Renumbered from one end of what a frame's number may be to the other, while an object waits. */
+static void resumes_at_the_end_of_all_numbers(void **state)
+{
+    (void)state;
+    static const trk_box box = {15, 20, 30, 32};
+    const int64_t first = -TRK_FRAME_LIMIT, moved = TRK_FRAME_LIMIT - 10;
+    trk_tracker *t = NULL;
+    assert_ok(trk_tracker_create(&t, model, NULL));
+    assert_ok(trk_tracker_prompt_box(t, 4, first, &box));
+    assert_ok(trk_tracker_prompt_box(t, 9, first + 6, &box));
+    for (int i = 0; i < 3; i++)
+        push(t, first + i);
+    assert_ok(trk_tracker_rebase(t, moved));
+    assert_ok(trk_tracker_save(t, path));
+    trk_tracker *again = resume(model, NULL);
+    for (int i = 1; i < 6; i++) {
+        push(t, moved + i);
+        push(again, moved + i);
+        picture expected = look(t), now = look(again);
+        assert_int_equal(now.there[1], i >= 4);
+        assert_memory_equal(&now, &expected, sizeof now);
+    }
+    trk_tracker_destroy(&t);
+    trk_tracker_destroy(&again);
+}
+
 /* A click on the current, kept frame after resuming does what it does without. */
 static void refines_a_kept_frame(void **state)
 {
@@ -330,7 +356,7 @@ static void the_file_decides(void **state)
 static void the_file_decides_all_that_decides(void **state)
 {
     (void)state;
-    static const trk_motion_params motion = {sizeof motion, 0.3, 7, 0.4, 0.6, 0.7, 0.8, -2, 1};
+    static const trk_motion_params motion = {sizeof motion, 0.3, INT_MAX, 0.4, 0.6, 0.7, 0.8, -2, 1};
     trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
     p.reverse = 1;
     p.keep_frame = 1;
@@ -739,6 +765,7 @@ int main(void)
         cmocka_unit_test(resumes_kept_frames_and_policies),
         cmocka_unit_test(resumes_every_storage),
         cmocka_unit_test(resumes_before_the_first_frame),
+        cmocka_unit_test(resumes_at_the_end_of_all_numbers),
         cmocka_unit_test(refines_a_kept_frame),
         cmocka_unit_test(locks_come_back),
         cmocka_unit_test(knows_where_the_video_began),
