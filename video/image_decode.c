@@ -6,6 +6,7 @@
 
 #include "libav.h"
 #include "regular_file.h"
+#include "tiff.h"
 
 #define MAX_FILE_BYTES ((size_t)1 << 30)
 
@@ -93,6 +94,8 @@ trk_status trk_image_decode(AVFrame *frame, const char *path, const char **codec
         rc = TRK_FAIL(TRK_E_FORMAT, "%s: not an image (expected PNG, JPEG, WebP, BMP, TIFF or PPM)", path);
         goto done;
     }
+    if (id == AV_CODEC_ID_TIFF)
+        trk_tiff_drop_notes(packet->data, (size_t)packet->size);
     TRK_CHECK(decode_packet(frame, packet, id, path));
     if (codec_name)
         *codec_name = avcodec_get_name(id);

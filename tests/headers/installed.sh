@@ -35,5 +35,6 @@ done
 
 PKG_CONFIG_PATH=$(dirname "$pc") && export PKG_CONFIG_PATH
 "$cc" -O1 -o "$scratch/example" "$example" $(pkg-config --cflags --libs libtrack)
+LD_LIBRARY_PATH=$(pkg-config --libs-only-L libtrack | sed 's/-L//g; s/ *$//; s/  */:/g') && export LD_LIBRARY_PATH # CUDA's
 cd "$scratch"
 sh "$(dirname "$0")/readme_example.sh" "$scratch/example" "$model"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Reading: every kind of stream the reader has to cope with, forwards. The videos are made here; each frame carries its
  * number. */
+#include "image_decode.h"
 #include "video_check.h"
 
 #include <fcntl.h>
@@ -559,6 +560,74 @@ static void holding_every_picture_is_told(void **state)
     trk_video_close(&reader);
 }
 
+/* --- TIFF ------------------------------------------------------------------------------------------------------ */
+
+enum { TIFF_WIDTH = 3, TIFF_HEIGHT = 2, TIFF_PIXELS = 3 * TIFF_WIDTH * TIFF_HEIGHT };
+
+typedef struct tiff_file {
+    uint8_t bytes[512];
+    size_t n;
+    int big; /* byte order */
+} tiff_file;
+
+static void tiff_put(tiff_file *f, unsigned value, int n_bytes)
+{
+    for (int i = 0; i < n_bytes; i++)
+        f->bytes[f->n++] = (uint8_t)(value >> 8 * (f->big ? n_bytes - 1 - i : i));
+}
+
+/* An entry of one number; kind 3: 16 bits, 4: 32. */
+static void tiff_entry(tiff_file *f, unsigned tag, unsigned kind, unsigned value)
+{
+    tiff_put(f, tag, 2);
+    tiff_put(f, kind, 2);
+    tiff_put(f, 1, 4);
+    tiff_put(f, value, kind == 3 ? 2 : 4);
+    if (kind == 3)
+        tiff_put(f, 0, 2);
+}
+
+/* Pixels are 0, 10, 20, ... in order; with notes of a camera, a program, a resolution and ImageJ among its entries. */
+static tiff_file tiff_with_notes(int big)
+{
+    static const unsigned entries[][3] = {
+        {256, 3, TIFF_WIDTH}, {257, 3, TIFF_HEIGHT}, {258, 3, 8}, {259, 3, 1}, {262, 3, 2}, {271, 4, 77}, {273, 4, 8},
+        {277, 3, 3}, {278, 3, TIFF_HEIGHT}, {279, 4, TIFF_PIXELS}, {284, 3, 1}, {296, 3, 2}, {305, 4, 78},
+        {34665, 4, 8}, {50838, 4, 12}};
+    const unsigned n = sizeof entries / sizeof entries[0];
+    tiff_file f = {.big = big};
+    memcpy(f.bytes, big ? "MM" : "II", 2);
+    f.n = 2;
+    tiff_put(&f, 42, 2);
+    tiff_put(&f, 8 + TIFF_PIXELS, 4);
+    for (unsigned i = 0; i < TIFF_PIXELS; i++)
+        tiff_put(&f, 10 * i, 1);
+    tiff_put(&f, n, 2);
+    for (unsigned i = 0; i < n; i++)
+        tiff_entry(&f, entries[i][0], entries[i][1], entries[i][2]);
+    tiff_put(&f, 0, 4);
+    return f;
+}
+
+static void tiff_files_may_say_more_than_pixels(void **state)
+{
+    for (int big = 0; big < 2; big++) {
+        AVFrame *frame = av_frame_alloc();
+        tiff_file f = tiff_with_notes(big);
+        write_bytes(in_scratch("notes.tif"), f.bytes, f.n);
+        assert_works(trk_image_decode(frame, in_scratch("notes.tif"), NULL));
+        assert_true(frame->width == TIFF_WIDTH && frame->height == TIFF_HEIGHT && frame->format == AV_PIX_FMT_RGB24);
+        for (int i = 0; i < TIFF_PIXELS; i++)
+            assert_int_equal(frame->data[0][i / (3 * TIFF_WIDTH) * frame->linesize[0] + i % (3 * TIFF_WIDTH)], 10 * i);
+        for (size_t n = 8; n < f.n; n++) { /* cut off anywhere but in the place of a next directory */
+            write_bytes(in_scratch("cut.tif"), f.bytes, n);
+            if (trk_image_decode(frame, in_scratch("cut.tif"), NULL) >= 0 && n < f.n - 4)
+                fail_msg("%zu of %zu bytes are an image", n, f.n);
+        }
+        av_frame_free(&frame);
+    }
+}
+
 typedef struct pipe_feed {
     int fd;
     uint8_t *data;
@@ -790,6 +859,7 @@ int main(void)
         cmocka_unit_test(names_are_only_names),
         cmocka_unit_test(closing_at_any_moment),
         cmocka_unit_test(holding_every_picture_is_told),
+        cmocka_unit_test(tiff_files_may_say_more_than_pixels),
         cmocka_unit_test(standard_input_is_read),
         cmocka_unit_test(a_pipe_cannot_be_reversed),
         cmocka_unit_test(an_mp4_without_index_in_front_cannot_be_piped),
