@@ -69,14 +69,17 @@ static mode_t note_permissions(trk_temporary *self)
     if (!self->replaces)
         return 0666;
     self->mode = old.st_mode & 0777;
+    self->owner = old.st_uid;
     self->group = old.st_gid;
     return 0600;
 }
 
-/* Where the group cannot be had, another one gets nothing; a file system may have no permissions to keep. */
+/* Only root may give a file to its former owner. Where the group cannot be had, another one gets nothing; a file system
+ * may have no permissions to keep. */
 static void give_permissions(const trk_temporary *self)
 {
-    const int failed = chown(self->name, (uid_t)-1, self->group);
+    const int failed =
+        chown(self->name, self->owner, self->group) && chown(self->name, (uid_t)-1, self->group);
     (void)chmod(self->name, failed ? self->mode & ~(mode_t)070 : self->mode);
 }
 

@@ -16,7 +16,8 @@ typedef struct trk_temporary {
     char *name;           /* owned: the file that is written; NULL: none yet, or a stream, or renamed or removed */
     int replaces;         /* 1: there is a file, with */
     mode_t mode;          /* these permissions, */
-    gid_t group;          /* of this group */
+    uid_t owner;          /* of this user */
+    gid_t group;          /* and group */
 } trk_temporary;
 
 /* Finds the place of a path; nothing is created. TRK_E_IO where a folder has that name. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "eval/dataset_places.h"
 #include "heap.h"
 #include "option_values.h"
 #include "output_file.h"
@@ -213,11 +214,12 @@ done:
     return rc;
 }
 
-trk_status conflicts_refuse_jobs(const options *wanted, const job_list *list)
+trk_status conflicts_refuse_jobs(const options *wanted, const char *model, const job_list *list)
 {
     everything all = {{0}, {0}, {0}, {0}};
     trk_status rc = TRK_OK;
     TRK_CHECK(places_add_input(&all.inputs, "the file of --list", wanted->list, NULL));
+    TRK_CHECK(places_add_input(&all.inputs, "the model", model, NULL));
     TRK_CHECK(places_add_output(&all.files, "--memory-report", wanted->memory_report_file, NULL));
     for (size_t i = 0; i < list->n_items; i++)
         TRK_CHECK(collect_job(&all, &list->items[i]));
@@ -227,27 +229,26 @@ done:
     return rc;
 }
 
-/* The masks of a clip go to DIR/CLIP: with the dataset's own folder as DIR that could be its truth. */
-static trk_status check_masks_of_clip(const char *folder, const dataset_clip *clip)
+/* The masks of a clip go to DIR/CLIP: with a folder of the dataset as DIR that could be a clip's truth. */
+static trk_status check_masks_of_clip(const char *folder, const dataset_clip *clip, const dataset_places *taken)
 {
     char *path = trk_heap_format("path", "%s/%s", folder, clip->name);
     trk_status rc = path ? TRK_OK : TRK_FAIL(TRK_E_MEMORY, "--masks: out of memory");
-    if (!rc && (trk_is_same_file(path, clip->truth) || trk_is_same_file(path, clip->frames)))
+    if (!rc && dataset_places_have(taken, path))
         rc = TRK_FAIL(TRK_E_ARGUMENT, "--masks: %s belongs to the dataset, and would be overwritten", path);
     trk_heap_release(path);
     return rc;
 }
 
-/* 1: a file that is something else than the result of an evaluation, perhaps a part of the dataset or a model. */
-static int is_other_file(const char *path)
+int conflicts_is_other_file(const char *path, const char *format)
 {
-    static const char start[] = "{\"format\": \"track-eval-1\"";
-    char found[sizeof start - 1];
+    char start[64], found[sizeof start];
+    const size_t n = (size_t)snprintf(start, sizeof start, "{\"format\": \"%s\"", format);
     struct stat status;
     FILE *file = stat(path, &status) || !S_ISREG(status.st_mode) || !status.st_size ? NULL : fopen(path, "rbe");
     if (!file)
         return 0; /* what stands against writing there is told elsewhere */
-    const int other = fread(found, 1, sizeof found, file) != sizeof found || memcmp(found, start, sizeof found) != 0;
+    const int other = fread(found, 1, n, file) != n || memcmp(found, start, n) != 0;
     fclose(file);
     return other;
 }
@@ -259,9 +260,14 @@ trk_status conflicts_refuse_eval(const options *wanted, const dataset_clip *cons
     trk_status rc = wanted->boxes ? option_place("boxes", wanted->boxes, &unused) : TRK_OK; /* a folder here */
     if (rc)
         return rc;
-    if (out && is_other_file(out))
+    if (out && conflicts_is_other_file(out, "track-eval-1"))
         return TRK_FAIL(TRK_E_ARGUMENT, "--out: %s is there and no result of track eval: expected another name", out);
+    dataset_places taken = {0};
+    if (wanted->masks)
+        TRK_CHECK(dataset_places_collect(&taken, clips, n_clips));
     for (size_t i = 0; i < n_clips && wanted->masks && !rc; i++)
-        rc = check_masks_of_clip(wanted->masks, clips[i]);
+        rc = check_masks_of_clip(wanted->masks, clips[i], &taken);
+done:
+    dataset_places_free(&taken);
     return rc;
 }

@@ -6,7 +6,9 @@
 
 #include "conflicts.h"
 #include "failure.h"
+#include "heap.h"
 #include "job_list.h"
+#include "model_path.h"
 #include "report.h"
 #include "run.h"
 
@@ -104,11 +106,15 @@ done:
 trk_status jobs_run(const options *wanted, int argc, char **argv)
 {
     job_list list;
+    char *model = NULL;
     trk_status rc = job_list_read(&list, wanted->list, argc, argv);
     if (!rc)
-        rc = conflicts_refuse_jobs(wanted, &list);
+        rc = model_path_find(wanted->model, &model);
+    if (!rc)
+        rc = conflicts_refuse_jobs(wanted, model, &list);
     if (!rc)
         rc = run_session(wanted, &list);
+    trk_heap_release(model);
     job_list_free(&list);
     return rc;
 }

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "error.h"
+
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of standard error and of status_drawn */
 static int status_drawn;
 
@@ -38,9 +40,7 @@ void report_line(const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < 32 || *c == 127)
-            *c = '?';
+    trk_keep_to_one_line(text);
     pthread_mutex_lock(&mutex);
     clear();
     fprintf(stderr, "track: %s\n", text);

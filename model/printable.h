@@ -5,13 +5,16 @@
 
 #include <stddef.h>
 
+#include "error.h"
+
 /* Copies what fits of text[n], control characters replaced by "?". Returns out. */
 static inline const char *trk_printable(char *out, size_t out_bytes, const char *text, size_t n)
 {
     size_t length = n < out_bytes - 1 ? n : out_bytes - 1;
     for (size_t i = 0; i < length; i++)
-        out[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
+        out[i] = text[i] ? text[i] : '?';
     out[length] = 0;
+    trk_keep_to_one_line(out);
     return out;
 }
 

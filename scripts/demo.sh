@@ -3,7 +3,8 @@
 # From a fresh clone to a tracked clip: installs what is missing, builds, follows two objects through a sample clip, and
 # says where the results are and how well they match the true masks.
 set -eu
-cd "$(dirname "$0")/.."
+unset CDPATH # else cd may go elsewhere, and print where
+cd -- "$(dirname -- "$0")/.."
 . scripts/packages.sh
 
 mkdir -p build

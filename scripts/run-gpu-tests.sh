@@ -8,9 +8,10 @@
 # table. LIST runs nothing and fails where a program or a file is missing. Each line of the table has at most $LIMIT
 # seconds (default: 600). Exit status: 0 all passed, 1 some failed, 2 nothing can be run, 77 no card.
 set -u
+unset CDPATH # else cd may go elsewhere, and print where
 what=${1:-QUICK}
 names=${2:-.}
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(cd -- "$(dirname -- "$0")" && pwd)
 
 if [ -d "$here/bin" ]; then # the bundle
     root=$here list=$here/gpu-tests.txt

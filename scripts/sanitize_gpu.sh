@@ -4,7 +4,8 @@
 # check on a card. KCHECK: bin/kcheck beside this script or build/tests/kcheck/kcheck of its checkout. Many times slower
 # than the check itself: name operators to choose some. Exit status: 0 nothing found, 1 something, 77 no tool or no card.
 set -u
-here=$(cd "$(dirname "$0")" && pwd)
+unset CDPATH # else cd may go elsewhere, and print where
+here=$(cd -- "$(dirname -- "$0")" && pwd)
 kcheck=${1:-}
 [ $# -gt 0 ] && shift
 for candidate in "$here/bin/kcheck" "$here/../build/tests/kcheck/kcheck"; do

@@ -3,7 +3,8 @@
 # Builds what is missing and runs every test that this machine can run; the rest is shown as skipped. With a CUDA
 # compiler the GPU's kernels are built, too, for five architectures: TRK_CMAKE_OPTIONS can ask for fewer.
 set -eu
-cd "$(dirname "$0")/.."
+unset CDPATH # else cd may go elsewhere, and print where
+cd -- "$(dirname -- "$0")/.."
 . scripts/packages.sh
 
 # shellcheck disable=SC2086

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 import cv2
 import numpy as np
@@ -151,14 +151,26 @@ def read_manifest_clip(manifest: Path, entry: dict, dump_frames: Path | None = N
     return entry["name"], frames, truth, prompts
 
 
+def is_set_of_clips(path: Path) -> bool:
+    try:
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("format") == FORMAT
+
+
 @contextmanager
 def in_new_folder(path: Path):
     """A folder to write a set of clips in, which takes the place of the set at `path` once it is whole."""
-    if path.exists() and any(path.iterdir()) and not (path / "manifest.json").exists():
+    if path.exists() and any(path.iterdir()) and not is_set_of_clips(path):
         raise SystemExit(f"{path}: expected a set of clips or nothing, found other files: not replaced")
-    new = path.with_name(f"{path.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    yield new
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(mkdtemp(prefix=f"{path.name}.new-", dir=path.parent))
+    try:
+        new.chmod(0o755)
+        yield new
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
     shutil.rmtree(path, ignore_errors=True)
     new.replace(path)

@@ -4,10 +4,11 @@
 # trains, exports, and fails if mean J on the held-out clips is below 0.75. The same line again goes on after a break.
 #   training/train.sh [FOLDER]      default: training/runs/demo
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
+unset CDPATH # else cd may go elsewhere, and print where
+here=$(cd -- "$(dirname -- "$0")" && pwd)
 out=${1:-$here/runs/demo}
-mkdir -p "$out"
-out=$(cd "$out" && pwd)
+mkdir -p -- "$out"
+out=$(cd -- "$out" && pwd)
 environment=$here/.venv
 if [ ! -e "$environment/complete" ]; then
     python3 -c 'import ensurepip' 2>/dev/null ||

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataset_places.h"
 #include "heap.h"
 #include "output_file.h"
 #include "target.h"
@@ -172,13 +173,13 @@ static int by_name(const void *key, const void *item)
 }
 
 static trk_status refuse_one(char *path, const dataset_clip *clip, size_t object, const dataset_clip *const *clips,
-                             size_t n_clips)
+                             size_t n_clips, const dataset_places *places)
 {
     char *name = name_of(clip, object);
     trk_status rc = TRK_OK;
     if (!path || !name)
         TRK_CHECK(no_memory(clip->name));
-    if (trk_is_same_file(path, clip->truth))
+    if (dataset_places_have(places, path))
         TRK_CHECK(TRK_FAIL(TRK_E_ARGUMENT, "--boxes: %s belongs to the dataset, and would be overwritten", path));
     const dataset_clip *const *other =
         clip->n_objects > 1 ? bsearch(name, clips, n_clips, sizeof *clips, by_name) : NULL;
@@ -192,12 +193,14 @@ done:
 
 trk_status box_files_refuse(const char *folder, box_layout layout, const dataset_clip *const *clips, size_t n_clips)
 {
-    trk_status rc = TRK_OK;
+    dataset_places places;
+    trk_status rc = dataset_places_collect(&places, clips, n_clips);
     for (size_t i = 0; i < n_clips && !rc; i++)
         for (size_t k = 0; k < clips[i]->n_objects && !rc; k++) {
             char *path = box_files_path(folder, layout, clips[i], k);
-            rc = refuse_one(path, clips[i], k, clips, n_clips);
+            rc = refuse_one(path, clips[i], k, clips, n_clips, &places);
             trk_heap_release(path);
         }
+    dataset_places_free(&places);
     return rc;
 }

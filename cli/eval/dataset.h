@@ -96,6 +96,8 @@ typedef struct truth_masks {
 } truth_masks;
 /* The i with clip->annotated[i] == frame; n_annotated: there is none. */
 size_t dataset_clip_annotation(const dataset_clip *clip, int64_t frame);
+/* Size of true masks where it is known without reading one; 0 x 0: it is not. */
+void dataset_clip_truth_size(const dataset_clip *clip, int *width, int *height);
 /* Truth of clip->annotated[i]; not for TRUTH_BOXES. Buffers of *out (zeroed at first) are used again. */
 trk_status dataset_clip_truth(truth_masks *out, const dataset_clip *clip, size_t i);
 /* The mask of one object out of it: *out [height][width] bytes 0 or 1. */

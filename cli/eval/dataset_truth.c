@@ -127,6 +127,13 @@ static trk_status read_rle(truth_masks *out, const dataset_clip *clip, size_t i)
     return rc < 0 ? trk_fail_prefix(rc, clip->truth) : rc;
 }
 
+void dataset_clip_truth_size(const dataset_clip *clip, int *width, int *height)
+{
+    const dataset_rle *runs = clip->kind == TRUTH_RLE ? clip->rle : NULL;
+    *width = runs ? runs->width : 0;
+    *height = runs ? runs->height : 0;
+}
+
 trk_status dataset_clip_truth(truth_masks *out, const dataset_clip *clip, size_t i)
 {
     if (clip->kind == TRUTH_BOXES || i >= clip->n_annotated)

@@ -72,8 +72,10 @@ static trk_status read_meta(source *from)
 static int64_t number_of(const json_t *value)
 {
     int64_t number;
-    if (json_is_integer(value))
-        return (int64_t)json_integer_value(value);
+    if (json_is_integer(value)) {
+        const json_int_t n = json_integer_value(value);
+        return n >= 0 && n <= INT64_MAX / 4 ? (int64_t)n : -1;
+    }
     return json_is_string(value) && number_whole(json_string_value(value), 0, INT64_MAX / 4, &number) ? number : -1;
 }
 

@@ -3,11 +3,15 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "conflicts.h"
 #include "eval_clip.h"
@@ -146,10 +150,11 @@ static trk_status open_models(evaluation *self)
 
 /* --- what is kept until the file is whole ------------------------------------------------------------------------- */
 
-/* PARTS/CLIP.json, '/' in names as "%2F", '%' as "%25"; owned by the caller. */
+/* PARTS/CLIP.json, '/' in names as "%2F", '%' as "%25"; of a long name the beginning and a hash. Owned. */
 static char *part_path(const evaluation *self, const dataset_clip *clip)
 {
-    const size_t n = 3 * strlen(clip->name) + 1;
+    enum { LONGEST = 180 }; /* a file system has 255, and there is more to come */
+    const size_t n = 3 * strlen(clip->name) + 32;
     char *safe = trk_heap_allocate(TRK_MEM_SCRATCH, "path", n), *at = safe, *path = NULL;
     for (const char *c = clip->name; safe && *c; c++)
         if (*c == '/' || *c == '%')
@@ -158,6 +163,8 @@ static char *part_path(const evaluation *self, const dataset_clip *clip)
             *at++ = *c;
     if (safe) {
         *at = 0;
+        if (at - safe > LONGEST)
+            snprintf(safe + LONGEST, 24, "-%016" PRIx64, (uint64_t)XXH3_64bits(clip->name, strlen(clip->name)));
         path = trk_heap_format("path", "%s/%s.json", self->parts, safe);
     }
     trk_heap_release(safe);
@@ -244,7 +251,11 @@ static trk_status take_part(evaluation *self, size_t i)
     const dataset_clip *clip = self->chosen[i];
     clip_result *part = &self->clips[i];
     char *path = part_path(self, clip);
-    trk_status rc = path ? clip_result_read(part, &self->results, path) : no_memory();
+    trk_status rc = path ? TRK_OK : no_memory();
+    if (!rc && conflicts_is_other_file(path, "track-eval-clip-1"))
+        rc = TRK_FAIL(TRK_E_ARGUMENT, "--out: %s is there and no part of an evaluation: expected another name", path);
+    if (!rc)
+        rc = clip_result_read(part, &self->results, path);
     if (!rc) {
         const int same = part->source == eval_identity_of_clip(clip) && has_objects_of(part, clip);
         self->done[i] = same && are_files_there(self, clip, part);
@@ -265,7 +276,7 @@ static trk_status take_parts(evaluation *self)
 {
     for (size_t i = 0; i < self->n; i++) {
         trk_status rc = take_part(self, i);
-        if (rc == TRK_E_MEMORY)
+        if (rc == TRK_E_MEMORY || rc == TRK_E_ARGUMENT)
             return rc;
         if (rc && rc != TRK_E_NOT_FOUND) {
             report_line("%s: beginning anew", trk_error_text());

@@ -231,18 +231,27 @@ static trk_status score_object(scoring *self, size_t object, const found_masks *
                                : TRK_OK;
 }
 
+/* width, height: of the truth. */
+static trk_status check_size(const scoring *self, int64_t frame, const found_masks *found, int width, int height)
+{
+    if (!found || (found->width == width && found->height == height))
+        return TRK_OK;
+    return TRK_FAIL(TRK_E_FORMAT, "%s: frame %" PRId64 ": expected masks of %d x %d pixels as in %s, got %d x %d",
+                    self->clip->name, frame, width, height, self->clip->truth, found->width, found->height);
+}
+
 static trk_status score_masks(scoring *self, int64_t frame, const found_masks *found)
 {
     const dataset_clip *clip = self->clip;
     if (!find_truth(self, frame))
         return TRK_OK;
-    trk_status rc = read_truth(self);
+    int width, height;
+    dataset_clip_truth_size(clip, &width, &height);
+    trk_status rc = width ? check_size(self, frame, found, width, height) : TRK_OK; /* a few bytes can make it large */
+    rc = rc ? rc : read_truth(self);
+    rc = rc ? rc : check_size(self, frame, found, self->truth.width, self->truth.height);
     if (rc)
         return rc;
-    if (found && (found->width != self->truth.width || found->height != self->truth.height))
-        return TRK_FAIL(TRK_E_FORMAT, "%s: frame %" PRId64 ": expected masks of %d x %d pixels as in %s, got %d x %d",
-                        clip->name, frame, self->truth.width, self->truth.height, clip->truth, found->width,
-                        found->height);
     const uint8_t *ignore = void_pixels(self, (size_t)self->truth.width * (size_t)self->truth.height);
     for (size_t i = 0; i < clip->n_objects && !rc; i++)
         if (frame >= clip->objects[i].first_frame)

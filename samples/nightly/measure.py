@@ -119,14 +119,19 @@ def read_manifest(path: Path) -> Clips:
         raise NightlyError(f"{path}: expected format {MANIFEST_FORMAT}, found {found}")
     clips = content.get("clips")
     if not isinstance(clips, list) or not clips or not all(is_clip(clip) for clip in clips):
-        raise NightlyError(f"{path}: expected clips, each with name, video, truth and objects")
+        raise NightlyError(f"{path}: expected clips, each with name (no path out of its folder), video, truth, objects")
     return Clips(path, {clip["name"]: clip for clip in clips})
 
 
 def is_clip(clip: object) -> bool:
-    """What is in it `track eval` checks."""
+    """What is in it `track eval` checks; its name becomes those of files here, which are removed first."""
     return isinstance(clip, dict) and {"name", "video", "truth", "objects"} <= clip.keys() and \
-        isinstance(clip["objects"], list)
+        isinstance(clip["objects"], list) and is_name(clip["name"])
+
+
+def is_name(name: object) -> bool:
+    """Of a clip: a relative path that stays in its folder, as `track eval` takes them."""
+    return isinstance(name, str) and name.isprintable() and all(part not in ("", ".", "..") for part in name.split("/"))
 
 
 # --- the build ---

@@ -250,6 +250,8 @@ echo "$clip --box $box --masks out/masks --save-state none/state" >list
 is "list with a state in no folder: exit status" $? 1
 is "list with a state in no folder: its line" "$(grep -c "^track: list:1: --save-state: none/state" stderr.txt)" 1
 is "list with a state in no folder: files left" "$(ls out | wc -l)" 0
+refused 2 "copy.safetensors is the model, and would be overwritten" --list list --model copy.safetensors \
+    --memory-report=./copy.safetensors
 refused 1 "memory-report: none/r.json" --list list --image-size 128 --memory-report=none/r.json
 refused 2 "with --list" "$clip" --list list
 refused 2 "expected --list" "$clip" --box $box --jobs 2

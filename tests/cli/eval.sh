@@ -144,6 +144,39 @@ cp keep.png davis/JPEGImages/480p/tail/00004.png
 is "after it: exit status" $? 0
 is "after it: clips" "$(grep -c '"mask_hash"' four.json)" 2
 
+# a file of somebody else in the place of a part
+mkdir foreign.json.d
+echo '{"mine": "notes"}' >foreign.json.d/short.json
+"$track" eval davis --clip short --out foreign.json -q "${small[@]}" >/dev/null 2>stderr.txt
+is "not a part: exit status" $? 2
+is "not a part: lines" "$(grep -c "foreign.json.d/short.json is there and no part" stderr.txt) $(wc -l <stderr.txt)" "1 1"
+is "not a part: what it says" "$(cat foreign.json.d/short.json)" '{"mine": "notes"}'
+
+# masks of one clip in the place of another's truth or frames, and a name too long for one file
+long=$(printf 'a%.0s' $(seq 100))/$(printf 'b%.0s' $(seq 100))/$(printf 'c%.0s' $(seq 100))
+clip_at() { # NAME FRAMES TRUTH
+    echo "{\"name\": \"$1\", \"video\": \"JPEGImages/480p/$2\", \"truth\": \"Annotations/480p/$3\", \"frames\": 5," \
+        "\"objects\": [{\"id\": 1, \"prompt\": \"mask\"}]}"
+}
+manifest_of() { # FILE CLIP...
+    local file=$1
+    shift
+    (IFS=,; echo "{\"format\": \"track-samples-1\", \"clips\": [$*]}") >"$file"
+}
+cp -r davis/Annotations/480p/tail davis/Annotations/480p/kept
+manifest_of davis/swapped.json "$(clip_at kept tail tail)" "$(clip_at other tail kept)"
+"$track" eval davis/swapped.json --masks davis/Annotations/480p -q "${small[@]}" >/dev/null 2>stderr.txt
+is "masks over another clip's truth: exit status" $? 2
+is "masks over another clip's truth: lines" "$(grep -c "480p/kept belongs to the dataset" stderr.txt) $(wc -l <stderr.txt)" "1 1"
+diff -r davis/Annotations/480p/kept davis/Annotations/480p/tail || complain "masks over another clip's truth: written"
+rm -r davis/Annotations/480p/kept davis/swapped.json
+manifest_of davis/long.json "$(clip_at "$long" tail tail)" "$(clip_at tail tail tail)"
+"$track" eval davis/long.json --out long.json -q "${small[@]}" >/dev/null 2>stderr.txt
+is "a long name: exit status" $? 0
+is "a long name: clips" "$(grep -c '"mask_hash"' long.json)" 2
+is "a long name: files left" "$(ls -d long.json*)" long.json
+rm davis/long.json
+
 # a command for some clips leaves the parts of others, and what is not a part
 mkdir five.json.d
 touch five.json.d/slow.json five.json.d/notes.json five.json.d/slow.json.part-7 five.json.d/tail.json.part-7

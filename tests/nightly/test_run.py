@@ -258,6 +258,17 @@ class Nights(unittest.TestCase):
             with self.assertRaisesRegex(measure.NightlyError, "expected clips, each with name"):
                 measure.read_manifest(manifest)
 
+    def test_names_that_lead_elsewhere(self):
+        """They become names of files that are removed before `track eval` sees them."""
+        manifest = self.folder / "own.json"
+        for name in ("/tmp/x", "../x", "a/../../x", "", "a//b", ".", "a\nb", 7, None):
+            clip = {"name": name, "video": "own.mp4", "truth": "own", "objects": []}
+            manifest.write_text(json.dumps({"format": "track-samples-1", "clips": [clip]}))
+            with self.assertRaisesRegex(measure.NightlyError, "no path out of its folder"):
+                measure.read_manifest(manifest)
+        manifest.write_text(json.dumps({"format": "track-samples-1", "clips": [clip | {"name": "a..b/c.d"}]}))
+        self.assertEqual(list(measure.read_manifest(manifest).clips), ["a..b/c.d"])
+
     def test_several_backends(self):
         self.make_baseline({"backends": ["cpu f32", "cuda bf16"]})
         self.assertEqual(self.night({"backends": ["cpu f32", "cuda bf16"]}), 0)

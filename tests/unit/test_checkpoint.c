@@ -113,6 +113,9 @@ static void safetensors_header_length_is_checked(void **state)
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
         assert_fails(trk_checkpoint_open(&c, write_safetensors("l.safetensors", "{}", lengths[i], 0)), TRK_E_FORMAT,
                      "truncated or damaged");
+    const char *path = write_safetensors("l.safetensors", "{}", (4 << 20) + 1, 5 << 20);
+    assert_fails(trk_checkpoint_open(&c, path), TRK_E_FORMAT,
+                 "a safetensors header of 4194305 bytes, expected at most 4194304");
     char padded[641] = "{}"; /* a length that begins as a pickle does: 80 02 */
     memset(padded + 2, ' ', 638);
     assert_works(trk_checkpoint_open(&c, write_safetensors("l.safetensors", padded, 640, 0)));

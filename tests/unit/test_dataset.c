@@ -122,6 +122,10 @@ static void make_youtube(void)
         snprintf(path, sizeof path, "lvos/val/Annotations/long/%08d.png", i);
         put_mask(path, one);
     }
+    put("lvos/odd/odd_meta.json", "{\"videos\": {\"long\": {\"objects\": {\"1\": {\"frame_range\": {\"start\": 1, "
+                                  "\"end\": -9223372036854775808, \"frame_nums\": 2}}}}}}");
+    put_images("lvos/odd/JPEGImages/long", 8, 1, 5, 3);
+    put_mask("lvos/odd/Annotations/long/00000001.png", one);
     put("lvos/test/test_meta.json",
         "{\"videos\": {\"long\": {\"objects\": {\"1\": {\"frame_range\": {\"start\": 1, \"end\": 11}}, "
         "\"2\": {\"frame_range\": {\"start\": 6, \"end\": 11}}}}}}");
@@ -326,6 +330,8 @@ static void test_youtube_vos(void **state)
     dataset_close(&set);
     check_prompts_alone("youtube", NULL);
     check_prompts_alone("lvos", "test");
+    assert_int_equal(dataset_open(&set, "lvos", DATASET_AUTO, "odd", NULL), TRK_E_FORMAT);
+    assert_non_null(strstr(trk_error_text(), "clip long: object 1: expected \"frames\""));
     open_as(&set, "lvos/val", NULL, DATASET_YOUTUBE_VOS);
     assert_true(set.clips[0].skips_ends && set.clips[0].n_objects == 2);
     check_object(&set.clips[0].objects[0], 1, 1, 3, 0); /* images 1 6 11 16 21: 16 is the last up to 18 */

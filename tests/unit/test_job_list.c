@@ -167,7 +167,7 @@ static void test_shared_outputs(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         job_list list;
         assert_int_equal(read_list(&list, cases[i].text, NULL), TRK_OK);
-        const trk_status rc = conflicts_refuse_jobs(&wanted, &list);
+        const trk_status rc = conflicts_refuse_jobs(&wanted, "model", &list);
         if (rc != (cases[i].says ? TRK_E_ARGUMENT : TRK_OK) ||
             (cases[i].says && !strstr(trk_error_text(), cases[i].says)))
             fail_msg("%s: %d, %s", cases[i].text, rc, trk_error_text());

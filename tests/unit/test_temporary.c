@@ -75,6 +75,26 @@ static void permissions_are_those_of_the_file_replaced(void **state)
     unlink("secret");
 }
 
+/* Only root may give files away: in a container, say, with somebody's folder in it. */
+static void the_owner_stays(void **state)
+{
+    (void)state;
+    enum { OWNER = 4321, GROUP = 1234 };
+    struct stat info;
+    if (geteuid())
+        skip();
+    assert_written("theirs", "1");
+    if (chown("theirs", OWNER, GROUP)) {
+        unlink("theirs");
+        skip(); /* a container without other users */
+    }
+    assert_int_equal(chmod("theirs", 0640), 0);
+    assert_written("theirs", "2");
+    assert_int_equal(stat("theirs", &info), 0);
+    assert_true(info.st_uid == OWNER && info.st_gid == GROUP && (info.st_mode & 0777) == 0640);
+    unlink("theirs");
+}
+
 static void any_name_a_file_may_have_will_do(void **state)
 {
     (void)state;
@@ -149,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_old_file_is_there_until_the_new_one_is_whole),
         cmocka_unit_test(permissions_are_those_of_the_file_replaced),
+        cmocka_unit_test(the_owner_stays),
         cmocka_unit_test(any_name_a_file_may_have_will_do),
         cmocka_unit_test(temporaries_are_known_by_their_names),
         cmocka_unit_test(names_of_others_are_passed_over),

@@ -22,17 +22,19 @@ sys.path.insert(0, str(HERE))
 
 import architecture
 import clips
+import curriculum
 import evaluate
 import generator
 import losses
 import make_samples
+import official_loop
 import optimizer
 import pointers
 import products
 import train
 from curriculum import (CURRICULA, EVENTS, FROM_NOTHING, ONWARD, SMOKE, Batches, Stage, first_with_memories, in_order,
                         n_steps, stage_at)
-from rollout import Rollout, Weights, watch_decoder
+from rollout import Rollout, Weights, normalized, watch_decoder
 
 
 def test_real_rope_is_the_official_one():
@@ -155,6 +157,26 @@ def test_what_a_step_does_not_use_stays_as_it_is():
 def test_clips_of_events():
     with_events = Batches([replace(SMOKE[1], frames=6, clips=12, events=1.0, difficulty=(1.0, 1.0))], 3, 0, 8).batch(0)
     assert (with_events.masks.sum((3, 4)) == 0).any(2).any(1).mean() >= 0.4  # half of the events hide the first object
+
+
+def test_half_of_the_clips_are_drawn_at_another_size(monkeypatch):
+    """And resized: images as for tracking, masks by the nearest pixel, which three times the size repeats."""
+    drawn, as_made = [], curriculum.resized
+
+    def resized(clip, side):
+        drawn.append(clip)
+        return as_made(clip, side)
+
+    monkeypatch.setattr(curriculum, "resized", resized)
+    batch = Batches([Stage("clips", 1, 96, 3, 24, 2, (0.5, 1.0), drawn=32)], 3, 0, 8).batch(0)
+    assert batch.images.shape == (24, 3, 96, 96, 3) and batch.masks.shape == (24, 2, 3, 96, 96)
+    small = [i for i, clip in enumerate(drawn) if clip.ids.shape[-1] == 32]
+    assert 6 <= len(small) <= 18 and all(clip.ids.shape[-1] in (32, 96) for clip in drawn)
+    for i in small:
+        for mine, clip in ((batch.masks[i], drawn[i].masks), (batch.ids[i], drawn[i].ids)):
+            assert mine.any() and np.array_equal(mine, clip.repeat(3, -1).repeat(3, -2))
+        official = official_loop.normalized(drawn[i].images[1], 96)
+        assert torch.allclose(normalized(torch.from_numpy(batch.images[i][1:2]))[0], official, atol=1e-5)
 
 
 @pytest.mark.parametrize("stages", (FROM_NOTHING, ONWARD))
@@ -394,11 +416,11 @@ def test_a_signal_ends_all_processes_after_the_same_step(tmp_path, to_all):
     assert n_done == len(log.read_text().splitlines()) >= 2
 
 
-@pytest.mark.parametrize("curriculum, expected", [("steady", 2.0), ("onward", None)])
-def test_the_average_of_a_steady_run_is_that_of_its_way(curriculum, expected):
+@pytest.mark.parametrize("name, expected", [("steady", 2.0), ("onward", None)])
+def test_the_average_of_a_steady_run_is_that_of_its_way(name, expected):
     """Of 1, 2 and 3, from 100; elsewhere the start counts."""
     model = torch.nn.Linear(1, 1, bias=False)
-    trainer = SimpleNamespace(args=SimpleNamespace(curriculum=curriculum), model=model, n_done=0,
+    trainer = SimpleNamespace(args=SimpleNamespace(curriculum=name), model=model, n_done=0,
                               average={"weight": torch.full((1, 1), 100.0)})
     for value in (1.0, 2.0, 3.0):
         torch.nn.init.constant_(model.weight, value)
@@ -446,17 +468,21 @@ def test_truth_in_files_comes_back(tmp_path):
 
 
 def test_clips_are_replaced_as_a_whole_or_not_at_all(tmp_path):
-    kept, other = tmp_path / "clips", tmp_path / "other"
-    for folder, name in ((kept, "manifest.json"), (other, "thesis.txt")):
+    kept, other, extension, beside = (tmp_path / name for name in ("clips", "other", "extension", "clips.new"))
+    old = json.dumps({"format": clips.FORMAT, "clips": []})
+    for folder, name, text in ((kept, "manifest.json", old), (other, "thesis.txt", "old"),
+                               (extension, "manifest.json", '{"name": "of something else"}'), (beside, "notes", "old")):
         folder.mkdir()
-        (folder / name).write_text("old")
-    with pytest.raises(SystemExit, match="not replaced"):
-        with clips.in_new_folder(other):
-            pass
+        (folder / name).write_text(text)
+    for folder in (other, extension):
+        with pytest.raises(SystemExit, match="not replaced"):
+            with clips.in_new_folder(folder):
+                pass
     with pytest.raises(KeyError):
         with clips.in_new_folder(kept) as folder:
             raise KeyError("half way")
-    assert (kept / "manifest.json").read_text() == "old" and (other / "thesis.txt").exists()
+    assert (kept / "manifest.json").read_text() == old and (other / "thesis.txt").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clips", "clips.new", "extension", "other"]
     with clips.in_new_folder(kept) as folder:
         (folder / "new").touch()
-    assert [p.name for p in kept.iterdir()] == ["new"]
+    assert [p.name for p in kept.iterdir()] == ["new"] and (beside / "notes").exists()
