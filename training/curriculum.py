@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from PIL import Image
 from torch.utils.data import DataLoader
 
 import generator
@@ -39,6 +40,7 @@ class Stage:
     events: float = 0.0            # share of clips that are one of EVENTS; the others are the generator's mixture
     of: str = "first"              # which of EVENTS
     absent: float = 2.0            # weight of the presence loss where an object is absent: one frame in ten is
+    drawn: int = 0                 # pixels that half of the clips are drawn at and resized from: video seldom has size
 
 
 def between(ends: tuple[float, float], share: float) -> float:
@@ -82,11 +84,12 @@ CLIPS = Stage("late", 30, 256, 20, 2, 4, (0.5, 1.0), silent=12, events=0.6, of="
 ONWARD = [*in_turns(14, (0.7, 0.46), replace(IMAGES, size=192), replace(CLIPS, size=192)),
           *in_turns(6, (0.46, 0.26), IMAGES, CLIPS),
           *in_turns(5, (0.26, 0.0), replace(IMAGES, size=320), replace(CLIPS, size=320))]
-# On from a mean of trained states (export.py --mean-with), at one rate: what counts is the mean of its way, which is mixed
-# with what it began from. To be broken off at any time.
-STEADY_CLIPS = replace(CLIPS, difficulty=(0.6, 1.0), of="mixed", absent=3.0)
-STEADY = [stage for size in 50 * (320, 256, 384)
-          for stage in in_turns(1, (0.3, 0.3), replace(IMAGES, size=size), replace(STEADY_CLIPS, size=size))]
+# On from a mean of trained states (export.py --mean-with), at one rate: what counts is the mean of its way. To be
+# broken off at any time.
+STEADY_IMAGES = replace(IMAGES, difficulty=(0.6, 1.0), affinity=0.0, drawn=256)
+STEADY_CLIPS = replace(CLIPS, difficulty=(0.75, 1.0), affinity=0.0, drawn=256, of="mixed", absent=3.0)
+STEADY = [stage for size in 50 * (384, 256, 320)
+          for stage in in_turns(1, (0.3, 0.3), replace(STEADY_IMAGES, size=size), replace(STEADY_CLIPS, size=size))]
 # Seconds, not minutes: for the tests.
 SMOKE = [
     Stage("images", 4, 64, 1, 4, 2, (0.0, 0.5), (1.0, 1.0), bce=4.0, alpha=0.5, affinity=1.0),
@@ -179,13 +182,15 @@ class Batches:
             event = rng.random() < stage.events
             events = EVENTS[stage.of]
             scenario = str(rng.choice(list(events), p=list(events.values()))) if event else None
-            c = generator.make_clip(rng, bank, n_frames, stage.size, stage.objects, scenario=scenario,
+            drawn = stage.drawn if stage.drawn and rng.random() < 0.5 else stage.size
+            c = generator.make_clip(rng, bank, n_frames, drawn, stage.objects, scenario=scenario,
                                     difficulty=rng.uniform(*stage.difficulty), stride=rng.uniform(*strides))
+            images, masks, ids = resized(c, stage.size)
             if stage.frames > 1:
-                found.append((c.images, c.masks, c.ids))
+                found.append((images, masks, ids))
                 continue
-            seen = c.masks.sum((2, 3), dtype=np.int64).min(0) >= LEAST_PROMPTED * stage.size ** 2
-            found += [(c.images[t:t + 1], c.masks[:, t:t + 1], c.ids[t:t + 1]) for t in np.flatnonzero(seen)]
+            seen = masks.sum((2, 3), dtype=np.int64).min(0) >= LEAST_PROMPTED * stage.size ** 2
+            found += [(images[t:t + 1], masks[:, t:t + 1], ids[t:t + 1]) for t in np.flatnonzero(seen)]
         return found[:stage.clips]
 
     @staticmethod
@@ -200,6 +205,16 @@ class Batches:
         clicks = [[click(rng, m, on=i == 0 or rng.random() < 0.6) for i in range(n)] for m in masks]
         return (np.array([[c[:2] for c in row] for row in clicks], np.float32),
                 np.array([[c[2] for c in row] for row in clicks], np.int32))
+
+
+def resized(clip: generator.Clip, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images, masks and ids of a square clip at another size: images as for tracking, the rest by the nearest pixel."""
+    before = clip.ids.shape[-1]
+    if before == side:
+        return clip.images, clip.masks, clip.ids
+    images = np.stack([np.asarray(Image.fromarray(frame).resize((side, side))) for frame in clip.images])
+    at = (2 * np.arange(side) + 1) * before // (2 * side)
+    return images, clip.masks[..., at[:, None], at], clip.ids[..., at[:, None], at]
 
 
 def click(rng, mask: np.ndarray, on: bool) -> tuple[float, float, int]:

@@ -97,7 +97,7 @@ class Rollout:
 
         encoded = self.model.forward_image(normalized(frame_major(self.batch.images)))
         affinity = torch.zeros(())  # of no use without gradients
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and self.weights.affinity > 0:
             affinity = self.affinity(encoded["backbone_fpn"], frame_major(self.batch.ids).long())
         _, features, positions, sizes = self.model._prepare_backbone_features(encoded)
         positions = [p[:, :1].expand(-1, self.n_clips * self.n_objects, -1) for p in positions]
