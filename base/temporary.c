@@ -78,9 +78,24 @@ static mode_t note_permissions(trk_temporary *self)
  * may have no permissions to keep. */
 static void give_permissions(const trk_temporary *self)
 {
-    const int failed =
-        chown(self->name, self->owner, self->group) && chown(self->name, (uid_t)-1, self->group);
-    (void)chmod(self->name, failed ? self->mode & ~(mode_t)070 : self->mode);
+    struct stat found;
+    const int file = open(self->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (file < 0)
+        return;
+    if (!fstat(file, &found) && found.st_dev == self->device && found.st_ino == self->number) {
+        const int failed = fchown(file, self->owner, self->group) && fchown(file, (uid_t)-1, self->group);
+        (void)fchmod(file, failed ? self->mode & ~(mode_t)070 : self->mode);
+    }
+    close(file);
+}
+
+static void note_identity(trk_temporary *self, int descriptor)
+{
+    struct stat created;
+    if (fstat(descriptor, &created))
+        return;
+    self->device = created.st_dev;
+    self->number = created.st_ino;
 }
 
 /* Names are taken until there is none of that name: one may be left of a process that is gone. */
@@ -96,8 +111,10 @@ static trk_status create_beside(trk_temporary *self, int *descriptor)
         if (!self->name)
             return TRK_FAIL(TRK_E_MEMORY, "%s: out of memory", self->path);
         *descriptor = open(self->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-        if (*descriptor >= 0)
+        if (*descriptor >= 0) {
+            note_identity(self, *descriptor);
             return TRK_OK;
+        }
         trk_status rc = errno == EEXIST ? TRK_OK : not_writable(self);
         trk_heap_release(self->name);
         self->name = NULL;

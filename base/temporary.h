@@ -14,6 +14,8 @@ typedef struct trk_temporary {
     char *path;           /* owned: as it was given, for messages */
     char *place;          /* owned: where the file belongs, after symbolic links */
     char *name;           /* owned: the file that is written; NULL: none yet, or a stream, or renamed or removed */
+    dev_t device;         /* of the file that is written: */
+    ino_t number;         /* its name may be somebody else's by then */
     int replaces;         /* 1: there is a file, with */
     mode_t mode;          /* these permissions, */
     uid_t owner;          /* of this user */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # bundle.sh CMAKE BUILD CUBLASLT(ON|OFF): BUILD/track-bundle.tar.gz; run by the target `bundle` (cmake/bundle.cmake).
-# Programs find the libraries beside them by their rpath ($ORIGIN/../lib), and the libraries each other by the same.
+# Programs find the libraries beside them by their rpath ($ORIGIN/lib), and the libraries each other by the same.
 set -eu
 cmake=$1
 build=$2
@@ -10,7 +10,7 @@ stage=$build/track-bundle
 
 rm -rf "$stage"
 "$cmake" --install "$build" --component bundle --prefix "$stage" --strip >/dev/null
-mkdir -p "$stage/lib"
+mkdir -p "$stage/bin/lib"
 git -C "$(dirname "$0")" describe --always --dirty --abbrev=12 >"$stage/COMMIT" 2>/dev/null || echo unknown >"$stage/COMMIT"
 
 # glibc's own libraries and the driver's are those of the machine
@@ -23,15 +23,15 @@ is_of_the_machine() {
     esac
 }
 
-ldd "$stage"/bin/* | sed -n 's/^[[:space:]]*\([^ ]*\) => \(.*\) (0x.*/\1 \2/p; s/.*=> not found.*/missing &/p' | sort -u |
+find "$stage/bin" -maxdepth 1 -type f -exec ldd {} + | sed -n 's/^[[:space:]]*\([^ ]*\) => \(.*\) (0x.*/\1 \2/p; s/.*=> not found.*/missing &/p' | sort -u |
     while read -r name path; do
         if [ "$name" = missing ]; then
             echo "bundle: $path" >&2
             exit 1
         fi
-        is_of_the_machine "$name" || cp -L "$path" "$stage/lib/$name"
+        is_of_the_machine "$name" || cp -L "$path" "$stage/bin/lib/$name"
     done
-chmod u+w "$stage"/lib/*
+chmod u+w "$stage"/bin/lib/*
 
 # cuBLASLt is machine code that hardly gets smaller
 tar -C "$build" -c track-bundle | gzip -1 >"$build/track-bundle.tar.gz"

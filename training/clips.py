@@ -2,6 +2,7 @@
 """Clips in files, in the manifest format that `track eval` reads: a video or a folder of frames; the true masks as a
 folder of palette PNGs (index = object) or one file of run lengths; prompt boxes."""
 import json
+import os
 import shutil
 import subprocess
 from contextlib import contextmanager
@@ -167,10 +168,12 @@ def in_new_folder(path: Path):
     path.parent.mkdir(parents=True, exist_ok=True)
     new = Path(mkdtemp(prefix=f"{path.name}.new-", dir=path.parent))
     try:
-        new.chmod(0o755)
+        mask = os.umask(0)
+        os.umask(mask)
+        new.chmod(0o777 & ~mask)
         yield new
+        shutil.rmtree(path, ignore_errors=True)
+        new.replace(path)
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise
-    shutil.rmtree(path, ignore_errors=True)
-    new.replace(path)

@@ -153,7 +153,7 @@ static trk_status open_models(evaluation *self)
 /* PARTS/CLIP.json, '/' in names as "%2F", '%' as "%25"; of a long name the beginning and a hash. Owned. */
 static char *part_path(const evaluation *self, const dataset_clip *clip)
 {
-    enum { LONGEST = 180 }; /* a file system has 255, and there is more to come */
+    enum { LONGEST = 218, SHORTENED = 180 }; /* a file system has 255, and there is more to come */
     const size_t n = 3 * strlen(clip->name) + 32;
     char *safe = trk_heap_allocate(TRK_MEM_SCRATCH, "path", n), *at = safe, *path = NULL;
     for (const char *c = clip->name; safe && *c; c++)
@@ -164,7 +164,7 @@ static char *part_path(const evaluation *self, const dataset_clip *clip)
     if (safe) {
         *at = 0;
         if (at - safe > LONGEST)
-            snprintf(safe + LONGEST, 24, "-%016" PRIx64, (uint64_t)XXH3_64bits(clip->name, strlen(clip->name)));
+            snprintf(safe + SHORTENED, 24, "-%016" PRIx64, (uint64_t)XXH3_64bits(clip->name, strlen(clip->name)));
         path = trk_heap_format("path", "%s/%s.json", self->parts, safe);
     }
     trk_heap_release(safe);
@@ -251,11 +251,7 @@ static trk_status take_part(evaluation *self, size_t i)
     const dataset_clip *clip = self->chosen[i];
     clip_result *part = &self->clips[i];
     char *path = part_path(self, clip);
-    trk_status rc = path ? TRK_OK : no_memory();
-    if (!rc && conflicts_is_other_file(path, "track-eval-clip-1"))
-        rc = TRK_FAIL(TRK_E_ARGUMENT, "--out: %s is there and no part of an evaluation: expected another name", path);
-    if (!rc)
-        rc = clip_result_read(part, &self->results, path);
+    trk_status rc = path ? clip_result_read(part, &self->results, path) : no_memory();
     if (!rc) {
         const int same = part->source == eval_identity_of_clip(clip) && has_objects_of(part, clip);
         self->done[i] = same && are_files_there(self, clip, part);
@@ -270,13 +266,28 @@ static trk_status take_part(evaluation *self, size_t i)
     return rc;
 }
 
+/* Before any part is removed or written over. */
+static trk_status refuse_foreign_parts(const evaluation *self)
+{
+    trk_status rc = TRK_OK;
+    for (size_t i = 0; i < self->n && !rc; i++) {
+        char *path = part_path(self, self->chosen[i]);
+        if (!path)
+            rc = no_memory();
+        else if (conflicts_is_other_file(path, "track-eval-clip-1"))
+            rc = TRK_FAIL(TRK_E_ARGUMENT, "--out: %s is there and no part of an evaluation: expected another name", path);
+        trk_heap_release(path);
+    }
+    return rc;
+}
+
 /* Anything in the folder that is not of this evaluation makes it begin anew; what is of a clip that has changed, that
  * clip alone. */
 static trk_status take_parts(evaluation *self)
 {
     for (size_t i = 0; i < self->n; i++) {
         trk_status rc = take_part(self, i);
-        if (rc == TRK_E_MEMORY || rc == TRK_E_ARGUMENT)
+        if (rc == TRK_E_MEMORY)
             return rc;
         if (rc && rc != TRK_E_NOT_FOUND) {
             report_line("%s: beginning anew", trk_error_text());
@@ -304,7 +315,8 @@ static trk_status open_parts(evaluation *self)
     self->parts = trk_heap_format("path", "%s.d", path);
     if (!self->parts)
         return no_memory();
-    rc = take_parts(self);
+    rc = refuse_foreign_parts(self);
+    rc = rc ? rc : take_parts(self);
     if (!rc && (rc = output_folder_create(self->parts, &created)))
         trk_fail_prefix(rc, "--out");
     return rc;

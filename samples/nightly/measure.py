@@ -131,7 +131,8 @@ def is_clip(clip: object) -> bool:
 
 def is_name(name: object) -> bool:
     """Of a clip: a relative path that stays in its folder, as `track eval` takes them."""
-    return isinstance(name, str) and name.isprintable() and all(part not in ("", ".", "..") for part in name.split("/"))
+    return isinstance(name, str) and not re.search("[\\x00-\\x1f\\x7f-\\x9f]", name) and \
+        all(part not in ("", ".", "..") for part in name.split("/"))
 
 
 # --- the build ---

@@ -146,11 +146,12 @@ is "after it: clips" "$(grep -c '"mask_hash"' four.json)" 2
 
 # a file of somebody else in the place of a part
 mkdir foreign.json.d
-echo '{"mine": "notes"}' >foreign.json.d/short.json
-"$track" eval davis --clip short --out foreign.json -q "${small[@]}" >/dev/null 2>stderr.txt
+echo '{"format": "track-eval-clip-1", "program": "0"}' >foreign.json.d/short.json # of another program: goes
+echo '{"mine": "notes"}' >foreign.json.d/tail.json
+"$track" eval davis --clip short,tail --out foreign.json -q "${small[@]}" >/dev/null 2>stderr.txt
 is "not a part: exit status" $? 2
-is "not a part: lines" "$(grep -c "foreign.json.d/short.json is there and no part" stderr.txt) $(wc -l <stderr.txt)" "1 1"
-is "not a part: what it says" "$(cat foreign.json.d/short.json)" '{"mine": "notes"}'
+is "not a part: lines" "$(grep -c "foreign.json.d/tail.json is there and no part" stderr.txt) $(wc -l <stderr.txt)" "1 1"
+is "not a part: what it says" "$(cat foreign.json.d/tail.json)" '{"mine": "notes"}'
 
 # masks of one clip in the place of another's truth or frames, and a name too long for one file
 long=$(printf 'a%.0s' $(seq 100))/$(printf 'b%.0s' $(seq 100))/$(printf 'c%.0s' $(seq 100))

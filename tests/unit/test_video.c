@@ -576,35 +576,42 @@ static void tiff_put(tiff_file *f, unsigned value, int n_bytes)
         f->bytes[f->n++] = (uint8_t)(value >> 8 * (f->big ? n_bytes - 1 - i : i));
 }
 
-/* An entry of one number; kind 3: 16 bits, 4: 32. */
-static void tiff_entry(tiff_file *f, unsigned tag, unsigned kind, unsigned value)
+/* An entry of one number, or of several at `value`; kind 3: 16 bits, 4: 32. */
+static void tiff_entry(tiff_file *f, unsigned tag, unsigned kind, unsigned count, unsigned value)
 {
+    const int is_short = kind == 3 && count == 1;
     tiff_put(f, tag, 2);
     tiff_put(f, kind, 2);
-    tiff_put(f, 1, 4);
-    tiff_put(f, value, kind == 3 ? 2 : 4);
-    if (kind == 3)
+    tiff_put(f, count, 4);
+    tiff_put(f, value, is_short ? 2 : 4);
+    if (is_short)
         tiff_put(f, 0, 2);
 }
 
-/* Pixels are 0, 10, 20, ... in order; with notes of a camera, a program, a resolution and ImageJ among its entries. */
-static tiff_file tiff_with_notes(int big)
+/* Pixels are 0, 10, 20, ... in order; with notes of a camera, a program, a resolution and ImageJ among its entries.
+ * sample_format: of each channel, 1: unsigned integers. */
+static tiff_file tiff_with_notes(int big, unsigned sample_format)
 {
     static const unsigned entries[][3] = {
         {256, 3, TIFF_WIDTH}, {257, 3, TIFF_HEIGHT}, {258, 3, 8}, {259, 3, 1}, {262, 3, 2}, {271, 4, 77}, {273, 4, 8},
         {277, 3, 3}, {278, 3, TIFF_HEIGHT}, {279, 4, TIFF_PIXELS}, {284, 3, 1}, {296, 3, 2}, {305, 4, 78},
-        {34665, 4, 8}, {50838, 4, 12}};
-    const unsigned n = sizeof entries / sizeof entries[0];
+        {338, 3, 0}, {34665, 4, 8}, {50838, 4, 12}};
+    const unsigned n = sizeof entries / sizeof entries[0], formats_at = 8 + TIFF_PIXELS;
     tiff_file f = {.big = big};
     memcpy(f.bytes, big ? "MM" : "II", 2);
     f.n = 2;
     tiff_put(&f, 42, 2);
-    tiff_put(&f, 8 + TIFF_PIXELS, 4);
+    tiff_put(&f, formats_at + 3 * 2, 4);
     for (unsigned i = 0; i < TIFF_PIXELS; i++)
         tiff_put(&f, 10 * i, 1);
-    tiff_put(&f, n, 2);
-    for (unsigned i = 0; i < n; i++)
-        tiff_entry(&f, entries[i][0], entries[i][1], entries[i][2]);
+    for (int i = 0; i < 3; i++)
+        tiff_put(&f, i ? sample_format : 1, 2);
+    tiff_put(&f, n + 1, 2);
+    for (unsigned i = 0; i < n; i++) {
+        if (entries[i][0] == 34665)
+            tiff_entry(&f, 339, 3, 3, formats_at);
+        tiff_entry(&f, entries[i][0], entries[i][1], 1, entries[i][2]);
+    }
     tiff_put(&f, 0, 4);
     return f;
 }
@@ -613,7 +620,10 @@ static void tiff_files_may_say_more_than_pixels(void **state)
 {
     for (int big = 0; big < 2; big++) {
         AVFrame *frame = av_frame_alloc();
-        tiff_file f = tiff_with_notes(big);
+        tiff_file f = tiff_with_notes(big, 3); /* floating point, in eight bits */
+        write_bytes(in_scratch("notes.tif"), f.bytes, f.n);
+        assert_fails(trk_image_decode(frame, in_scratch("notes.tif"), NULL), TRK_E_FORMAT, "damaged or unsupported tiff");
+        f = tiff_with_notes(big, 1);
         write_bytes(in_scratch("notes.tif"), f.bytes, f.n);
         assert_works(trk_image_decode(frame, in_scratch("notes.tif"), NULL));
         assert_true(frame->width == TIFF_WIDTH && frame->height == TIFF_HEIGHT && frame->format == AV_PIX_FMT_RGB24);
