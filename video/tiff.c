@@ -54,9 +54,9 @@ static int has_usual_samples(const tiff_file *f, const uint8_t *entry)
     return 1;
 }
 
-/* Sizes, compression, colours, strips and tiles; from FIRST_OF_RAW on and CFA: how raw pictures of cameras are kept, and
- * among these notes of Alias, ImageJ, GDAL and others. What channels beyond the colours mean (338) is left out: they are
- * not looked at. */
+/* Sizes, compression, colours, strips and tiles; from FIRST_OF_RAW on and CFA how raw pictures of cameras are kept, and
+ * among these notes of Alias, ImageJ, GDAL and others. What channels beyond the colours mean (338) is not among them:
+ * those are not looked at. */
 static int decides_pixels(const tiff_file *f, const uint8_t *entry)
 {
     enum { SAMPLE_FORMAT = 339, FIRST_OF_RAW = 50706, LAST_OF_RAW = 51181 };

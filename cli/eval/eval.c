@@ -275,7 +275,8 @@ static trk_status refuse_foreign_parts(const evaluation *self)
         if (!path)
             rc = no_memory();
         else if (conflicts_is_other_file(path, "track-eval-clip-1"))
-            rc = TRK_FAIL(TRK_E_ARGUMENT, "--out: %s is there and no part of an evaluation: expected another name", path);
+            rc = TRK_FAIL(TRK_E_ARGUMENT, "--out: %s is there and no part of an evaluation: expected another name",
+                          path);
         trk_heap_release(path);
     }
     return rc;

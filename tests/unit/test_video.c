@@ -622,7 +622,7 @@ static void tiff_files_may_say_more_than_pixels(void **state)
         AVFrame *frame = av_frame_alloc();
         tiff_file f = tiff_with_notes(big, 3); /* floating point, in eight bits */
         write_bytes(in_scratch("notes.tif"), f.bytes, f.n);
-        assert_fails(trk_image_decode(frame, in_scratch("notes.tif"), NULL), TRK_E_FORMAT, "damaged or unsupported tiff");
+        assert_fails(trk_image_decode(frame, in_scratch("notes.tif"), NULL), TRK_E_FORMAT, "unsupported tiff image");
         f = tiff_with_notes(big, 1);
         write_bytes(in_scratch("notes.tif"), f.bytes, f.n);
         assert_works(trk_image_decode(frame, in_scratch("notes.tif"), NULL));
