@@ -7,13 +7,18 @@
 
 static _Thread_local trk_error_line last_error;
 
+int trk_control_bytes(const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    if (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
+        return 2;
+    return (*at && *at < ' ') || *at == 127;
+}
+
 void trk_keep_to_one_line(char *text)
 {
-    for (unsigned char *at = (unsigned char *)text; *at; at++)
-        if (*at < ' ' || *at == 127)
-            *at = '?';
-        else if (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0) /* U+0080 to U+009F */
-            at[0] = at[1] = '?';
+    for (; *text; text++)
+        memset(text, '?', (size_t)trk_control_bytes(text));
 }
 
 trk_status trk_fail(trk_status code, const char *format, ...)

@@ -12,6 +12,9 @@ extern "C" {
 /* Records "text" (printf format; one line, see trk_keep_to_one_line) as this thread's last error and returns code. */
 trk_status trk_fail(trk_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Bytes of the control character at the beginning of UTF-8 text: 1, 2 (U+0080 to U+009F), or 0 where there is none. */
+int trk_control_bytes(const char *text);
+
 /* Control characters, of a file's name say, become question marks: text stays one line. */
 void trk_keep_to_one_line(char *text);
 

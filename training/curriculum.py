@@ -40,7 +40,7 @@ class Stage:
     events: float = 0.0            # share of clips that are one of EVENTS; the others are the generator's mixture
     of: str = "first"              # which of EVENTS
     absent: float = 2.0            # weight of the presence loss where an object is absent: one frame in ten is
-    drawn: int = 0                 # pixels that half of the clips are drawn at and resized from: video seldom has size
+    drawn: int = 0                 # pixels that half of the clips are drawn at, to be resized; 0: none
 
 
 def between(ends: tuple[float, float], share: float) -> float:

@@ -65,8 +65,7 @@ int dataset_name_is_safe(const char *name)
     if (!n_name || n_name > 512)
         return 0;
     for (size_t i = 0; i < n_name; i++)
-        if ((unsigned char)name[i] < ' ' || name[i] == 127 ||
-            (name[i] == '\xc2' && (unsigned char)name[i + 1] >= 0x80 && (unsigned char)name[i + 1] < 0xa0))
+        if (trk_control_bytes(name + i))
             return 0;
     for (const char *part = name;; part++) {
         const size_t n = strcspn(part, "/");

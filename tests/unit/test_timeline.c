@@ -175,6 +175,13 @@ static void check_same(trk_tracker *straight, trk_tracker *moved, int64_t by)
     assert_int_equal(to[1], to[0] + by);
 }
 
+/* n clicks on the object of frame 0, all at one place. */
+static void click_on_it(trk_point *points, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        points[i] = (trk_point){(float)place(0), HEIGHT / 2, 1};
+}
+
 /* A lock, a prompt that waits, one that was applied, a history: all of them move. step: 1, or -1 in reverse. */
 static void check_moving(int step)
 {
@@ -706,8 +713,7 @@ static void larger_prompts_later_are_refused_before_they_run(void **state)
     trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
     p.pool = pool_for_a_later_mask(0);
     p.keep_frame = 1;
-    for (size_t i = 0; i < sizeof points / sizeof *points; i++)
-        points[i] = (trk_point){(float)place(0), HEIGHT / 2, 1};
+    click_on_it(points, sizeof points / sizeof *points);
     for (int reserve = 0; reserve < 2; reserve++) {
         p.reserve = reserve;
         trk_tracker *t = new_tracker(&p);
@@ -787,8 +793,7 @@ static void what_is_planned_in_full_may_come_bit_by_bit(void **state)
     trk_plan_params q = TRK_PLAN_PARAMS_INIT;
     trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
     trk_pool_params pool = TRK_POOL_PARAMS_INIT;
-    for (int i = 0; i < CLICKS; i++)
-        points[i] = (trk_point){(float)place(0), HEIGHT / 2, 1};
+    click_on_it(points, CLICKS);
     memset(mask + sizeof mask / 3, 1, sizeof mask / 3);
     p.correct_as_condition = TRK_ON;
     p.keep_frame = 1;
@@ -830,36 +835,6 @@ static void what_is_planned_in_full_may_come_bit_by_bit(void **state)
     }
 }
 
-/* On an object's first frame they are run without a result before them. */
-static void many_clicks_on_a_tracked_frame_are_planned(void **state)
-{
-    (void)state;
-    enum { CLICKS = 2000 };
-    static trk_point points[CLICKS];
-    trk_plan plan = {.struct_size = sizeof plan};
-    trk_plan_params q = TRK_PLAN_PARAMS_INIT;
-    trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
-    trk_pool_params pool = TRK_POOL_PARAMS_INIT;
-    for (int i = 0; i < CLICKS; i++)
-        points[i] = (trk_point){(float)place(0), HEIGHT / 2, 1};
-    p.keep_frame = 1;
-    q.width = WIDTH;
-    q.height = HEIGHT;
-    q.prompt_points = CLICKS;
-    q.tracker = &p;
-    assert_ok(trk_plan_make(&plan, model, &q));
-    pool.budget = plan.total;
-    p.pool = new_pool(&pool);
-    trk_tracker *t = new_tracker(&p);
-    assert_ok(prompt(t, 1, 0));
-    push_all(t, 0, 20);
-    assert_ok(trk_tracker_prompt_points(t, 1, 20, points, CLICKS));
-    assert_ok(trk_tracker_prompt_points(t, 1, 21, points, CLICKS));
-    push_all(t, 21, 22);
-    trk_tracker_destroy(&t);
-    trk_pool_destroy(&p.pool);
-}
-
 /* A budget of exactly what is planned, and a tracker that has pushed frame 0. */
 static trk_tracker *at_its_limit(int points, int has_keep_frame)
 {
@@ -882,6 +857,21 @@ static trk_tracker *at_its_limit(int points, int has_keep_frame)
     return t;
 }
 
+/* On an object's first frame they are run without a result before them. */
+static void many_clicks_on_a_tracked_frame_are_planned(void **state)
+{
+    (void)state;
+    enum { CLICKS = 2000 };
+    static trk_point points[CLICKS];
+    click_on_it(points, CLICKS);
+    trk_tracker *t = at_its_limit(CLICKS, 1);
+    push_all(t, 1, 20);
+    assert_ok(trk_tracker_prompt_points(t, 1, 20, points, CLICKS));
+    assert_ok(trk_tracker_prompt_points(t, 1, 21, points, CLICKS));
+    push_all(t, 21, 22);
+    trk_tracker_destroy(&t);
+}
+
 /* A rehearsal prepares operators, of which a refused plan leaves none that another call would miss. */
 static void what_was_refused_takes_no_memory(void **state)
 {
@@ -889,8 +879,7 @@ static void what_was_refused_takes_no_memory(void **state)
     static trk_point points[200];
     trk_plan plan = {.struct_size = sizeof plan};
     trk_plan_params q = TRK_PLAN_PARAMS_INIT;
-    for (size_t i = 0; i < sizeof points / sizeof *points; i++)
-        points[i] = (trk_point){(float)place(0), HEIGHT / 2, 1};
+    click_on_it(points, sizeof points / sizeof *points);
     trk_tracker *t = at_its_limit(0, 1);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(trk_tracker_prompt_points(t, 1, i, points, (size_t)(100 + 7 * i)), TRK_E_MEMORY);
@@ -913,8 +902,7 @@ static void planned_clicks_may_come_one_by_one(void **state)
     (void)state;
     enum { CLICKS = 100 };
     static trk_point points[CLICKS];
-    for (int i = 0; i < CLICKS; i++)
-        points[i] = (trk_point){(float)place(0), HEIGHT / 2, 1};
+    click_on_it(points, CLICKS);
     trk_tracker *t = at_its_limit(CLICKS, 1);
     assert_ok(trk_tracker_prompt_points(t, 1, 0, points, CLICKS));
     for (int frame = 1; frame < 4; frame++) {
@@ -1004,8 +992,7 @@ static void points_are_bounded_where_they_are_given(void **state)
     static trk_point points[MOST_POINTS];
     char limit[16];
     trk_tracker_info info = {.struct_size = sizeof info};
-    for (int i = 0; i < MOST_POINTS; i++)
-        points[i] = (trk_point){(float)place(0), HEIGHT / 2, 1};
+    click_on_it(points, MOST_POINTS);
     snprintf(limit, sizeof limit, "%d", MOST_POINTS);
     trk_tracker *t = new_tracker(NULL);
     assert_ok(prompt(t, 1, 0));
@@ -1024,8 +1011,7 @@ static void too_many_points_do_not_end_a_tracker(void **state)
     static trk_point points[MOST_POINTS];
     static logits before, after;
     trk_tracker_params p = TRK_TRACKER_PARAMS_INIT;
-    for (int i = 0; i < MOST_POINTS; i++)
-        points[i] = (trk_point){(float)place(0), HEIGHT / 2, 1};
+    click_on_it(points, MOST_POINTS);
     p.keep_frame = 1;
     trk_tracker *t = new_tracker(&p);
     assert_ok(push(t, 0));
