@@ -10,11 +10,11 @@
 extern "C" {
 #endif
 
-/* How long bytes live. The sweeper returns FRAME after each frame and nothing else. */
+/* How long bytes live. The sweeper gives back FRAME, by its rule, and nothing else. */
 typedef enum trk_mem_class {
     TRK_MEM_PINNED,  /* weights, RoPE tables, positional constants: as long as the model or tracker */
     TRK_MEM_BANK,    /* memories, object pointers, per-object state: as long as tracking can still read them */
-    TRK_MEM_FRAME,   /* image features and decoder state of one frame */
+    TRK_MEM_FRAME,   /* image features of one frame */
     TRK_MEM_SCRATCH, /* temporaries inside one stage */
     TRK_MEM_CLASSES
 } trk_mem_class;

@@ -105,9 +105,3 @@ int trk_is_folder(const char *path)
     struct stat info;
     return path && !stat(path, &info) && S_ISDIR(info.st_mode);
 }
-
-int trk_is_same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    return a && b && !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}

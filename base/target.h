@@ -25,6 +25,5 @@ const char *trk_local_path(const char *path);
 /* What is there, after symbolic links. 0 for NULL. */
 int trk_is_file(const char *path);
 int trk_is_folder(const char *path);
-int trk_is_same_file(const char *a, const char *b); /* or folder */
 
 #endif

@@ -25,13 +25,21 @@ static const struct {
     [MOTION_VALUE_MIN_OBJECT_SCORE] = {"min-object-score", -1000, 1000},
 };
 
+static const char *const policies[] = {[TRK_POLICY_SAM2] = "sam2", [TRK_POLICY_SAMURAI] = "samurai"};
+
+const char *motion_options_policy_name(trk_policy_kind policy)
+{
+    return policies[policy];
+}
+
 trk_status motion_options_policy(motion_options *out, const char *value)
 {
-    const int is_samurai = !strcmp(value, "samurai");
-    if (!is_samurai && strcmp(value, "sam2"))
-        return TRK_FAIL(TRK_E_ARGUMENT, "--policy: expected sam2 or samurai, got \"%s\"", value);
-    out->policy = is_samurai ? TRK_POLICY_SAMURAI : TRK_POLICY_SAM2;
-    return TRK_OK;
+    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++)
+        if (!strcmp(value, policies[i])) {
+            out->policy = (trk_policy_kind)i;
+            return TRK_OK;
+        }
+    return TRK_FAIL(TRK_E_ARGUMENT, "--policy: expected sam2 or samurai, got \"%s\"", value);
 }
 
 static trk_status parse_real(double *out, motion_value which, const char *value)

@@ -264,7 +264,7 @@ static trk_status check_bounds(const prompt *item, int width, int height)
         return TRK_FAIL(TRK_E_ARGUMENT, "%s: the box %g,%g,%g,%g lies outside the frames of %d x %d", item->where,
                         (double)box->x, (double)box->y, (double)box->width, (double)box->height, width, height);
     if (item->kind == PROMPT_POINT &&
-        !(point->x >= 0 && point->y >= 0 && point->x < (float)width && point->y < (float)height))
+        !(point->x >= 0 && point->y >= 0 && point->x <= (float)width && point->y <= (float)height))
         return TRK_FAIL(TRK_E_ARGUMENT, "%s: the point %g,%g lies outside the frames of %d x %d", item->where,
                         (double)point->x, (double)point->y, width, height);
     return item->kind == PROMPT_MASK && item->mask.data ? check_shape(item, width, height) : TRK_OK;

@@ -21,7 +21,8 @@
  * the current frame, which end the tracker (it can only be destroyed or reset). What is refused before anything was
  * begun, a plan that does not fit for one, does not end it, whatever the status.
  * In every params struct zero means the default; set struct_size through the _INIT macro. trk_motion_params alone has
- * none and its zeros are zeros: trk_motion_defaults fills it.
+ * none and its zeros are zeros: trk_motion_defaults fills it. Of structs that are filled struct_size is set by the
+ * caller, too; one that is too small is TRK_E_ARGUMENT. An object that is named and not there is TRK_E_NOT_FOUND.
  *
  * Coordinates are pixels of the pushed frames: x to the right, y down, (0, 0) the top left corner of the first pixel.
  */
@@ -81,7 +82,10 @@ typedef struct trk_model_params {
 typedef struct trk_model trk_model;
 
 /* Reads a checkpoint: official .pt, or .safetensors with official or Hugging Face tensor names. params may be NULL.
- * Every tensor is accounted for: a missing, unknown or misshapen one is TRK_E_MODEL and named. */
+ * Every tensor is accounted for: a missing, unknown or misshapen one is TRK_E_MODEL and named. TRK_E_IO, TRK_E_FORMAT:
+ * the file can not be read, or is no checkpoint. TRK_E_ARGUMENT: image size, threads, device or precision can not be.
+ * TRK_E_UNSUPPORTED: an architecture, or a device, that this build or machine does not have. TRK_E_MEMORY,
+ * TRK_E_BACKEND. */
 TRK_API trk_status trk_model_load(trk_model **out, const char *path, const trk_model_params *params);
 /* NULL-safe; clears the handle. The model must outlive its trackers. */
 TRK_API void trk_model_destroy(trk_model **model);
@@ -217,8 +221,8 @@ typedef enum trk_place { TRK_ON_HOST = 0, TRK_ON_DEVICE } trk_place;
 struct trk_frame { /* zero it first: fields may be added at its end */
     int width, height;       /* pixels, 1 to 32768; fixed after a tracker's first frame */
     trk_pixel_format format;
-    const uint8_t *planes[3];/* borrowed during the call only */
-    ptrdiff_t strides[3];    /* bytes between rows; negative: from the bottom up */
+    const uint8_t *planes[3]; /* the top row of each, as shown; borrowed during the call only */
+    ptrdiff_t strides[3];     /* bytes from a row to the one below it; negative: rows are stored from the bottom up */
     trk_yuv_matrix matrix;   /* of YUV formats */
     int full_range;          /* of YUV formats: 0 = 16..235 */
     int64_t index;           /* frame number prompts refer to: the first push sets where the video starts, each
@@ -235,20 +239,20 @@ typedef struct trk_point { float x, y; int positive; /* 1: on the object, 0: not
  * sweep policy), else TRK_E_STATE; then it is applied at once: masks, logits and scores of that object change. A second
  * prompt of one object on one frame joins the first: points add up, a box replaces a box, clicks refine a mask or an
  * earlier result. A box given after clicks keeps them. Points and the box that wait for their frame are run there
- * together, as one call of upstream's with all of them; on the current frame each prompt is run when it is given, on top
- * of the result before it. A waiting prompt whose frame is passed over without being pushed is dropped, with a warning in
- * the log.
- * TRK_E_ARGUMENT: a box without positive width and height, or, once the frame size is known, entirely outside it; a
- * point outside; numbers beyond 16777216 either way. TRK_E_MEMORY: what is applied at once needs more than the budget
- * (nothing was begun then), or memory is short. For waiting prompts the frame size may be unknown yet: the push of their
- * frame then reports it, and goes through once trk_tracker_clear_prompts has dropped them. */
+ * together, as one call of upstream's with all of them; on the current frame each prompt is run when it is given, on
+ * top of the result before it. A waiting prompt whose frame is passed over without being pushed is dropped, with a
+ * warning in the log. TRK_E_ARGUMENT: a box without positive width and height, or, once the frame size is known,
+ * entirely outside it; a point outside (0 and the width or height are inside); numbers beyond 16777216 either way.
+ * TRK_E_MEMORY: what is applied at once needs more than the budget (nothing was begun then), or memory is short. For
+ * waiting prompts the frame size may be unknown yet: the push of their frame then reports it, and goes through once
+ * trk_tracker_clear_prompts has dropped them. */
 TRK_API trk_status trk_tracker_prompt_box(trk_tracker *tracker, int object, int64_t frame, const trk_box *box);
 /* 1 to 65536 points on one frame, with those given before. */
 TRK_API trk_status trk_tracker_prompt_points(trk_tracker *tracker, int object, int64_t frame, const trk_point *points,
                                              size_t n_points);
-/* mask: width x height bytes, 1 to 65536 each, non-zero = object, `stride` bytes between rows (negative: from the bottom
- * up), of any size: it is brought to the model's image size and cut at one half. Copied. Replaces the prompts of that
- * object on that frame. */
+/* mask: width x height bytes, 1 to 65536 each, non-zero = object, `stride` bytes from the top row, at `mask`, to the
+ * one below it (negative: stored from the bottom up), of any size: it is brought to the model's image size and cut at
+ * one half. Copied. Replaces the prompts of that object on that frame. */
 TRK_API trk_status trk_tracker_prompt_mask(trk_tracker *tracker, int object, int64_t frame, const uint8_t *mask,
                                            int width, int height, ptrdiff_t stride);
 /* Drops the prompts of an object on a frame: waiting ones, or, with keep_frame, those applied to the current one; the
@@ -369,8 +373,8 @@ TRK_API trk_status trk_tracker_rewind(trk_tracker *tracker, int64_t frame, int64
 TRK_API trk_status trk_tracker_forget(trk_tracker *tracker, int object, int64_t first, int64_t last);
 /* Removes every object but this one. TRK_E_NOT_FOUND if there is no such object. */
 TRK_API trk_status trk_tracker_keep_object(trk_tracker *tracker, int object);
-/* Makes `copy` (not in use yet, else TRK_E_ARGUMENT) an object with the same memories, waiting prompts and result. Memories are shared until
- * one of the two writes them. */
+/* Makes `copy` (not in use yet, else TRK_E_ARGUMENT) an object with the same memories, waiting prompts and result.
+ * Memories are shared until one of the two writes them. */
 TRK_API trk_status trk_tracker_fork_object(trk_tracker *tracker, int object, int copy);
 /* A second tracker with the same pool, objects, memories (shared until written) and frame number, from which it goes on
  * by itself. Features of frames are not taken over. */
@@ -452,7 +456,7 @@ typedef struct trk_plan_params {
     int mask_prompts;    /* 1: some prompts are masks, of the size of the frames */
     int trackers;        /* resident at once; 0 = 1 */
     int busy;            /* inside a call at once; 0 = 1 */
-    const trk_tracker_params *tracker; /* policies; NULL: defaults */
+    const trk_tracker_params *tracker; /* how it tracks and remembers; NULL: defaults */
     trk_pixel_format format; /* of the frames; others than RGB24 are converted, which takes memory */
 } trk_plan_params;
 #define TRK_PLAN_PARAMS_INIT {sizeof(trk_plan_params), 0, 0, 0, 0, 0, 0, 0, 0, NULL, TRK_PIXEL_RGB24}
@@ -470,10 +474,18 @@ typedef struct trk_plan {
     size_t scratch, scratch_each; /* all; per busy tracker: stages, and the operators' own buffers */
     size_t total;
 } trk_plan;
-/* Found by walking through the frames' allocations without computing. */
+/* Found by walking through the frames' allocations without computing. params: not NULL; TRK_E_ARGUMENT: counts or sizes
+ * that can not be. */
 TRK_API trk_status trk_plan_make(trk_plan *out, const trk_model *model, const trk_plan_params *params);
 
-enum { TRK_CLASS_PINNED, TRK_CLASS_BANK, TRK_CLASS_FRAME, TRK_CLASS_SCRATCH, TRK_CLASSES };
+/* How long bytes live. */
+enum {
+    TRK_CLASS_PINNED,  /* weights, RoPE tables, positional constants: as long as the model or tracker */
+    TRK_CLASS_BANK,    /* memories, object pointers, per-object state: as long as tracking can still read them */
+    TRK_CLASS_FRAME,   /* image features of one frame */
+    TRK_CLASS_SCRATCH, /* temporaries inside one stage */
+    TRK_CLASSES
+};
 
 typedef struct trk_owner_bytes {
     const char *device, *owner; /* static storage */

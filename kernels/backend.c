@@ -146,12 +146,18 @@ static trk_status open_cpu(trk_backend *backend)
     trk_cpu_fill_ops(&backend->ops);
     trk_ops *planned = &backend->planning_ops;
     plan_tokens(planned);
-#define KEEP(name) planned->name = backend->ops.name;
-    KEEP(attention)
-    KEEP(window_attention) KEEP(resize_bilinear) KEEP(fill_holes) KEEP(frame_to_input) KEEP(linear) KEEP(matmul_nt)
-        KEEP(conv2d) KEEP(paint)
+#define KEEP(name) planned->name = backend->ops.name
+    KEEP(attention);
+    KEEP(window_attention);
+    KEEP(resize_bilinear);
+    KEEP(fill_holes);
+    KEEP(frame_to_input);
+    KEEP(linear);
+    KEEP(matmul_nt);
+    KEEP(conv2d);
+    KEEP(paint);
 #undef KEEP
-            backend->kernels = trk_cpu_kernels_best();
+    backend->kernels = trk_cpu_kernels_best();
     TRK_CHECK(trk_cpu_team_create(&backend->team, &backend->n_threads, backend->least_threads));
     TRK_CHECK(trk_cpu_library_create(&backend->library, backend->n_threads, backend->allocator));
 done:
@@ -368,6 +374,23 @@ void trk_exec_workspace(const trk_exec *x, trk_workspace_sizes *out)
     *out = (trk_workspace_sizes){{0}, 0};
     if (x->workspace)
         trk_workspace_measure(x->workspace, out->bytes, &out->total);
+}
+
+void trk_workspace_enlarge(trk_workspace_sizes *to, const trk_workspace_sizes *by)
+{
+    for (size_t i = 0; i < sizeof to->bytes / sizeof *to->bytes; i++) {
+        const size_t more = by->bytes[i] > to->bytes[i] ? by->bytes[i] - to->bytes[i] : 0;
+        to->bytes[i] += more;
+        to->total += more;
+    }
+}
+
+int trk_workspace_is_within(const trk_workspace_sizes *has, const trk_workspace_sizes *planned)
+{
+    int within = 1;
+    for (size_t i = 0; i < sizeof has->bytes / sizeof *has->bytes; i++)
+        within &= has->bytes[i] <= planned->bytes[i];
+    return within;
 }
 
 trk_status trk_exec_reserve(trk_exec *x, const trk_workspace_sizes *sizes)

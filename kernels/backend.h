@@ -60,6 +60,10 @@ typedef struct trk_workspace_sizes {
     size_t total;
 } trk_workspace_sizes;
 void trk_exec_workspace(const trk_exec *x, trk_workspace_sizes *out);
+/* Each buffer as large as the larger of the two; what that adds is added to the total. */
+void trk_workspace_enlarge(trk_workspace_sizes *to, const trk_workspace_sizes *by);
+/* 1: no buffer is larger than planned. */
+int trk_workspace_is_within(const trk_workspace_sizes *has, const trk_workspace_sizes *planned);
 /* Makes each buffer at least as large, so that operators of these sizes obtain nothing more. */
 trk_status trk_exec_reserve(trk_exec *x, const trk_workspace_sizes *sizes);
 

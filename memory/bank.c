@@ -61,8 +61,6 @@ trk_status trk_bank_init(trk_bank *bank, trk_ledger *ledger, trk_ledger *host, c
         return trk_ledger_fail(host, bytes, "the bank");
     memset(pools, 0, bytes);
     *bank = (trk_bank){.ledger = ledger, .host = host, .params = *params, .pools = pools};
-    if (bank->params.slots_per_slab <= 0)
-        bank->params.slots_per_slab = 8;
     for (int kind = 0; kind < TRK_SLOT_KINDS; kind++) {
         size_t n = trk_bank_slot_bytes(params, (trk_slot_kind)kind);
         pools[kind].bytes = n;
@@ -353,8 +351,9 @@ static void push_free(trk_bank *bank, const found_slot *f, uint32_t index)
 
 static trk_status fail_stale(trk_slot slot, const found_slot *f)
 {
-    return TRK_FAIL(TRK_E_STATE, "bank slot %u: handle of generation %u, expected %u: it outlived the slot", slot.index,
-                    slot.generation, f->state ? f->state->generation : 0);
+    return TRK_FAIL(TRK_E_STATE, "bank slot %u of %s: handle of generation %u, expected %u: it outlived the slot",
+                    slot.index & NUMBER_MASK, owner_of(slot.index >> KIND_SHIFT), slot.generation,
+                    f->state ? f->state->generation : 0);
 }
 
 trk_slot trk_slot_share(trk_bank *bank, trk_slot slot)

@@ -42,11 +42,13 @@ typedef enum trk_slot_kind {
     TRK_SLOT_KINDS
 } trk_slot_kind;
 
+#define TRK_BANK_SLAB 8 /* slots that a bank without a budget takes at once; with one, no more than are used */
+
 typedef struct trk_bank_params {
     int n_tokens, mem_dim;    /* of a memory */
     int pointer_dim;          /* d_model */
     int mask_elements;        /* of a mask slot, one byte each; 0: none are kept */
-    int slots_per_slab;       /* growth by so many at a time; 0: 8. 1: any free slot can be given back to the device */
+    int slots_per_slab;       /* growth by so many at a time, at least 1, with which any free slot can be given back */
 } trk_bank_params;
 
 typedef struct trk_slot_pool trk_slot_pool;
@@ -83,8 +85,8 @@ trk_status trk_slot_own(trk_bank *bank, trk_slot_kind kind, trk_slot *slot);
 int trk_slot_is_null(trk_slot slot);
 int trk_slot_is_shared(trk_bank *bank, trk_slot slot);   /* 1: more than one refer to it */
 trk_slot_kind trk_slot_kind_of(trk_slot slot);           /* not of the null slot */
-/* The bytes of a slot, on the device. TRK_E_STATE: the handle is stale or null (names frame-independent facts: index,
- * generation found and expected). */
+/* The bytes of a slot, on the device. TRK_E_STATE: the handle is stale or null (the text has its number
+ * and kind, the generation found and the one expected). */
 trk_status trk_slot_data(trk_bank *bank, trk_slot slot, void **out);
 
 /* What somebody else wants to know again when tracking is taken up after this frame; zeros at first. */
@@ -110,6 +112,19 @@ static inline int trk_entry_has_memory(const trk_memory_entry *entry)
     return !trk_slot_is_null(entry->memory) || !trk_slot_is_null(entry->mask);
 }
 
+/* It is to be made from its mask again. */
+static inline int trk_entry_is_left_out(const trk_memory_entry *entry)
+{
+    return trk_slot_is_null(entry->memory) && !trk_slot_is_null(entry->mask);
+}
+
+/* Of a sequence: the block is on the bank's host ledger, class BANK. */
+typedef struct trk_entry_list {
+    trk_memory_entry *items;
+    int n;
+    size_t capacity;
+} trk_entry_list;
+
 typedef struct trk_sequence trk_sequence;
 
 /* Which tracked frames' memories a frame reads. */
@@ -132,10 +147,8 @@ struct trk_sequence {
     const trk_window *window; /* static */
     int n_memories, n_pointers; /* slots of a tracked frame's attention: 7 and 16 */
     int64_t history;            /* frames kept beyond reach, so that tracking can be taken up there again; -1: all */
-    trk_memory_entry *conditioning;
-    int n_conditioning, conditioning_capacity;
-    trk_memory_entry *recent;   /* in any order */
-    int n_recent, recent_capacity;
+    trk_entry_list conditioning; /* in the order they were made */
+    trk_entry_list recent;       /* in any order */
     int64_t whole_from; /* first frame, in order of tracking, that reads nothing which was dropped; TRK_FRAME_NONE: all */
 };
 
@@ -197,7 +210,7 @@ typedef struct trk_read_rule {
     int64_t without;      /* an entry of this frame is passed over (the frame's own); INT64_MIN: none */
 } trk_read_rule;
 
-/* Number of memories (at most n_conditioning + n_memories - 1) and pointers (n_conditioning + n_pointers - 1) read by
+/* Number of memories (at most conditioning.n + n_memories - 1) and pointers (conditioning.n + n_pointers - 1) read by
  * frame t. Conditioning entries in the future give a memory but no pointer. A conditioning entry that was not selected
  * takes part like a tracked one when its frame lies in the window. *n_left_out: conditioning entries not read. */
 int trk_sequence_memories(const trk_sequence *sequence, int64_t t, const trk_read_rule *rule, trk_memory_read *out,

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "heap.h"
 #include "log.h"
@@ -273,4 +274,29 @@ void trk_ledger_destroy(trk_ledger *ledger)
     trk_account_destroy(&ledger->account);
     pthread_mutex_destroy(&ledger->mutex);
     *ledger = (trk_ledger){0};
+}
+
+void *trk_ledger_grown(trk_ledger *ledger, void *data, size_t *capacity, size_t needed, size_t size,
+                       trk_mem_class mem_class, const char *owner)
+{
+    enum { FEWEST = 4 };
+    size_t wanted = 2 * *capacity, bytes;
+    if (needed <= *capacity)
+        return data;
+    if (wanted < FEWEST)
+        wanted = FEWEST;
+    if (wanted < needed)
+        wanted = needed;
+    if (__builtin_mul_overflow(wanted, size, &bytes))
+        bytes = SIZE_MAX;
+    void *out = trk_ledger_allocate(ledger, mem_class, owner, bytes);
+    if (!out) {
+        trk_ledger_fail(ledger, bytes, owner);
+        return NULL;
+    }
+    if (data)
+        memcpy(out, data, *capacity * size);
+    trk_ledger_release(ledger, mem_class, data, *capacity * size);
+    *capacity = wanted;
+    return out;
 }

@@ -52,6 +52,12 @@ size_t trk_ledger_excess(trk_ledger *ledger); /* bytes above the budget; 0 witho
 /* Records TRK_E_MEMORY: "no memory for N bytes of WHAT: U of B bytes in use (pinned P, bank K, frame F, scratch S)" */
 trk_status trk_ledger_fail(trk_ledger *ledger, size_t bytes, const char *what);
 
+/* A list with room for `needed` elements of `size` bytes, as trk_heap_grown has them: `data` if *capacity says so, else
+ * a larger block that what `data` held was moved to. Memory may have been reclaimed when it returns. NULL, recorded as
+ * "no memory for N bytes of OWNER": data and *capacity stay. */
+void *trk_ledger_grown(trk_ledger *ledger, void *data, size_t *capacity, size_t needed, size_t size,
+                       trk_mem_class mem_class, const char *owner);
+
 static inline void *trk_ledger_allocate(trk_ledger *l, trk_mem_class c, const char *owner, size_t bytes)
 {
     return l->allocator.allocate(&l->allocator, c, owner, bytes);

@@ -6,8 +6,6 @@
 
 #include "bank.h"
 
-#define ENTRIES_OWNER "entries of a sequence"
-
 void trk_sequence_init(trk_sequence *sequence, trk_bank *bank, const trk_window *window, int n_memories, int n_pointers,
                        int64_t history)
 {
@@ -28,75 +26,66 @@ static void entry_drop(trk_bank *bank, trk_memory_entry *entry)
     trk_slot_drop(bank, entry->mask);
 }
 
-static void list_erase(trk_bank *bank, trk_memory_entry *list, int *n, int i)
+static void list_erase(trk_bank *bank, trk_entry_list *list, int i)
 {
-    entry_drop(bank, &list[i]);
-    --*n;
-    memmove(&list[i], &list[i + 1], (size_t)(*n - i) * sizeof *list);
+    entry_drop(bank, &list->items[i]);
+    list->n--;
+    memmove(&list->items[i], &list->items[i + 1], (size_t)(list->n - i) * sizeof *list->items);
 }
 
-static void list_release(trk_bank *bank, trk_memory_entry *list, int n, int capacity)
+static void list_release(trk_bank *bank, trk_entry_list *list)
 {
-    for (int i = 0; i < n; i++)
-        entry_drop(bank, &list[i]);
-    trk_ledger_release(bank->host, TRK_MEM_BANK, list, (size_t)capacity * sizeof *list);
+    for (int i = 0; i < list->n; i++)
+        entry_drop(bank, &list->items[i]);
+    trk_ledger_release(bank->host, TRK_MEM_BANK, list->items, list->capacity * sizeof *list->items);
 }
 
 void trk_sequence_release(trk_sequence *sequence)
 {
     if (!sequence->bank)
         return;
-    list_release(sequence->bank, sequence->conditioning, sequence->n_conditioning, sequence->conditioning_capacity);
-    list_release(sequence->bank, sequence->recent, sequence->n_recent, sequence->recent_capacity);
+    list_release(sequence->bank, &sequence->conditioning);
+    list_release(sequence->bank, &sequence->recent);
     *sequence = (trk_sequence){0};
 }
 
-static int list_index(const trk_memory_entry *list, int n, int64_t frame)
+static int list_index(const trk_entry_list *list, int64_t frame)
 {
-    for (int i = 0; i < n; i++)
-        if (list[i].frame == frame)
+    for (int i = 0; i < list->n; i++)
+        if (list->items[i].frame == frame)
             return i;
     return -1;
 }
 
-static trk_memory_entry *list_allocate(trk_bank *bank, int capacity)
+static int list_make_room(trk_bank *bank, trk_entry_list *list, int n)
 {
-    size_t bytes = (size_t)capacity * sizeof(trk_memory_entry);
-    trk_memory_entry *list = trk_ledger_allocate(bank->host, TRK_MEM_BANK, ENTRIES_OWNER, bytes);
-    if (!list)
-        trk_ledger_fail(bank->host, bytes, ENTRIES_OWNER);
-    return list;
+    trk_memory_entry *items = trk_ledger_grown(bank->host, list->items, &list->capacity, (size_t)n, sizeof *items,
+                                               TRK_MEM_BANK, "entries of a sequence");
+    if (items)
+        list->items = items;
+    return items != NULL;
 }
 
 /* An empty entry at the end of the list; NULL: no memory. */
-static trk_memory_entry *list_append(trk_bank *bank, trk_memory_entry **list, int *n, int *capacity, int64_t frame)
+static trk_memory_entry *list_append(trk_bank *bank, trk_entry_list *list, int64_t frame)
 {
-    if (*n == *capacity) {
-        int larger = *capacity ? 2 * *capacity : 4;
-        trk_memory_entry *grown = list_allocate(bank, larger);
-        if (!grown)
-            return NULL;
-        if (*n)
-            memcpy(grown, *list, (size_t)*n * sizeof *grown);
-        trk_ledger_release(bank->host, TRK_MEM_BANK, *list, (size_t)*capacity * sizeof *grown);
-        *list = grown;
-        *capacity = larger;
-    }
-    trk_memory_entry *entry = &(*list)[(*n)++];
+    if (!list_make_room(bank, list, list->n + 1))
+        return NULL;
+    trk_memory_entry *entry = &list->items[list->n++];
     *entry = (trk_memory_entry){.frame = frame, .good = 1};
     return entry;
 }
 
 static trk_memory_entry *find_or_add(trk_sequence *s, int64_t frame, int conditioning)
 {
-    int i = list_index(s->conditioning, s->n_conditioning, frame), j = list_index(s->recent, s->n_recent, frame);
+    const int i = list_index(&s->conditioning, frame), j = list_index(&s->recent, frame);
     if (i >= 0)
-        return &s->conditioning[i];
+        return &s->conditioning.items[i];
     if (conditioning && j >= 0)
-        list_erase(s->bank, s->recent, &s->n_recent, j);
+        list_erase(s->bank, &s->recent, j);
     if (conditioning)
-        return list_append(s->bank, &s->conditioning, &s->n_conditioning, &s->conditioning_capacity, frame);
-    return j >= 0 ? &s->recent[j] : list_append(s->bank, &s->recent, &s->n_recent, &s->recent_capacity, frame);
+        return list_append(s->bank, &s->conditioning, frame);
+    return j >= 0 ? &s->recent.items[j] : list_append(s->bank, &s->recent, frame);
 }
 
 trk_status trk_sequence_put(trk_sequence *sequence, int64_t frame, int conditioning, trk_storage storage, int with_mask,
@@ -106,7 +95,7 @@ trk_status trk_sequence_put(trk_sequence *sequence, int64_t frame, int condition
     trk_memory_entry *entry = find_or_add(sequence, frame, conditioning);
     if (!entry)
         return TRK_E_MEMORY;
-    entry->conditioning = list_index(sequence->conditioning, sequence->n_conditioning, frame) >= 0;
+    entry->conditioning = list_index(&sequence->conditioning, frame) >= 0;
     trk_status rc = trk_slot_own(bank, (trk_slot_kind)storage, &entry->memory);
     if (rc >= 0)
         rc = trk_slot_own(bank, TRK_SLOT_POINTER, &entry->pointer);
@@ -123,22 +112,19 @@ trk_status trk_sequence_put(trk_sequence *sequence, int64_t frame, int condition
     return rc;
 }
 
-static int list_remove(trk_bank *bank, trk_memory_entry *list, int *n, int64_t first, int64_t last)
+static int list_remove(trk_bank *bank, trk_entry_list *list, int64_t first, int64_t last)
 {
-    int before = *n;
-    for (int i = *n - 1; i >= 0; i--)
-        if (list[i].frame >= first && list[i].frame <= last)
-            list_erase(bank, list, n, i);
-    return before - *n;
+    const int before = list->n;
+    for (int i = list->n - 1; i >= 0; i--)
+        if (list->items[i].frame >= first && list->items[i].frame <= last)
+            list_erase(bank, list, i);
+    return before - list->n;
 }
 
 static trk_memory_entry *find_entry(const trk_sequence *s, int64_t frame)
 {
-    int i = list_index(s->conditioning, s->n_conditioning, frame);
-    if (i >= 0)
-        return &s->conditioning[i];
-    int j = list_index(s->recent, s->n_recent, frame);
-    return j >= 0 ? &s->recent[j] : NULL;
+    const int i = list_index(&s->conditioning, frame), j = i < 0 ? list_index(&s->recent, frame) : -1;
+    return i >= 0 ? &s->conditioning.items[i] : j >= 0 ? &s->recent.items[j] : NULL;
 }
 
 void trk_sequence_judge(trk_sequence *s, int64_t frame, const trk_judgement *judgement)
@@ -151,26 +137,27 @@ void trk_sequence_judge(trk_sequence *s, int64_t frame, const trk_judgement *jud
     entry->note = judgement->note;
 }
 
-static void find_newest(const trk_memory_entry *list, int n, int64_t frame, int direction,
-                        const trk_memory_entry **newest)
+static void find_newest(const trk_entry_list *list, int64_t frame, int direction, const trk_memory_entry **newest)
 {
-    for (int i = 0; i < n; i++)
-        if ((frame - list[i].frame) * direction > 0 && (!*newest || (list[i].frame - (*newest)->frame) * direction > 0))
-            *newest = &list[i];
+    for (int i = 0; i < list->n; i++) {
+        const trk_memory_entry *entry = &list->items[i];
+        if ((frame - entry->frame) * direction > 0 && (!*newest || (entry->frame - (*newest)->frame) * direction > 0))
+            *newest = entry;
+    }
 }
 
 const trk_memory_note *trk_sequence_note_before(const trk_sequence *s, int64_t frame, int direction)
 {
     const trk_memory_entry *newest = NULL;
-    find_newest(s->conditioning, s->n_conditioning, frame, direction, &newest);
-    find_newest(s->recent, s->n_recent, frame, direction, &newest);
+    find_newest(&s->conditioning, frame, direction, &newest);
+    find_newest(&s->recent, frame, direction, &newest);
     return newest ? &newest->note : NULL;
 }
 
 int trk_sequence_remove(trk_sequence *sequence, int64_t first, int64_t last)
 {
-    return list_remove(sequence->bank, sequence->conditioning, &sequence->n_conditioning, first, last) +
-           list_remove(sequence->bank, sequence->recent, &sequence->n_recent, first, last);
+    return list_remove(sequence->bank, &sequence->conditioning, first, last) +
+           list_remove(sequence->bank, &sequence->recent, first, last);
 }
 
 void trk_sequence_clear(trk_sequence *sequence)
@@ -245,8 +232,8 @@ void trk_sequence_advance(trk_sequence *sequence, int64_t frame, int direction)
     if (sequence->history < 0)
         return;
     const int64_t first = frame - direction * sequence->history; /* that may still be tracked */
-    for (int i = sequence->n_recent - 1; i >= 0; i--) {
-        trk_memory_entry *entry = &sequence->recent[i];
+    for (int i = sequence->recent.n - 1; i >= 0; i--) {
+        trk_memory_entry *entry = &sequence->recent.items[i];
         const int64_t pointer_reader = entry->frame + (int64_t)direction * (sequence->n_pointers - 1);
         if ((first - entry->frame) * direction <= 0)
             continue;
@@ -257,48 +244,45 @@ void trk_sequence_advance(trk_sequence *sequence, int64_t frame, int direction)
         if ((first - pointer_reader) * direction > 0)
             lose_pointer(sequence, entry, pointer_reader, direction);
     }
-    for (int i = sequence->n_recent - 1; i >= 0; i--)
-        if (is_empty(&sequence->recent[i]))
-            list_erase(sequence->bank, sequence->recent, &sequence->n_recent, i);
+    for (int i = sequence->recent.n - 1; i >= 0; i--)
+        if (is_empty(&sequence->recent.items[i]))
+            list_erase(sequence->bank, &sequence->recent, i);
 }
 
-static int list_share(trk_bank *bank, trk_memory_entry **into, int *n_into, int *capacity, const trk_memory_entry *from,
-                      int n)
+/* into: empty */
+static int list_share(trk_bank *bank, trk_entry_list *into, const trk_entry_list *from)
 {
-    if (n == 0)
+    if (from->n == 0)
         return 1;
-    *into = list_allocate(bank, n);
-    if (!*into)
+    if (!list_make_room(bank, into, from->n))
         return 0;
-    *capacity = *n_into = n;
-    for (int i = 0; i < n; i++) {
-        trk_memory_entry entry = from[i];
+    into->n = from->n;
+    for (int i = 0; i < from->n; i++) {
+        trk_memory_entry entry = from->items[i];
         entry.memory = trk_slot_share(bank, entry.memory);
         entry.pointer = trk_slot_share(bank, entry.pointer);
         entry.mask = trk_slot_share(bank, entry.mask);
-        (*into)[i] = entry;
+        into->items[i] = entry;
     }
     return 1;
 }
 
 trk_status trk_sequence_fork(trk_sequence *into, const trk_sequence *from)
 {
-    trk_bank *bank = from->bank;
     *into = *from;
-    into->conditioning = into->recent = NULL;
-    into->n_conditioning = into->conditioning_capacity = into->n_recent = into->recent_capacity = 0;
-    if (list_share(bank, &into->conditioning, &into->n_conditioning, &into->conditioning_capacity, from->conditioning,
-                   from->n_conditioning) &&
-        list_share(bank, &into->recent, &into->n_recent, &into->recent_capacity, from->recent, from->n_recent))
+    into->conditioning = into->recent = (trk_entry_list){0};
+    if (list_share(from->bank, &into->conditioning, &from->conditioning) &&
+        list_share(from->bank, &into->recent, &from->recent))
         return TRK_OK;
     trk_sequence_release(into);
     return TRK_E_MEMORY;
 }
 
-static void count_own(trk_bank *bank, const trk_memory_entry *list, int n_list, size_t n[TRK_SLOT_KINDS])
+static void count_own(trk_bank *bank, const trk_entry_list *list, size_t n[TRK_SLOT_KINDS])
 {
-    for (int i = 0; i < n_list; i++) {
-        const trk_slot slots[] = {list[i].memory, list[i].pointer, list[i].mask};
+    for (int i = 0; i < list->n; i++) {
+        const trk_memory_entry *entry = &list->items[i];
+        const trk_slot slots[] = {entry->memory, entry->pointer, entry->mask};
         for (size_t k = 0; k < sizeof slots / sizeof *slots; k++)
             if (!trk_slot_is_null(slots[k]) && !trk_slot_is_shared(bank, slots[k]))
                 n[trk_slot_kind_of(slots[k])]++;
@@ -307,16 +291,16 @@ static void count_own(trk_bank *bank, const trk_memory_entry *list, int n_list, 
 
 void trk_sequence_count_own(const trk_sequence *sequence, size_t n[TRK_SLOT_KINDS])
 {
-    count_own(sequence->bank, sequence->conditioning, sequence->n_conditioning, n);
-    count_own(sequence->bank, sequence->recent, sequence->n_recent, n);
+    count_own(sequence->bank, &sequence->conditioning, n);
+    count_own(sequence->bank, &sequence->recent, n);
 }
 
 void trk_sequence_rebase(trk_sequence *sequence, int64_t delta)
 {
-    for (int i = 0; i < sequence->n_conditioning; i++)
-        sequence->conditioning[i].frame += delta;
-    for (int i = 0; i < sequence->n_recent; i++)
-        sequence->recent[i].frame += delta;
+    for (int i = 0; i < sequence->conditioning.n; i++)
+        sequence->conditioning.items[i].frame += delta;
+    for (int i = 0; i < sequence->recent.n; i++)
+        sequence->recent.items[i].frame += delta;
     if (sequence->whole_from != TRK_FRAME_NONE)
         sequence->whole_from += delta;
 }
@@ -330,16 +314,16 @@ int64_t trk_sequence_reach(const trk_sequence *sequence, int64_t start, int dire
 int trk_sequence_reaches(const trk_sequence *sequence, int64_t t, int direction)
 {
     int conditioned = 0;
-    for (int i = 0; i < sequence->n_conditioning; i++)
-        conditioned |= (t - sequence->conditioning[i].frame) * direction > 0;
+    for (int i = 0; i < sequence->conditioning.n; i++)
+        conditioned |= (t - sequence->conditioning.items[i].frame) * direction > 0;
     return conditioned && (sequence->whole_from == TRK_FRAME_NONE || (t - sequence->whole_from) * direction >= 0);
 }
 
 trk_memory_entry *trk_sequence_next_to_recode(trk_sequence *sequence, int64_t t, int direction, int64_t age,
                                               trk_storage storage)
 {
-    for (int i = 0; i < sequence->n_recent; i++) {
-        trk_memory_entry *entry = &sequence->recent[i];
+    for (int i = 0; i < sequence->recent.n; i++) {
+        trk_memory_entry *entry = &sequence->recent.items[i];
         if ((t - entry->frame) * direction >= age && !trk_slot_is_null(entry->memory) &&
             trk_slot_kind_of(entry->memory) != (trk_slot_kind)storage)
             return entry;
@@ -376,8 +360,8 @@ static void select_nearest(const reading *r, int side, int most, trk_memory_read
 {
     const trk_memory_entry *nearest = NULL;
     int64_t nearest_distance = 0;
-    for (int i = 0; *n < most && i < r->sequence->n_conditioning; i++) {
-        const trk_memory_entry *entry = &r->sequence->conditioning[i];
+    for (int i = 0; *n < most && i < r->sequence->conditioning.n; i++) {
+        const trk_memory_entry *entry = &r->sequence->conditioning.items[i];
         int64_t offset = entry->frame - r->t, distance = offset < 0 ? -offset : offset;
         if (entry->frame == r->rule->without || (side && (offset < 0) != (side < 0)) ||
             is_among(out, *n, entry->frame) || (nearest && distance >= nearest_distance))
@@ -396,12 +380,12 @@ static void select_nearest(const reading *r, int side, int most, trk_memory_read
 static int select_conditioning(const reading *r, trk_memory_read *out, int *n_left)
 {
     const trk_sequence *s = r->sequence;
-    int candidates = s->n_conditioning - (list_index(s->conditioning, s->n_conditioning, r->rule->without) >= 0);
+    int candidates = s->conditioning.n - (list_index(&s->conditioning, r->rule->without) >= 0);
     int most = r->rule->most_conditioning, n = 0;
     if (most <= 0 || candidates <= most) {
-        for (int i = 0; i < s->n_conditioning; i++)
-            if (s->conditioning[i].frame != r->rule->without)
-                append(r, &s->conditioning[i], 0, out, &n);
+        for (int i = 0; i < s->conditioning.n; i++)
+            if (s->conditioning.items[i].frame != r->rule->without)
+                append(r, &s->conditioning.items[i], 0, out, &n);
     } else {
         int first_side = most == 1 ? -r->rule->direction : -1;
         select_nearest(r, first_side, most, out, &n);

@@ -19,7 +19,7 @@ static size_t holding_bytes(const trk_sweeper *sweeper)
     return payload_offset() + sweeper->payload_bytes;
 }
 
-trk_status trk_sweeper_init(trk_sweeper *sweeper, trk_chunk_pool *pool, trk_ledger *host, trk_sweep_policy policy,
+trk_status trk_sweeper_init(trk_sweeper *sweeper, trk_chunk_pool *pool, trk_ledger *host, trk_sweep_rule policy,
                             size_t payload_bytes)
 {
     switch (policy.mode) {
@@ -88,20 +88,14 @@ void trk_sweeper_release(trk_sweeper *sweeper)
     *sweeper = (trk_sweeper){0};
 }
 
-/* Reclaiming may sweep holdings while the ledger looks for memory, so the list is read only after that. */
+/* Reclaiming may sweep holdings meanwhile: the list may then be shorter than it was, not longer. */
 static trk_status grow(trk_sweeper *sweeper)
 {
-    if (sweeper->n_holdings < sweeper->capacity)
-        return TRK_OK;
-    size_t capacity = sweeper->capacity ? 2 * sweeper->capacity : 4, bytes = capacity * sizeof(trk_holding *);
-    trk_holding **list = trk_ledger_allocate(sweeper->host, TRK_MEM_FRAME, "list of held frames", bytes);
+    trk_holding **list = trk_ledger_grown(sweeper->host, sweeper->holdings, &sweeper->capacity, sweeper->n_holdings + 1,
+                                          sizeof *list, TRK_MEM_FRAME, "list of held frames");
     if (!list)
-        return trk_ledger_fail(sweeper->host, bytes, "the list of held frames");
-    if (sweeper->n_holdings)
-        memcpy(list, sweeper->holdings, sweeper->n_holdings * sizeof *list);
-    trk_ledger_release(sweeper->host, TRK_MEM_FRAME, sweeper->holdings, sweeper->capacity * sizeof *list);
+        return TRK_E_MEMORY;
     sweeper->holdings = list;
-    sweeper->capacity = capacity;
     return TRK_OK;
 }
 

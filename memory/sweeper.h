@@ -21,11 +21,11 @@ typedef enum trk_sweep_mode {
     TRK_SWEEPER_NEVER  /* only under pressure (trk_sweeper_reclaim) and at reset */
 } trk_sweep_mode;
 
-typedef struct trk_sweep_policy {
+typedef struct trk_sweep_rule {
     trk_sweep_mode mode;
     int every;    /* EVERY_N: >= 1 */
     double above; /* ABOVE: share of the budget, 0..1 */
-} trk_sweep_policy;
+} trk_sweep_rule;
 
 typedef struct trk_holding {
     int64_t frame;
@@ -38,7 +38,7 @@ typedef struct trk_holding {
 typedef struct trk_sweeper {
     trk_chunk_pool *pool;  /* borrowed */
     trk_ledger *host;      /* borrowed: bookkeeping, class FRAME */
-    trk_sweep_policy policy;
+    trk_sweep_rule policy;
     size_t payload_bytes, frame_bytes; /* frame_bytes: planned size of a frame's arena, or 0 */
     trk_holding **holdings; /* [n_holdings] ascending by age: the newest last; owned */
     size_t n_holdings, capacity;
@@ -50,7 +50,7 @@ typedef struct trk_sweeper {
 } trk_sweeper;
 
 /* TRK_E_ARGUMENT for a policy that makes no sense (ABOVE without a budget on the pool's ledger included). */
-trk_status trk_sweeper_init(trk_sweeper *sweeper, trk_chunk_pool *pool, trk_ledger *host, trk_sweep_policy policy,
+trk_status trk_sweeper_init(trk_sweeper *sweeper, trk_chunk_pool *pool, trk_ledger *host, trk_sweep_rule policy,
                             size_t payload_bytes);
 void trk_sweeper_release(trk_sweeper *sweeper); /* sweeps everything, locked or not; accepts a zeroed struct */
 

@@ -35,7 +35,8 @@ static void *one_more(void *list, size_t n, size_t *capacity, size_t element)
     return trk_heap_grown(list, capacity, n + 1, element, TRK_MEM_PINNED, "list of layers");
 }
 
-static void fail(loader *l, trk_status status)
+/* Keeps the first failure. */
+static void note(loader *l, trk_status status)
 {
     if (l->status >= 0)
         l->status = status;
@@ -56,7 +57,7 @@ static float *pin_as(loader *l, const char *owner, size_t n, int is_table)
                       : trk_ledger_allocate(&m->ledger, TRK_MEM_PINNED, owner, n * sizeof *data);
     }
     if (!data) {
-        fail(l, TRK_FAIL(TRK_E_MEMORY, "no memory for %zu bytes of %s", n * sizeof *data, owner));
+        note(l, TRK_FAIL(TRK_E_MEMORY, "no memory for %zu bytes of %s", n * sizeof *data, owner));
         return NULL;
     }
     list[m->n_pinned++] =
@@ -86,7 +87,7 @@ __attribute__((format(printf, 2, 3))) static float *load(loader *l, const char *
         return NULL;
     const trk_tensor *tensor = trk_checkpoint_find(l->checkpoint, name);
     if (!tensor) {
-        fail(l, TRK_FAIL(TRK_E_MODEL, "tensor %s is missing", name));
+        note(l, TRK_FAIL(TRK_E_MODEL, "tensor %s is missing", name));
         return NULL;
     }
     float *data = pin(l, "weights", tensor->n_elements);
@@ -110,7 +111,7 @@ static void keep(loader *l, const float **slot, const float *data)
     *slot = data;
     const float ***list = one_more(l->kept, l->n_kept, &l->kept_capacity, sizeof *list);
     if (!list) {
-        fail(l, TRK_FAIL(TRK_E_MEMORY, "no memory for a list of constants"));
+        note(l, TRK_FAIL(TRK_E_MEMORY, "no memory for a list of constants"));
         return;
     }
     l->kept = list;
@@ -124,11 +125,11 @@ static void register_linear(loader *l, trk_linear *layer)
         return;
     trk_linear **list = one_more(m->linears, m->n_linears, &m->linears_capacity, sizeof *list);
     if (!list) {
-        fail(l, TRK_FAIL(TRK_E_MEMORY, "no memory for the list of layers"));
+        note(l, TRK_FAIL(TRK_E_MEMORY, "no memory for the list of layers"));
         return;
     }
     m->linears = list;
-    fail(l, trk_linear_prepare(layer, m->backend, &m->ledger.allocator));
+    note(l, trk_linear_prepare(layer, m->backend, &m->ledger.allocator));
     list[m->n_linears++] = layer;
 }
 
@@ -139,11 +140,11 @@ static void register_conv(loader *l, trk_conv *layer)
         return;
     trk_conv **list = one_more(m->convs, m->n_convs, &m->convs_capacity, sizeof *list);
     if (!list) {
-        fail(l, TRK_FAIL(TRK_E_MEMORY, "no memory for the list of layers"));
+        note(l, TRK_FAIL(TRK_E_MEMORY, "no memory for the list of layers"));
         return;
     }
     m->convs = list;
-    fail(l, trk_conv_prepare(layer, m->backend, &m->ledger.allocator));
+    note(l, trk_conv_prepare(layer, m->backend, &m->ledger.allocator));
     list[m->n_convs++] = layer;
 }
 
@@ -246,7 +247,7 @@ static void load_trunk(loader *l)
     load_conv(l, &m->weights.patch_embed, 3, a->embed_dim, 7, 4, 3, 1, "image_encoder.trunk.patch_embed.proj");
     m->weights.blocks = trk_heap_zeroed(TRK_MEM_PINNED, "trunk blocks", (size_t)a->n_blocks, sizeof *m->weights.blocks);
     if (!m->weights.blocks) {
-        fail(l, TRK_FAIL(TRK_E_MEMORY, "no memory for %d trunk blocks", a->n_blocks));
+        note(l, TRK_FAIL(TRK_E_MEMORY, "no memory for %d trunk blocks", a->n_blocks));
         return;
     }
     int i = 0;
@@ -560,7 +561,7 @@ static void move_to_device(loader *l)
             continue;
         }
         if (wanted)
-            fail(l, move_block(l, block));
+            note(l, move_block(l, block));
         m->pinned[n++] = *block;
     }
     m->n_pinned = n;

@@ -109,7 +109,7 @@ void trk_choose(trk_tracker *t, trk_object *const *objects, int n, const trk_hea
 
 void trk_choice_judge(trk_tracker *t, trk_object *o)
 {
-    const int64_t start = o->memories.n_conditioning ? trk_object_start(t, o) : t->index;
+    const int64_t start = o->memories.conditioning.n ? trk_object_start(t, o) : t->index;
     const trk_verdict verdict = {.object_score = o->told[0],
                                  .iou = o->told[1],
                                  .n_since_start = (t->index - start) * trk_direction(t),

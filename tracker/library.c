@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Process-wide calls and models. */
+ * The public calls that make things: models, trackers and pools with their defaults; and those of the process. */
 #include <string.h>
 
 #include "heap.h"
 #include "log.h"
 #include "tracker.h"
 
-#define TEXT(x)  TEXT_(x)
-#define TEXT_(x) #x
-
 const char *trk_version(void)
 {
-    return TEXT(TRK_VERSION_MAJOR) "." TEXT(TRK_VERSION_MINOR) "." TEXT(TRK_VERSION_PATCH);
+    return TRK_TEXT_OF(TRK_VERSION_MAJOR) "." TRK_TEXT_OF(TRK_VERSION_MINOR) "." TRK_TEXT_OF(TRK_VERSION_PATCH);
 }
 
 const char *trk_build_info(void)
@@ -192,9 +189,7 @@ trk_status trk_model_get_info(const trk_model *model, trk_model_info *out)
 
 /* --- trackers and pools ------------------------------------------------------------------------------------------ */
 
-#define DEFAULT_FILL_HOLES        8 /* low-resolution pixels; upstream's builder */
-#define DEFAULT_PROMPTS_IN_MEMORY 8
-#define DEFAULT_SWEEP_ABOVE       0.8
+#define DEFAULT_SWEEP_ABOVE 0.8
 
 static trk_status check_params(const trk_tracker_params *p)
 {
@@ -223,10 +218,10 @@ static trk_status check_params(const trk_tracker_params *p)
 
 static void fill_defaults(trk_tracker_params *p)
 {
-    p->fill_holes = p->fill_holes ? p->fill_holes : DEFAULT_FILL_HOLES;
+    p->fill_holes = p->fill_holes ? p->fill_holes : TRK_DEFAULT_FILL_HOLES;
     p->sweep_every = p->sweep_every ? p->sweep_every : 1;
     p->sweep_above = p->sweep_above > 0 ? p->sweep_above : DEFAULT_SWEEP_ABOVE;
-    p->max_prompts_in_memory = p->max_prompts_in_memory ? p->max_prompts_in_memory : DEFAULT_PROMPTS_IN_MEMORY;
+    p->max_prompts_in_memory = p->max_prompts_in_memory ? p->max_prompts_in_memory : TRK_DEFAULT_PROMPTS_IN_MEMORY;
     p->history = p->history < 0 ? -1 : p->history > TRK_FRAME_LIMIT ? TRK_FRAME_LIMIT : p->history;
 }
 

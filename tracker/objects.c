@@ -93,17 +93,11 @@ static trk_object *object_new(trk_tracker *t, int id)
 
 static trk_status grow_objects(trk_tracker *t)
 {
-    if (t->n_objects < t->objects_capacity)
-        return TRK_OK;
-    size_t capacity = t->objects_capacity ? 2 * t->objects_capacity : 8;
-    trk_object **list = trk_ledger_allocate(&t->pool->host, TRK_MEM_BANK, "objects", capacity * sizeof *list);
+    trk_object **list = trk_ledger_grown(&t->pool->host, t->objects, &t->objects_capacity, t->n_objects + 1,
+                                         sizeof *list, TRK_MEM_BANK, "objects");
     if (!list)
-        return TRK_FAIL(TRK_E_MEMORY, "no memory for a list of %zu objects", capacity);
-    if (t->n_objects)
-        memcpy(list, t->objects, t->n_objects * sizeof *list);
-    trk_ledger_release(&t->pool->host, TRK_MEM_BANK, t->objects, t->objects_capacity * sizeof *list);
+        return TRK_E_MEMORY;
     t->objects = list;
-    t->objects_capacity = capacity;
     return TRK_OK;
 }
 
@@ -125,10 +119,10 @@ trk_status trk_object_get(trk_tracker *t, int id, trk_object **out)
 
 int64_t trk_object_start(const trk_tracker *t, const trk_object *o)
 {
-    int64_t first = o->memories.conditioning[0].frame;
-    for (int i = 1; i < o->memories.n_conditioning; i++)
-        if ((first - o->memories.conditioning[i].frame) * trk_direction(t) > 0)
-            first = o->memories.conditioning[i].frame;
+    int64_t first = o->memories.conditioning.items[0].frame;
+    for (int i = 1; i < o->memories.conditioning.n; i++)
+        if ((first - o->memories.conditioning.items[i].frame) * trk_direction(t) > 0)
+            first = o->memories.conditioning.items[i].frame;
     return first;
 }
 
@@ -171,13 +165,13 @@ static void count_left_out(trk_tracker *t, const trk_object *o, int n)
         return;
     t->told_left_out = 1;
     trk_log(TRK_LOG_INFO, "frame %lld: object %d reads its %d nearest prompted frames of %d (max_prompts_in_memory)",
-            (long long)t->index, o->id, o->memories.n_conditioning - n, o->memories.n_conditioning);
+            (long long)t->index, o->id, o->memories.conditioning.n - n, o->memories.conditioning.n);
 }
 
 /* The most that the object can read on a frame. */
 static size_t most_reads(const trk_object *o)
 {
-    return (size_t)(o->memories.n_conditioning + o->memories.n_memories + o->memories.n_pointers);
+    return (size_t)(o->memories.conditioning.n + o->memories.n_memories + o->memories.n_pointers);
 }
 
 /* What the object reads on the current frame, in the seat's lists, which have room for it from `first` on. A
@@ -493,7 +487,7 @@ static void begin_frame(trk_tracker *t, trk_object *o)
 {
     trk_prompt_free_list(t, &o->applied);
     o->has_result = o->prompted = 0;
-    o->initial = o->memories.n_conditioning == 0;
+    o->initial = o->memories.conditioning.n == 0;
     trk_choice_begin(t, o);
 }
 
@@ -515,7 +509,7 @@ trk_status trk_objects_track(trk_tracker *t, trk_object *const *objects, int n)
 trk_status trk_object_step(trk_tracker *t, trk_object *o, trk_prompt *prompt)
 {
     trk_status rc = TRK_OK;
-    if (!prompt && o->memories.n_conditioning)
+    if (!prompt && o->memories.conditioning.n)
         return trk_objects_track(t, &o, 1);
     begin_frame(t, o);
     if (!prompt)
@@ -538,7 +532,7 @@ trk_status trk_object_refine(trk_tracker *t, trk_object *o, trk_prompt *prompt)
 {
     if (!o->applied) {
         if (!o->has_result)
-            o->initial = o->memories.n_conditioning == 0;
+            o->initial = o->memories.conditioning.n == 0;
         o->applied = prompt;
         return run_prompt(t, o, prompt, prompt);
     }

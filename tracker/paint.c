@@ -47,10 +47,10 @@ static trk_status check(const trk_tracker *t, const trk_paint *p, const uint8_t 
         return rc;
     if (p->n_objects && !p->objects)
         return TRK_FAIL(TRK_E_ARGUMENT, "trk_tracker_paint: %zu objects, but the list is NULL", p->n_objects);
-    if (p->fill_percent > 100 || p->line_width > 32768)
+    if (p->fill_percent > 100 || p->line_width > TRK_FRAME_SIDE)
         return TRK_FAIL(TRK_E_ARGUMENT,
-                        "trk_tracker_paint: fill of %d percent, line of %d pixels: expected at most 100 and 32768",
-                        p->fill_percent, p->line_width);
+                        "trk_tracker_paint: fill of %d percent, line of %d pixels: expected at most 100 and %d",
+                        p->fill_percent, p->line_width, TRK_FRAME_SIDE);
     for (size_t i = 0; i < p->n_objects; i++)
         if ((rc = check_object(t, &p->objects[i])) < 0)
             return rc;

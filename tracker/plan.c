@@ -7,8 +7,6 @@
 #include "log.h"
 #include "plan.h"
 
-#define SLAB 8 /* slots that a bank without a budget takes at once; with one, no more than are used */
-
 /* Descriptions of products whose shapes a rehearsal does not meet (counts of memories and pointers in between, prompts on
  * frames far apart: 31 with three objects of eight prompts each), about three kilobytes and 80 bytes for each thread, and
  * arguments of products that run at the same time in several calls. */
@@ -169,12 +167,7 @@ static void enlarge(trk_rehearsal *to, const trk_rehearsal *by)
 {
     to->scratch = by->scratch > to->scratch ? by->scratch : to->scratch;
     to->frame = by->frame > to->frame ? by->frame : to->frame;
-    to->workspace.total = 0;
-    for (size_t i = 0; i < sizeof to->workspace.bytes / sizeof *to->workspace.bytes; i++) {
-        if (by->workspace.bytes[i] > to->workspace.bytes[i])
-            to->workspace.bytes[i] = by->workspace.bytes[i];
-        to->workspace.total += to->workspace.bytes[i];
-    }
+    trk_workspace_enlarge(&to->workspace, &by->workspace);
 }
 
 /* With each mask in turn. */
@@ -212,11 +205,16 @@ trk_slot_counts trk_plan_slots(const trk_plan_request *r, const trk_arch *a)
     return out;
 }
 
-static trk_bank_params bank_of(const trk_model *model)
+trk_bank_params trk_bank_params_of(const trk_model *model, int with_masks)
 {
     const trk_network_model *m = model->network;
-    return (trk_bank_params){.n_tokens = m->grid * m->grid, .mem_dim = m->arch.mem_dim, .pointer_dim = m->arch.d_model,
-                             .mask_elements = 16 * m->grid * m->grid};
+    return (trk_bank_params){
+        .n_tokens = m->grid * m->grid,
+        .mem_dim = m->arch.mem_dim,
+        .pointer_dim = m->arch.d_model,
+        .mask_elements = with_masks ? 16 * m->grid * m->grid : 0,
+        .slots_per_slab = TRK_BANK_SLAB,
+    };
 }
 
 static size_t slot_bytes(const trk_bank_params *bank, trk_slot_kind kind)
@@ -226,13 +224,13 @@ static size_t slot_bytes(const trk_bank_params *bank, trk_slot_kind kind)
 
 static void plan_bank(const trk_model *model, const trk_plan_request *r, trk_plan *out)
 {
-    const trk_bank_params bank = bank_of(model);
+    const trk_bank_params bank = trk_bank_params_of(model, 1);
     const trk_slot_counts object = trk_plan_slots(r, &model->network->arch);
     for (trk_slot_kind kind = 0; kind < TRK_SLOT_KINDS; kind++) {
         const size_t bytes = slot_bytes(&bank, kind);
         const size_t n = times(times(object.n[kind], r->needs.objects), r->trackers);
         out->bank_per_object = trk_plan_plus(out->bank_per_object, times(object.n[kind], bytes));
-        out->bank = trk_plan_plus(out->bank, times(round_up(n, SLAB), bytes));
+        out->bank = trk_plan_plus(out->bank, times(round_up(n, (size_t)bank.slots_per_slab), bytes));
     }
     const size_t mask_bytes = r->keeps_masks ? slot_bytes(&bank, TRK_SLOT_MASK) : 0;
     out->bank_per_prompt =

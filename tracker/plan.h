@@ -31,6 +31,8 @@ size_t trk_plan_plus(size_t a, size_t b);
 int trk_plan_together(const trk_model *model, size_t objects);
 /* Most slots of one object at any time: those a frame reads and the one it writes. */
 trk_slot_counts trk_plan_slots(const trk_plan_request *r, const trk_arch *a);
+/* Of the bank that the model's pools have; with_masks: slots of the compact form, too. */
+trk_bank_params trk_bank_params_of(const trk_model *model, int with_masks);
 /* Rehearses the request. arenas: what it found, of one call and one frame. */
 trk_status trk_plan_find(const trk_model *model, const trk_plan_request *r, trk_plan *out, trk_rehearsal *arenas);
 

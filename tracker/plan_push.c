@@ -46,7 +46,7 @@ static void note_conditioning(const trk_tracker *t, trk_needs *needs, size_t n)
 
 static size_t conditioning_of(const trk_tracker *t, const trk_object *o)
 {
-    return (size_t)(t->evicted.bytes ? o->n_evicted : o->memories.n_conditioning);
+    return (size_t)(t->evicted.bytes ? o->n_evicted : o->memories.conditioning.n);
 }
 
 /* The first time what waits for later frames counts, too: what can not fit is best told at once. */

@@ -253,8 +253,8 @@ static int keep(const trk_motion_params *params, const trk_memory_note *note, co
 static const trk_memory_entry *next_good(const trk_sequence *s, int64_t frame, int direction, int side, int with_memory)
 {
     const trk_memory_entry *next = NULL;
-    for (int i = 0; i < s->n_recent; i++) {
-        const trk_memory_entry *entry = &s->recent[i];
+    for (int i = 0; i < s->recent.n; i++) {
+        const trk_memory_entry *entry = &s->recent.items[i];
         if (!entry->good || (with_memory && !trk_entry_has_memory(entry)) || (entry->frame - frame) * direction * side <= 0)
             continue;
         if (!next || (next->frame - entry->frame) * direction * side > 0)

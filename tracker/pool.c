@@ -13,6 +13,7 @@
 
 #include "heap.h"
 #include "log.h"
+#include "plan.h"
 #include "state.h"
 #include "tracker.h"
 
@@ -78,22 +79,6 @@ static trk_status seat_new(trk_pool *pool, trk_seat **out)
     return TRK_OK;
 }
 
-static void enlarge(trk_workspace_sizes *sizes, const trk_workspace_sizes *has)
-{
-    for (size_t i = 0; i < sizeof has->bytes / sizeof *has->bytes; i++)
-        if (has->bytes[i] > sizes->bytes[i])
-            sizes->bytes[i] = has->bytes[i];
-}
-
-/* No buffer of the operators is larger than planned. */
-static int is_within(const trk_workspace_sizes *has, const trk_workspace_sizes *planned)
-{
-    int within = 1;
-    for (size_t i = 0; i < sizeof has->bytes / sizeof *has->bytes; i++)
-        within &= has->bytes[i] <= planned->bytes[i];
-    return within;
-}
-
 /* The largest idle seat the tracker may have, so that smaller ones stay small; NULL: there is none. */
 static trk_seat **find_seat(trk_pool *pool, const trk_tracker *t)
 {
@@ -104,7 +89,7 @@ static trk_seat **find_seat(trk_pool *pool, const trk_tracker *t)
     for (trk_seat **link = &pool->idle_seats; *link; link = &(*link)->next) {
         trk_workspace_sizes has;
         trk_exec_workspace(&(*link)->net.exec, &has);
-        if (!is_within(&has, &t->sizes.workspace) || (found && has.total <= largest))
+        if (!trk_workspace_is_within(&has, &t->sizes.workspace) || (found && has.total <= largest))
             continue;
         found = link;
         largest = has.total;
@@ -131,7 +116,7 @@ static void give_seat(trk_pool *pool, trk_tracker *t)
     t->seat->net.exec.status = TRK_OK;
     trk_exec_workspace(&t->seat->net.exec, &has);
     if (t->sizes.scratch) /* a call that went beyond the plan has made the seat its tracker's own */
-        enlarge(&t->sizes.workspace, &has);
+        trk_workspace_enlarge(&t->sizes.workspace, &has);
     t->seat->next = pool->idle_seats;
     pool->idle_seats = t->seat;
     t->seat = NULL;
@@ -144,7 +129,7 @@ void trk_pool_size_calls(trk_tracker *t, const trk_call_sizes *sizes)
     const trk_call_sizes had = t->sizes;
     t->sizes = *sizes;
     if (had.scratch && sizes->scratch >= had.scratch) /* what its seat has is its own, see give_seat */
-        enlarge(&t->sizes.workspace, &had.workspace);
+        trk_workspace_enlarge(&t->sizes.workspace, &had.workspace);
     pool->most_busy = 0;
     for (const trk_tracker *o = pool->trackers; o; o = o->next_in_pool)
         if (o->sizes.most_busy && (!pool->most_busy || o->sizes.most_busy < pool->most_busy))
@@ -166,13 +151,6 @@ void trk_pool_trim_after_video(trk_pool *pool)
 
 /* --- eviction ------------------------------------------------------------------------------------------------- */
 
-static void clear_bank(trk_tracker *t)
-{
-    for (size_t i = 0; i < t->n_objects; i++)
-        trk_sequence_remove(&t->objects[i]->memories, INT64_MIN, INT64_MAX);
-    trk_drop_features(t);
-}
-
 /* Locked features are to stay as they are, which the compact form does not do. */
 static int holds_locked(const trk_tracker *t)
 {
@@ -192,9 +170,9 @@ static trk_status evict(trk_pool *pool, trk_tracker *t)
         return rc;
     }
     for (size_t i = 0; i < t->n_objects; i++)
-        t->objects[i]->n_evicted = t->objects[i]->memories.n_conditioning;
+        t->objects[i]->n_evicted = t->objects[i]->memories.conditioning.n;
     trk_blob_trim(&t->evicted);
-    clear_bank(t);
+    trk_state_forget_memories(t);
     t->resident = 0;
     pool->n_resident--;
     pool->n_evictions++;
@@ -293,7 +271,7 @@ static trk_status come_back(trk_pool *pool, trk_tracker *t)
     trk_log(TRK_LOG_DEBUG, "pool: tracker at frame %lld is back", (long long)t->index);
     return TRK_OK;
 done:
-    clear_bank(t); /* what it was evicted to is still whole */
+    trk_state_forget_memories(t); /* what it was evicted to is still whole */
     return rc;
 }
 
@@ -415,7 +393,7 @@ void trk_pool_remove(trk_tracker *t)
 
 static trk_status choose_budget(trk_pool *pool, const trk_pool_params *params)
 {
-    const trk_ledger *model = &pool->model->network->ledger;
+    trk_ledger *model = &pool->model->network->ledger;
     const trk_device_memory *memory = pool->model->network->memory;
     const int on_gpu = !memory->on_host && pool->ledger.device == memory; /* else a plan, or the CPU */
     double share = params->budget_share ? params->budget_share : on_gpu ? DEFAULT_BUDGET_SHARE : 0.0;
@@ -425,16 +403,18 @@ static trk_status choose_budget(trk_pool *pool, const trk_pool_params *params)
         return TRK_FAIL(TRK_E_ARGUMENT, "most_resident %d: expected 0 or more", params->most_resident);
     if ((int)params->evict < TRK_EVICT_HOST || params->evict > TRK_EVICT_OFF)
         return TRK_FAIL(TRK_E_ARGUMENT, "evict %d: expected a trk_evict", (int)params->evict);
+    trk_account has;
+    trk_account_read(&model->account, &has);
     pool->ledger.budget = params->budget;
     if (!params->budget && share > 0) {
         size_t available = pool->ledger.device->available(pool->ledger.device);
         if (available == SIZE_MAX)
             return TRK_FAIL(TRK_E_UNSUPPORTED, "budget_share %g: how much memory is free is not known here", share);
-        pool->ledger.budget = (size_t)(share * ((double)available + (double)model->account.total_now));
+        pool->ledger.budget = (size_t)(share * ((double)available + (double)has.total_now));
     }
-    if (pool->ledger.budget && pool->ledger.budget < model->account.total_now)
+    if (pool->ledger.budget && pool->ledger.budget < has.total_now)
         return TRK_FAIL(TRK_E_MEMORY, "the memory budget is %zu bytes; the model alone has %zu", pool->ledger.budget,
-                        model->account.total_now);
+                        has.total_now);
     return TRK_OK;
 }
 
@@ -451,7 +431,6 @@ static void init_sync(trk_pool *pool)
 trk_status trk_pool_open(trk_pool **out, const trk_model *model, const trk_pool_params *params,
                          const trk_device_memory *device)
 {
-    const trk_network_model *m = model->network;
     trk_status rc = TRK_OK;
     trk_pool *pool = trk_heap_zeroed(TRK_MEM_BANK, "pool of trackers", 1, sizeof *pool);
     if (!pool)
@@ -462,19 +441,14 @@ trk_status trk_pool_open(trk_pool **out, const trk_model *model, const trk_pool_
     init_sync(pool);
     trk_ledger_init(&pool->ledger, device);
     trk_ledger_init(&pool->host, &trk_host_memory);
-    pool->ledger.under = (trk_ledger *)(uintptr_t)&m->ledger;
+    pool->ledger.under = &model->network->ledger;
     pool->ledger.reclaim = reclaim;
     pool->ledger.reclaim_user = pool;
     trk_chunk_pool_init(&pool->chunks, &pool->ledger);
     TRK_CHECK(choose_budget(pool, params));
-    const trk_bank_params bank = {
-        .n_tokens = m->grid * m->grid,
-        .mem_dim = m->arch.mem_dim,
-        .pointer_dim = m->arch.d_model,
-        .mask_elements = params->evict == TRK_EVICT_COMPACT ? 16 * m->grid * m->grid : 0,
-        /* slots of a tracker that stays must not keep those of one that was evicted */
-        .slots_per_slab = pool->ledger.budget ? 1 : 0,
-    };
+    trk_bank_params bank = trk_bank_params_of(model, params->evict == TRK_EVICT_COMPACT);
+    /* slots of a tracker that stays must not keep those of one that was evicted */
+    bank.slots_per_slab = pool->ledger.budget ? 1 : TRK_BANK_SLAB;
     TRK_CHECK(trk_bank_init(&pool->bank, &pool->ledger, &pool->host, &bank));
     *out = pool;
     pool = NULL;

@@ -183,7 +183,7 @@ static trk_status queue(trk_tracker *t, int id, trk_prompt *prompt)
 static void remove_prompted(trk_tracker *t, trk_object *object)
 {
     trk_sequence_remove(&object->memories, t->index, t->index);
-    if (object->memories.n_conditioning)
+    if (object->memories.conditioning.n)
         return;
     trk_sequence_clear(&object->memories);
     trk_choice_rewind(t, object, t->index); /* the policy's note goes as well */
@@ -217,7 +217,7 @@ static trk_status check_prompt(const trk_tracker *t, int id, const trk_prompt *p
     if (t->started && *ahead < 0)
         return TRK_FAIL(TRK_E_STATE, "frame %lld has passed; the current frame is %lld", (long long)prompt->frame,
                         (long long)t->index);
-    if (t->is_over && *ahead == 0)
+    if (t->rewound_past && *ahead == 0)
         return TRK_FAIL(TRK_E_STATE, "frame %lld has passed; the rewind went on to frame %lld, which is to be pushed",
                         (long long)prompt->frame, (long long)(t->index + trk_direction(t)));
     return t->started ? trk_prompt_check(prompt, id, t->width, t->height) : TRK_OK;

@@ -4,11 +4,6 @@
 #include "log.h"
 #include "tracker.h"
 
-static int is_wanted(const trk_memory_entry *entry)
-{
-    return trk_slot_is_null(entry->memory) && !trk_slot_is_null(entry->mask);
-}
-
 static trk_status encode_entry(trk_tracker *t, trk_features *features, trk_memory_entry *entry)
 {
     trk_network *net = &t->seat->net;
@@ -37,12 +32,12 @@ done:
     return rc;
 }
 
-static trk_status encode_list(trk_tracker *t, trk_features *features, trk_memory_entry *list, int n, int64_t frame)
+static trk_status encode_list(trk_tracker *t, trk_features *features, const trk_entry_list *list, int64_t frame)
 {
     trk_status rc = TRK_OK;
-    for (int i = 0; rc >= 0 && i < n; i++)
-        if (list[i].frame == frame && is_wanted(&list[i]))
-            rc = encode_entry(t, features, &list[i]);
+    for (int i = 0; rc >= 0 && i < list->n; i++)
+        if (list->items[i].frame == frame && trk_entry_is_left_out(&list->items[i]))
+            rc = encode_entry(t, features, &list->items[i]);
     return rc;
 }
 
@@ -82,8 +77,8 @@ static trk_status encode_frame(trk_tracker *t, int64_t index)
     TRK_CHECK(trk_network_status(&t->seat->net));
     for (size_t i = 0; i < t->n_objects; i++) {
         trk_sequence *s = &t->objects[i]->memories;
-        TRK_CHECK(encode_list(t, &features, s->conditioning, s->n_conditioning, index));
-        TRK_CHECK(encode_list(t, &features, s->recent, s->n_recent, index));
+        TRK_CHECK(encode_list(t, &features, &s->conditioning, index));
+        TRK_CHECK(encode_list(t, &features, &s->recent, index));
     }
 done:
     trk_exec_finish(&t->seat->net.exec);
@@ -92,21 +87,21 @@ done:
     return rc;
 }
 
-static const trk_memory_entry *wanted_in(const trk_memory_entry *list, int n)
+static const trk_memory_entry *left_out_of(const trk_entry_list *list)
 {
-    for (int i = 0; i < n; i++)
-        if (is_wanted(&list[i]))
-            return &list[i];
+    for (int i = 0; i < list->n; i++)
+        if (trk_entry_is_left_out(&list->items[i]))
+            return &list->items[i];
     return NULL;
 }
 
-static const trk_memory_entry *next_wanted(const trk_tracker *t)
+static const trk_memory_entry *next_left_out(const trk_tracker *t)
 {
     const trk_memory_entry *entry = NULL;
     for (size_t i = 0; !entry && i < t->n_objects; i++) {
         const trk_sequence *s = &t->objects[i]->memories;
-        entry = wanted_in(s->conditioning, s->n_conditioning);
-        entry = entry ? entry : wanted_in(s->recent, s->n_recent);
+        entry = left_out_of(&s->conditioning);
+        entry = entry ? entry : left_out_of(&s->recent);
     }
     return entry;
 }
@@ -115,7 +110,7 @@ trk_status trk_rebuild_memories(trk_tracker *t)
 {
     const trk_memory_entry *entry;
     trk_status rc = TRK_OK;
-    while (rc >= 0 && (entry = next_wanted(t))) {
+    while (rc >= 0 && (entry = next_left_out(t))) {
         trk_log(TRK_LOG_DEBUG, "pool: encoding frame %lld again", (long long)entry->frame);
         rc = encode_frame(t, entry->frame);
     }

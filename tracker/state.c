@@ -27,10 +27,10 @@
     X(keep_frame, int, 0, 1, 0)                                                                                        \
     X(binarize, trk_switch, TRK_OFF, TRK_ON, TRK_DEFAULT)                                                              \
     X(stability, trk_switch, TRK_OFF, TRK_ON, TRK_DEFAULT)                                                             \
-    X(fill_holes, int, INT_MIN, INT_MAX, 8)                                                                            \
+    X(fill_holes, int, INT_MIN, INT_MAX, TRK_DEFAULT_FILL_HOLES)                                                       \
     X(non_overlap, trk_switch, TRK_OFF, TRK_ON, TRK_DEFAULT)                                                           \
     X(correct_as_condition, trk_switch, TRK_OFF, TRK_ON, TRK_DEFAULT)                                                  \
-    X(max_prompts_in_memory, int, INT_MIN, INT_MAX, 8)                                                                 \
+    X(max_prompts_in_memory, int, INT_MIN, INT_MAX, TRK_DEFAULT_PROMPTS_IN_MEMORY)                                     \
     X(history, int64_t, -1, TRK_FRAME_LIMIT, 0)                                                                        \
     X(memory_type, trk_memory_type, TRK_MEMORY_BF16, TRK_MEMORY_Q8, TRK_MEMORY_BF16)                                   \
     X(older_memory_type, trk_memory_type, TRK_MEMORY_BF16, TRK_MEMORY_Q8, TRK_MEMORY_BF16)                             \
@@ -136,7 +136,7 @@ static void put_timeline(const trk_tracker *t, trk_blob *out)
 {
     trk_blob_put_i64(out, t->started != 0);
     trk_blob_put_i64(out, t->index);
-    trk_blob_put_i64(out, t->is_over != 0);
+    trk_blob_put_i64(out, t->rewound_past != 0);
     trk_blob_put_i64(out, t->started ? t->first : t->index);
     trk_blob_put_i64(out, t->width);
     trk_blob_put_i64(out, t->height);
@@ -147,13 +147,14 @@ static trk_status take_timeline(trk_tracker *t, trk_blob_reader *in)
 {
     t->started = trk_state_flag(in, "\"started\"");
     t->index = trk_state_frame(in, "current frame");
-    t->is_over = trk_state_flag(in, "\"current frame is over\"");
+    t->rewound_past = trk_state_flag(in, "\"current frame is over\"");
     t->first = trk_state_frame(in, "first frame");
     int64_t low = t->started ? 1 : 0, high = t->started ? TRK_FRAME_SIDE : 0;
     t->width = (int)trk_blob_take_within(in, low, high, "width of the frames");
     t->height = (int)trk_blob_take_within(in, low, high, "height of the frames");
     t->n_prompts_left_out = (uint64_t)trk_blob_take_within(in, 0, INT64_MAX, "number of prompts left out");
-    const int64_t next = t->index + (t->is_over ? trk_direction(t) : 0); /* of those that were pushed, or are again */
+    const int64_t next =
+        t->index + (t->rewound_past ? trk_direction(t) : 0); /* of those that were pushed, or are again */
     if (in->status >= 0 && (t->first - next) * trk_direction(t) > 0)
         return TRK_FAIL(TRK_E_FORMAT, "state: the first frame is %lld, after the current one, %lld",
                         (long long)t->first, (long long)t->index);
@@ -423,26 +424,21 @@ trk_status trk_state_put(trk_tracker *t, trk_blob *out)
     return out->status < 0 ? out->status : trk_state_put_memories(t, out, 0);
 }
 
-static int is_left_out(const trk_memory_entry *e)
-{
-    return trk_slot_is_null(e->memory) && !trk_slot_is_null(e->mask);
-}
-
 /* A result that does not come from a first prompt comes from memories; objects begin with the video or later; and only
  * eviction leaves memories out. */
 static trk_status check_object(const trk_tracker *t, const trk_object *o)
 {
     const trk_sequence *s = &o->memories;
     int left_out = 0;
-    if (o->has_result && !o->initial && !s->n_conditioning)
+    if (o->has_result && !o->initial && !s->conditioning.n)
         return TRK_FAIL(TRK_E_FORMAT, "state: object %d was tracked, but has no conditioning frame", o->id);
-    if (s->n_conditioning && (t->first - trk_object_start(t, o)) * trk_direction(t) > 0)
+    if (s->conditioning.n && (t->first - trk_object_start(t, o)) * trk_direction(t) > 0)
         return TRK_FAIL(TRK_E_FORMAT, "state: object %d starts on frame %lld, before the first one, %lld", o->id,
                         (long long)trk_object_start(t, o), (long long)t->first);
-    for (int i = 0; i < s->n_conditioning; i++)
-        left_out |= is_left_out(&s->conditioning[i]);
-    for (int i = 0; i < s->n_recent; i++)
-        left_out |= is_left_out(&s->recent[i]);
+    for (int i = 0; i < s->conditioning.n; i++)
+        left_out |= trk_entry_is_left_out(&s->conditioning.items[i]);
+    for (int i = 0; i < s->recent.n; i++)
+        left_out |= trk_entry_is_left_out(&s->recent.items[i]);
     if (left_out)
         return TRK_FAIL(TRK_E_FORMAT, "state: object %d has masks without their memories", o->id);
     return TRK_OK;

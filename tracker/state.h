@@ -17,6 +17,8 @@ trk_status trk_state_put_memories(trk_tracker *t, trk_blob *out, int compact);
 /* The inverse, for the same objects with empty sequences. In the compact form memories left out stay null. On failure
  * the sequences are empty. */
 trk_status trk_state_take_memories(trk_tracker *t, trk_blob_reader *in);
+/* Empties all sequences and drops all held features. */
+void trk_state_forget_memories(trk_tracker *t);
 
 /* Everything: parameters that decide results, timeline, objects, prompts, results, then the memories. */
 trk_status trk_state_put(trk_tracker *t, trk_blob *out);

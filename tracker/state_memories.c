@@ -91,14 +91,14 @@ static trk_status put_sequence(trk_tracker *t, const trk_sequence *s, int compac
 {
     trk_status rc = TRK_OK;
     trk_blob_put_i64(out, s->whole_from);
-    trk_blob_put_i64(out, s->n_conditioning);
-    trk_blob_put_i64(out, s->n_recent);
-    for (int i = 0; i < s->n_conditioning; i++)
-        TRK_CHECK(put_entry(t, &s->conditioning[i], compact, out));
+    trk_blob_put_i64(out, s->conditioning.n);
+    trk_blob_put_i64(out, s->recent.n);
+    for (int i = 0; i < s->conditioning.n; i++)
+        TRK_CHECK(put_entry(t, &s->conditioning.items[i], compact, out));
     for (int turn = 0; turn <= 2; turn++)
-        for (int i = 0; i < s->n_recent; i++)
-            if (turn_of(&s->recent[i]) == turn)
-                TRK_CHECK(put_entry(t, &s->recent[i], compact, out));
+        for (int i = 0; i < s->recent.n; i++)
+            if (turn_of(&s->recent.items[i]) == turn)
+                TRK_CHECK(put_entry(t, &s->recent.items[i], compact, out));
 done:
     return rc;
 }
@@ -186,9 +186,9 @@ static int64_t take_whole_from(trk_blob_reader *in)
  * them depends on the others. */
 static void miss_memories(const trk_tracker *t, trk_sequence *s)
 {
-    for (int i = 0; i < s->n_recent; i++)
-        if (!trk_entry_has_memory(&s->recent[i]))
-            trk_sequence_miss(s, &s->recent[i], trk_direction(t));
+    for (int i = 0; i < s->recent.n; i++)
+        if (!trk_entry_has_memory(&s->recent.items[i]))
+            trk_sequence_miss(s, &s->recent.items[i], trk_direction(t));
 }
 
 static trk_status take_sequence(trk_tracker *t, trk_sequence *s, trk_blob_reader *in)
@@ -206,23 +206,26 @@ static trk_status take_sequence(trk_tracker *t, trk_sequence *s, trk_blob_reader
 
 /* --- held frames ---------------------------------------------------------------------------------------------- */
 
-#define N_MATS 6
-#define FIRST_SHARED_MAT 3 /* from here on: made on first use by the objects of the frame */
+/* In the order of the file. From FIRST_SHARED on: made on first use by the objects of the frame. */
+enum { LEVEL0, LEVEL1, LEVEL2, ATTENDED, QUERIES, PROJECTED, N_MATS, FIRST_SHARED = ATTENDED };
 #define HELD_BYTES (3 * sizeof(int64_t) + N_MATS * sizeof(int64_t))
 
 static trk_mat *mat_of(trk_features *f, int which)
 {
-    trk_mat *mats[N_MATS] = {&f->level0, &f->level1, &f->level2, &f->attended, &f->queries, &f->projected};
+    trk_mat *mats[N_MATS] = {
+        [LEVEL0] = &f->level0,     [LEVEL1] = &f->level1,   [LEVEL2] = &f->level2,
+        [ATTENDED] = &f->attended, [QUERIES] = &f->queries, [PROJECTED] = &f->projected,
+    };
     return mats[which];
 }
 
-/* What the model says mat number `which` looks like. */
+/* What the model says that matrix looks like. */
 static trk_mat expected_mat(const trk_tracker *t, int which)
 {
     int n = t->model->network->grid * t->model->network->grid, d = t->model->network->arch.d_model;
-    int rows = which == 0 ? 16 * n : which == 1 ? 4 * n : n;
-    int cols = which == 0 ? d / 8 : which == 1 ? d / 4 : d;
-    trk_dtype dtype = which == 4 ? trk_state_precision(t) : TRK_F32;
+    int rows = which == LEVEL0 ? 16 * n : which == LEVEL1 ? 4 * n : n;
+    int cols = which == LEVEL0 ? d / 8 : which == LEVEL1 ? d / 4 : d;
+    trk_dtype dtype = which == QUERIES ? trk_state_precision(t) : TRK_F32;
     return (trk_mat){.dtype = dtype, .rows = rows, .cols = cols, .stride = cols};
 }
 
@@ -271,13 +274,14 @@ static trk_status take_mat(trk_tracker *t, trk_holding *h, int which, int *other
 {
     trk_mat mat = expected_mat(t, which);
     int has_data = trk_state_flag(in, "\"has data\" of features");
-    if (in->status < 0 || (!has_data && which >= FIRST_SHARED_MAT))
+    if (in->status < 0 || (!has_data && which >= FIRST_SHARED))
         return in->status;
     if (!has_data)
         return TRK_FAIL(TRK_E_FORMAT, "state: level %d of held frame %lld is missing", which, (long long)h->frame);
     trk_blob_take_within(in, mat.rows, mat.rows, "rows of features");
     trk_blob_take_within(in, mat.cols, mat.cols, "columns of features");
-    trk_dtype dtype = (trk_dtype)trk_blob_take_within(in, TRK_F32, which == 4 ? TRK_BF16 : TRK_F32, "type of features");
+    const trk_dtype highest = which == QUERIES ? TRK_BF16 : TRK_F32;
+    trk_dtype dtype = (trk_dtype)trk_blob_take_within(in, TRK_F32, highest, "type of features");
     if (in->status < 0)
         return in->status;
     if (dtype != mat.dtype) {
@@ -360,11 +364,10 @@ trk_status trk_state_put_memories(trk_tracker *t, trk_blob *out, int compact)
     return rc < 0 ? rc : out->status;
 }
 
-static void forget_memories(trk_tracker *t)
+void trk_state_forget_memories(trk_tracker *t)
 {
-    for (size_t i = 0; i < t->n_objects; i++) {
+    for (size_t i = 0; i < t->n_objects; i++)
         trk_sequence_clear(&t->objects[i]->memories);
-    }
     trk_drop_features(t);
 }
 
@@ -378,6 +381,6 @@ trk_status trk_state_take_memories(trk_tracker *t, trk_blob_reader *in)
     if (rc >= 0 && in->at != in->bytes)
         rc = TRK_FAIL(TRK_E_FORMAT, "state: %zu bytes after its end, which is at byte %zu", in->bytes - in->at, in->at);
     if (rc < 0)
-        forget_memories(t);
+        trk_state_forget_memories(t);
     return rc;
 }

@@ -72,7 +72,7 @@ static int before(const trk_tracker *t, int64_t a, int64_t b)
 
 static int has_started(const trk_object *o)
 {
-    return o->memories.n_conditioning > 0;
+    return o->memories.conditioning.n > 0;
 }
 
 /* The frame is the object's first, or reads nothing that was dropped. */
@@ -162,9 +162,9 @@ trk_status trk_tracker_rewind(trk_tracker *t, int64_t frame, int64_t *next)
     if (frame != t->index)
         trk_unlock_current(t);
     forget_from(t, frame);
-    t->is_over = !trk_sweeper_find(&t->sweeper, frame);
-    t->index = t->is_over ? frame - trk_direction(t) : frame;
-    if (!t->is_over)
+    t->rewound_past = !trk_sweeper_find(&t->sweeper, frame);
+    t->index = t->rewound_past ? frame - trk_direction(t) : frame;
+    if (!t->rewound_past)
         TRK_CHECK(track_again(t));
     if (next)
         *next = t->index + trk_direction(t);
@@ -182,9 +182,9 @@ trk_status trk_tracker_forget(trk_tracker *t, int id, int64_t first, int64_t las
     if (rc < 0)
         return rc;
     int n_going = 0;
-    for (int i = 0; i < o->memories.n_conditioning; i++)
-        n_going += o->memories.conditioning[i].frame >= first && o->memories.conditioning[i].frame <= last;
-    if (n_going && n_going == o->memories.n_conditioning)
+    for (int i = 0; i < o->memories.conditioning.n; i++)
+        n_going += o->memories.conditioning.items[i].frame >= first && o->memories.conditioning.items[i].frame <= last;
+    if (n_going && n_going == o->memories.conditioning.n)
         rc = TRK_FAIL(TRK_E_STATE, "object %d has its only prompted frames in %lld .. %lld; remove the object instead",
                       id, (long long)first, (long long)last);
     else
@@ -271,7 +271,7 @@ static trk_status copy_tracker(trk_tracker *to, const trk_tracker *from)
     trk_pool_size_calls(to, &from->sizes);
     to->sweeper.frame_bytes = from->sweeper.frame_bytes;
     to->index = from->index;
-    to->is_over = from->is_over;
+    to->rewound_past = from->rewound_past;
     to->first = from->first;
     to->n_prompts_left_out = from->n_prompts_left_out;
 done:

@@ -32,7 +32,7 @@ static trk_status init_sweeper(trk_tracker *t)
     static const trk_sweep_mode modes[] = {[TRK_SWEEP_EVERY] = TRK_SWEEPER_EVERY_N,
                                            [TRK_SWEEP_ABOVE] = TRK_SWEEPER_ABOVE,
                                            [TRK_SWEEP_NEVER] = TRK_SWEEPER_NEVER};
-    const trk_sweep_policy policy = {modes[t->params.sweep], t->params.sweep_every, t->params.sweep_above};
+    const trk_sweep_rule policy = {modes[t->params.sweep], t->params.sweep_every, t->params.sweep_above};
     trk_status rc = trk_sweeper_init(&t->sweeper, &t->pool->chunks, &t->pool->host, policy, sizeof(trk_held_frame));
 #ifndef NDEBUG
     t->sweeper.verify = verify_tables;
@@ -85,7 +85,7 @@ static void forget_all(trk_tracker *t)
     t->planned_for = (trk_needs){0};
     t->width = t->height = 0;
     t->index = 0;
-    t->is_over = 0;
+    t->rewound_past = 0;
     t->sweeper.n_sweeps = 0;
     t->sweeper.n_since = 0;
     t->n_prompts_left_out = 0;
@@ -282,7 +282,7 @@ trk_status trk_objects_step(trk_tracker *t, int again)
         if (!again)
             TRK_CHECK(make_ready(t, object));
         const int prompted = !again && trk_prompt_find(object->waiting, t->index) != NULL;
-        const int tracked = !prompted && object->memories.n_conditioning > 0;
+        const int tracked = !prompted && object->memories.conditioning.n > 0;
         if (tracked)
             waiting[n++] = object;
         if (n == most || prompted) {
@@ -304,7 +304,7 @@ static trk_status push(trk_tracker *t, const trk_frame *frame)
     t->width = frame->width;
     t->height = frame->height;
     t->index = frame->index;
-    t->is_over = 0;
+    t->rewound_past = 0;
     t->first = t->started ? t->first : frame->index;
     t->started = 1;
     TRK_CHECK(encode(t, frame));

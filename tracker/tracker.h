@@ -121,7 +121,7 @@ struct trk_tracker {
     int together;              /* objects that are tracked in one pass, as planned: a power of two; 0: one */
     trk_needs planned_for;     /* what this was planned for */
     int64_t index;             /* current frame */
-    int is_over;               /* 1: a rewind goes on at the next one; this one has no results and takes no prompts */
+    int rewound_past;          /* 1: a rewind goes on at the next one; this one has no results and takes no prompts */
     int64_t first;             /* the earliest one (in order of tracking) that was pushed */
     trk_sweeper sweeper;
     int current_locked;        /* the tracker's own lock on the features of the current frame */
@@ -201,6 +201,9 @@ trk_status trk_rebuild_memories(trk_tracker *t);
 
 _Static_assert((int)TRK_MEMORY_Q8 == (int)TRK_STORE_Q8 && (int)TRK_STORE_Q8 == (int)TRK_SLOT_Q8, "cast into each other");
 _Static_assert((int)TRK_CLASSES == (int)TRK_MEM_CLASSES, "arrays of one are read by the other");
+
+#define TRK_DEFAULT_FILL_HOLES        8 /* low-resolution pixels; upstream's builder */
+#define TRK_DEFAULT_PROMPTS_IN_MEMORY 8
 
 #define TRK_PROMPT_POINTS 65536 /* of one object on one frame, at most */
 #define TRK_FRAME_SIDE    32768 /* pixels, at most */

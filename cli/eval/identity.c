@@ -69,7 +69,8 @@ static void add_memory_types(eval_identity *self, trk_status *rc, const options 
 
 static void add_policy(eval_identity *self, trk_status *rc, const motion_options *motion)
 {
-    add_flag(self, rc, motion->policy == TRK_POLICY_SAMURAI, "--policy samurai");
+    if (motion->policy != TRK_POLICY_SAM2)
+        add_text(self, rc, "policy", motion_options_policy_name(motion->policy));
     for (int i = 0; i < N_MOTION_VALUES; i++)
         if (motion->given[i])
             add(self, rc, motion_option_text(motion, (motion_value)i));

@@ -434,11 +434,11 @@ static void sequence_put_overwrites_and_converts(void **state)
     trk_sequence_init(&s, &f.bank, &trk_window_recent, 7, 16, 0);
     put(&f, &s, 3, 0, 1);
     put(&f, &s, 3, 0, 2);
-    assert_int_equal(s.n_recent, 1);
+    assert_int_equal(s.recent.n, 1);
     put(&f, &s, 3, 1, 3); /* becomes a conditioning entry */
-    assert_int_equal(s.n_recent, 0);
+    assert_int_equal(s.recent.n, 0);
     put(&f, &s, 3, 0, 4); /* and stays one */
-    assert_int_equal(s.n_conditioning, 1);
+    assert_int_equal(s.conditioning.n, 1);
     assert_int_equal(trk_sequence_find(&s, 3)->conditioning, 1);
     assert_int_equal(trk_sequence_put(&s, 3, 0, TRK_STORE_Q8, 1, &entry), TRK_OK);
     assert_int_equal(trk_slot_kind_of(entry->memory), TRK_SLOT_Q8);
@@ -452,8 +452,8 @@ static void sequence_put_overwrites_and_converts(void **state)
     assert_int_equal(trk_sequence_remove(&s, 3, 3), 0);
     for (int i = 0; i < 50; i++)
         put(&f, &s, i, i % 2, i);
-    assert_int_equal(s.n_conditioning, 25);
-    assert_int_equal(s.n_recent, 25);
+    assert_int_equal(s.conditioning.n, 25);
+    assert_int_equal(s.recent.n, 25);
     assert_int_equal(trk_sequence_remove(&s, 10, 19), 10);
     assert_null(trk_sequence_find(&s, 10));
     assert_non_null(trk_sequence_find(&s, 20));
@@ -764,7 +764,7 @@ static void fuzz_step(fixture *f, trk_sequence *s, naive *m, unsigned *seed, int
     int dice = rand_r(seed) % 100;
     int64_t behind = m->next - direction * (1 + rand_r(seed) % 12);
     if (dice < 70 && m->next * direction < ZERO - 20) {
-        fuzz_put(f, s, m, m->next, s->n_conditioning == 0 || rand_r(seed) % 8 == 0, value++);
+        fuzz_put(f, s, m, m->next, s->conditioning.n == 0 || rand_r(seed) % 8 == 0, value++);
         m->next += direction;
         trk_sequence_advance(s, m->next, direction);
         int64_t whole = m->next * direction - s->history;
@@ -798,10 +798,10 @@ static size_t count_slots(const trk_sequence *sequences, int n)
     static uint32_t seen[4096];
     size_t n_seen = 0;
     for (int i = 0; i < n; i++)
-        for (int k = 0; k < sequences[i].n_conditioning + sequences[i].n_recent; k++) {
-            int own = k < sequences[i].n_conditioning;
+        for (int k = 0; k < sequences[i].conditioning.n + sequences[i].recent.n; k++) {
+            int own = k < sequences[i].conditioning.n;
             const trk_memory_entry *e =
-                own ? &sequences[i].conditioning[k] : &sequences[i].recent[k - sequences[i].n_conditioning];
+                own ? &sequences[i].conditioning.items[k] : &sequences[i].recent.items[k - sequences[i].conditioning.n];
             size_t at = 0;
             while (at < n_seen && seen[at] != e->pointer.index)
                 at++;

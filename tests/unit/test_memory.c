@@ -653,7 +653,7 @@ static void push(trk_sweeper *s, int64_t frame)
     trk_sweeper_after_frame(s);
 }
 
-static void open_sweeper(pool_fixture *f, trk_sweeper *s, trk_sweep_policy policy)
+static void open_sweeper(pool_fixture *f, trk_sweeper *s, trk_sweep_rule policy)
 {
     open_pool(f, &trk_cpu_memory);
     f->ledger.budget = (size_t)10 << 20;
@@ -667,7 +667,7 @@ static void sweeper_follows_every_n(void **state)
     (void)state;
     pool_fixture f;
     trk_sweeper s;
-    open_sweeper(&f, &s, (trk_sweep_policy){.mode = TRK_SWEEPER_EVERY_N, .every = 3});
+    open_sweeper(&f, &s, (trk_sweep_rule){.mode = TRK_SWEEPER_EVERY_N, .every = 3});
     size_t host_bytes = 0;
     for (int64_t t = 0; t < 30; t++) {
         push(&s, t);
@@ -698,7 +698,7 @@ static void sweeper_keeps_locked_frames_until_unlocked(void **state)
     (void)state;
     pool_fixture f;
     trk_sweeper s;
-    open_sweeper(&f, &s, (trk_sweep_policy){.mode = TRK_SWEEPER_EVERY_N, .every = 2});
+    open_sweeper(&f, &s, (trk_sweep_rule){.mode = TRK_SWEEPER_EVERY_N, .every = 2});
     trk_holding *h = begin(&s, 0);
     trk_sweeper_after_frame(&s);
     trk_sweeper_lock(h);
@@ -736,7 +736,7 @@ static void sweeper_sweeps_above_a_share(void **state)
     (void)state;
     pool_fixture f;
     trk_sweeper s;
-    open_sweeper(&f, &s, (trk_sweep_policy){.mode = TRK_SWEEPER_ABOVE, .above = 0.55});
+    open_sweeper(&f, &s, (trk_sweep_rule){.mode = TRK_SWEEPER_ABOVE, .above = 0.55});
     trk_holding *first = begin(&s, 0);
     for (int64_t t = 1; t < 20; t++) {
         push(&s, t);
@@ -773,7 +773,7 @@ static void sweeper_gives_way_under_pressure(void **state)
     (void)state;
     pool_fixture f;
     trk_sweeper s;
-    open_sweeper(&f, &s, (trk_sweep_policy){.mode = TRK_SWEEPER_NEVER});
+    open_sweeper(&f, &s, (trk_sweep_rule){.mode = TRK_SWEEPER_NEVER});
     pressure p = {&s, &f.pool, 0};
     f.ledger.reclaim = relieve;
     f.ledger.reclaim_user = &p;
@@ -794,15 +794,14 @@ static void sweeper_refuses_senseless_policies(void **state)
     pool_fixture f;
     trk_sweeper s;
     open_pool(&f, &trk_cpu_memory);
-    trk_sweep_policy wrong[] = {{TRK_SWEEPER_EVERY_N, 0, 0}, {TRK_SWEEPER_ABOVE, 0, 0.5}, {(trk_sweep_mode)3, 1, 0}};
+    trk_sweep_rule wrong[] = {{TRK_SWEEPER_EVERY_N, 0, 0}, {TRK_SWEEPER_ABOVE, 0, 0.5}, {(trk_sweep_mode)3, 1, 0}};
     for (int i = 0; i < 3; i++)
         assert_int_equal(trk_sweeper_init(&s, &f.pool, &f.host, wrong[i], 0), TRK_E_ARGUMENT);
     f.ledger.budget = 1000;
     double shares[] = {-0.1, 1.1, NAN};
     for (int i = 0; i < 3; i++)
-        assert_int_equal(
-            trk_sweeper_init(&s, &f.pool, &f.host, (trk_sweep_policy){TRK_SWEEPER_ABOVE, 0, shares[i]}, 0),
-            TRK_E_ARGUMENT);
+        assert_int_equal(trk_sweeper_init(&s, &f.pool, &f.host, (trk_sweep_rule){TRK_SWEEPER_ABOVE, 0, shares[i]}, 0),
+                         TRK_E_ARGUMENT);
     close_pool(&f);
 }
 
@@ -814,7 +813,7 @@ static trk_status scenario(pool_fixture *f, trk_sweeper *s, trk_blob *blob)
     trk_holding *h;
     trk_chunk *claimed = NULL;
     open_pool(f, &trk_cpu_memory);
-    trk_sweep_policy policy = {.mode = TRK_SWEEPER_EVERY_N, .every = 3};
+    trk_sweep_rule policy = {.mode = TRK_SWEEPER_EVERY_N, .every = 3};
     TRK_CHECK(trk_sweeper_init(s, &f->pool, &f->host, policy, 40));
     TRK_CHECK(trk_chunk_pool_claim(&f->pool, 100000, &claimed));
     trk_chunk_pool_offer(&f->pool, &claimed);

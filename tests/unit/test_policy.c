@@ -199,8 +199,8 @@ static void compare_reads(const trk_sequence *s, const int *good, int t, int dir
 static int n_useless(const trk_sequence *s, const int *good, int t, int direction, int64_t first, int64_t history)
 {
     int n = 0;
-    for (int i = 0; i < s->n_recent; i++) {
-        const int frame = (int)((s->recent[i].frame - first) * direction);
+    for (int i = 0; i < s->recent.n; i++) {
+        const int frame = (int)((s->recent.items[i].frame - first) * direction);
         int read[RUN], useful = frame >= t - 1 - history;
         for (int later = t - (int)history; later <= t && !useful; later++) {
             if (later <= frame)
@@ -209,7 +209,7 @@ static int n_useless(const trk_sequence *s, const int *good, int t, int directio
             for (int k = 0; k < n_read; k++)
                 useful |= read[k] == frame;
         }
-        n += !useful && !trk_slot_is_null(s->recent[i].memory);
+        n += !useful && !trk_slot_is_null(s->recent.items[i].memory);
     }
     return n;
 }
@@ -222,7 +222,7 @@ static void judge(trk_sequence *s, int64_t frame, int good)
 
 static void run_sequence(unsigned seed, int direction, int64_t history, int percent_good)
 {
-    const trk_bank_params params = {.n_tokens = 2, .mem_dim = 32, .pointer_dim = 8};
+    const trk_bank_params params = {.n_tokens = 2, .mem_dim = 32, .pointer_dim = 8, .slots_per_slab = 3};
     const int64_t first = -40 * direction;
     trk_ledger ledger;
     trk_bank bank;

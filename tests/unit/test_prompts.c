@@ -183,8 +183,8 @@ static void test_bounds(void **state)
         {PROMPT_BOX, "0,0,100,50", 1}, {PROMPT_BOX, "-10,-10,11,11", 1}, {PROMPT_BOX, "99,49,500,500", 1},
         {PROMPT_BOX, "100,0,5,5", 0},  {PROMPT_BOX, "0,50,5,5", 0},      {PROMPT_BOX, "-10,0,10,5", 0},
         {PROMPT_BOX, "0,-10,5,10", 0}, {PROMPT_BOX, "10,10,0,5", 0},     {PROMPT_BOX, "10,10,5,-5", 0},
-        {PROMPT_POINT, "0,0", 1},      {PROMPT_POINT, "99.5,49.5", 1},   {PROMPT_POINT, "100,10", 0},
-        {PROMPT_POINT, "-1,10", 0},    {PROMPT_POINT, "5,50", 0},        {PROMPT_POINT, "@5:5,5", 1},
+        {PROMPT_POINT, "0,0", 1},      {PROMPT_POINT, "100,50", 1},      {PROMPT_POINT, "100.1,10", 0},
+        {PROMPT_POINT, "-1,10", 0},    {PROMPT_POINT, "5,50.1", 0},      {PROMPT_POINT, "@5:5,5", 1},
         {PROMPT_POINT, "@4:5,5", 0}, /* before the first frame, 5 */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
