@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../differences.h"
 #include "bf16.h"
 
 typedef struct description {
@@ -49,16 +50,9 @@ float *golden_read(const golden *g, const char *name, size_t *n)
 
 double golden_error(const float *a, const float *b, size_t n)
 {
-    double worst = 0, largest = 0;
-    for (size_t i = 0; i < n; i++) {
-        double difference = fabs((double)a[i] - b[i]);
-        if (!(difference <= worst)) /* NaN sticks */
-            worst = difference;
-        if (isnan(worst))
-            return worst;
-        largest = fmax(largest, fabs((double)b[i]));
-    }
-    return worst == 0 ? 0 : worst / largest;
+    double scale;
+    const double worst = largest_difference(a, b, n, &scale);
+    return worst == 0 ? 0 : worst / scale;
 }
 
 double golden_iou(const float *a, const float *b, size_t n)

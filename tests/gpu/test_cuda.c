@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "../asserts.h"
+#include "../differences.h"
 #include "backend.h"
 #include "cuda.h"
 #include "emulation.h"
@@ -138,15 +139,11 @@ static void check_logits(const char *name, found (*a)[OBJECTS], found (*b)[OBJEC
     enum { EARLY = 3 };
     for (int i = 0; i < EARLY; i++)
         for (int k = 0; k < OBJECTS; k++) {
-            float worst = 0, scale = 0;
+            double scale;
             assert_int_equal(a[i][k].is_there, b[i][k].is_there);
-            for (int e = 0; e < SIDE * SIDE; e++) {
-                worst = fmaxf(worst, fabsf(a[i][k].logits[e] - b[i][k].logits[e]));
-                scale = fmaxf(scale, fabsf(b[i][k].logits[e]));
-            }
-            if (!(worst <= 1e-3f * scale))
-                fail_msg("%s, frame %d, object %d: logits differ by %g of %g", name, i, k + 1, (double)worst,
-                         (double)scale);
+            const double worst = largest_difference(a[i][k].logits, b[i][k].logits, SIDE * SIDE, &scale);
+            if (!(worst <= 1e-3 * scale))
+                fail_msg("%s, frame %d, object %d: logits differ by %g of %g", name, i, k + 1, worst, scale);
         }
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../differences.h"
 #include "drawn_frame.h"
 #include "tracker.h"
 
@@ -73,15 +74,11 @@ static void run(const trk_model *model, const trk_tracker_params *params, int to
 
 static double difference(const run_results *a, const run_results *b)
 {
-    const float *x = &a->logits[0][0][0], *y = &b->logits[0][0][0];
-    double worst = 0, largest = 0;
-    for (size_t i = 0; i < sizeof a->logits / sizeof *x; i++) {
-        worst = fmax(worst, fabs((double)x[i] - (double)y[i]));
-        largest = fmax(largest, fabs((double)x[i]));
-    }
-    for (int i = 0; i < FRAMES * OBJECTS; i++)
-        worst = fmax(worst, fabs((double)(&a->scores[0][0])[i] - (double)(&b->scores[0][0])[i]));
-    return worst / largest;
+    double scale, largest_score;
+    const double logits =
+        largest_difference(&a->logits[0][0][0], &b->logits[0][0][0], sizeof a->logits / sizeof(float), &scale);
+    const double scores = largest_difference(&a->scores[0][0], &b->scores[0][0], FRAMES * OBJECTS, &largest_score);
+    return (isnan(scores) || scores > logits ? scores : logits) / scale;
 }
 
 /* The same arithmetic, but for the order of sums in products of another height. Memories stay f32 as long

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "../asserts.h"
+#include "../differences.h"
 #include "drawn_frame.h"
 #include "track.h"
 
@@ -506,11 +507,8 @@ static void backends_and_threads_agree(void **state)
     track_alone(3, got);
     trk_model_destroy(&model);
     model = shared;
-    double worst = 0.0, scale = 0.0;
-    for (int i = 0; i < SIDE * SIDE; i++) {
-        worst = fmax(worst, fabs((double)expected[i] - got[i]));
-        scale = fmax(scale, fabs((double)got[i]));
-    }
+    double scale;
+    const double worst = largest_difference(expected, got, SIDE * SIDE, &scale);
     if (!(worst <= 1e-3 * scale)) /* the fidelity bound of the project */
         fail_msg("cpu and reference differ by %g on a scale of %g", worst, scale);
 }
