@@ -22,7 +22,7 @@
 
 static const char *container_of(const char *path)
 {
-    static const char *const known[][2] = {{".mp4", "mp4"}, {".m4v", "mp4"}, {".mov", "mov"}, {".mkv", "matroska"}};
+    static const char *const known[][2] = {{".mp4", "mp4"}, {".mov", "mov"}, {".mkv", "matroska"}};
     const char *dot = strrchr(path, '.');
     for (size_t i = 0; dot && i < sizeof known / sizeof known[0]; i++)
         if (!strcasecmp(dot, known[i][0]))

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <libavutil/parseutils.h>
+
 #include "heap.h"
 #include "log.h"
 
@@ -333,6 +335,36 @@ AVRational trk_stream_pixel(const stream *s)
     return shape.num > 0 && shape.den > 0 ? shape : (AVRational){1, 1};
 }
 
+/* Matroska's, as mkvmerge and FFmpeg write it: "HH:MM:SS.fraction". 0: there is none. */
+static int tagged_duration(const AVStream *video, int64_t *out)
+{
+    const AVDictionaryEntry *tag = av_dict_get(video->metadata, "DURATION", NULL, 0);
+    return tag && av_parse_time(out, tag->value, 1) >= 0 && *out > 0;
+}
+
+/* How long the video lasts; -1: not known. Where the file tells a duration for all of its streams, or by a tag, that
+ * mostly is when it ends, not how long it lasts: a recording that was cut into files begins anywhere. Of a stream whose
+ * beginning is not known FFmpeg says that it is as long as the file. */
+static double seconds_of(const stream *s)
+{
+    const AVStream *video = s->video;
+    const AVFormatContext *format = s->format;
+    const int has_start = video->start_time != AV_NOPTS_VALUE;
+    const int is_relative = format->duration_estimation_method != AVFMT_DURATION_FROM_STREAM;
+    int64_t end;
+    if (video->duration != AV_NOPTS_VALUE && (has_start || is_relative))
+        return (double)video->duration * av_q2d(video->time_base);
+    if (is_relative)
+        return format->duration != AV_NOPTS_VALUE ? (double)format->duration / AV_TIME_BASE : -1;
+    if (!tagged_duration(video, &end))
+        end = format->duration;
+    if (end == AV_NOPTS_VALUE || !has_start)
+        return -1;
+    const double start = (double)video->start_time * av_q2d(video->time_base), seconds = (double)end / AV_TIME_BASE;
+    return start > 0 && start < seconds ? seconds - start
+                                        : seconds; /* over before it begins: it was a length after all */
+}
+
 int64_t trk_stream_count(const stream *s, int *exact)
 {
     const AVStream *video = s->video;
@@ -347,11 +379,7 @@ int64_t trk_stream_count(const stream *s, int *exact)
     }
     int num, den;
     trk_stream_rate(s, &num, &den);
-    double seconds = -1;
-    if (video->duration != AV_NOPTS_VALUE)
-        seconds = (double)video->duration * av_q2d(video->time_base);
-    else if (s->format->duration != AV_NOPTS_VALUE)
-        seconds = (double)s->format->duration / AV_TIME_BASE;
-    double frames = seconds * num / den + 0.5;
+    const double seconds = seconds_of(s);
+    const double frames = seconds * num / den + 0.5;
     return seconds > 0 && frames < 1e12 ? (int64_t)frames : -1;
 }

@@ -348,6 +348,28 @@ static void display_matrices_are_applied(void **state)
     clip_free(&stored);
 }
 
+/* These containers tell a duration for all streams together, Matroska that from 0 on. */
+static void a_part_of_a_recording_is_as_long_as_it_is(void **state)
+{
+    static const char *const containers[] = {"matroska", "flv"};
+    int stamps[50];
+    fixture f = plain;
+    f.n_frames = 50;
+    f.stamps = stamps;
+    for (int part = 0; part < 4; part++) {
+        for (int i = 0; i < f.n_frames; i++)
+            stamps[i] = (part % 2 ? 90000 : 0) + i; /* an hour into it */
+        f.container = containers[part / 2];
+        f.audio = part == 0; /* which lasts longer */
+        char *path = make_video("part.video", &f);
+        trk_video_reader *reader = NULL;
+        assert_works(trk_video_open(&reader, path, &(trk_video_params){.start = -1, .n_frames = -1}));
+        /* FLV counts the delay of the B-frames in */
+        assert_in_range(trk_video_get_info(reader)->n_frames, f.n_frames - 1, f.n_frames + 2);
+        trk_video_close(&reader);
+    }
+}
+
 static int n_warnings;
 
 static void count_warning(void *user, trk_log_level level, const char *line)
@@ -861,6 +883,7 @@ int main(void)
         cmocka_unit_test(chroma_position_is_respected),
         cmocka_unit_test(interleaving_goes_every_way),
         cmocka_unit_test(display_matrices_are_applied),
+        cmocka_unit_test(a_part_of_a_recording_is_as_long_as_it_is),
         cmocka_unit_test(a_change_of_size_is_scaled),
         cmocka_unit_test(damaged_packets_are_skipped_and_counted),
         cmocka_unit_test(truncated_files_give_what_they_have),
