@@ -101,7 +101,7 @@ void trk_upload_cuda(trk_exec *x, void *to, const void *from, size_t row_bytes, 
     if (cuda_tell(x, told, sizeof told))
         return;
     cudaStream_t stream = cuda_stream(x);
-    cuda_expect(x, cudaMemcpyAsync(to, staged, row_bytes * rows, cudaMemcpyHostToDevice, stream), "upload");
+    cuda_expect(x, cudaMemcpyAsync(to, staged, row_bytes * rows, cudaMemcpyDefault, stream), "upload");
 }
 
 static int room_for_arrival(struct cuda_exec *e)
@@ -134,7 +134,7 @@ void trk_download_cuda(trk_exec *x, void *to, ptrdiff_t stride, const void *from
     if (cuda_tell(x, told, sizeof told))
         return;
     cudaStream_t stream = cuda_stream(x);
-    cuda_expect(x, cudaMemcpyAsync(staged, from, row_bytes * rows, cudaMemcpyDeviceToHost, stream), "download");
+    cuda_expect(x, cudaMemcpyAsync(staged, from, row_bytes * rows, cudaMemcpyDefault, stream), "download");
 }
 
 void trk_copy_bytes_cuda(trk_exec *x, void *to, const void *from, size_t bytes)
@@ -143,7 +143,7 @@ void trk_copy_bytes_cuda(trk_exec *x, void *to, const void *from, size_t bytes)
     if (bytes == 0 || cuda_tell(x, told, sizeof told))
         return;
     cudaStream_t stream = cuda_stream(x);
-    cuda_expect(x, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream), "copy");
+    cuda_expect(x, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "copy");
 }
 
 void cuda_exec_borrow(trk_exec *x, const struct cuda_table *table)

@@ -134,12 +134,14 @@ static trk_status prefer(cublasLtMatmulPreference_t preference, const struct pro
 {
     trk_status rc = TRK_OK;
     const uint64_t bytes = LIBRARY_BYTES;
+    const uint32_t reduction = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE; /* in the output itself the order may vary */
     const uint32_t factors = 16, out = (uint32_t)key->alignment; /* weights and packed rows start on 16 bytes */
     const struct {
         cublasLtMatmulPreferenceAttributes_t name;
         const void *value;
         size_t bytes;
     } attributes[] = {{CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes, sizeof bytes},
+                      {CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reduction, sizeof reduction},
                       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &factors, sizeof factors},
                       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &factors, sizeof factors},
                       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &out, sizeof out},
@@ -156,7 +158,8 @@ static trk_status library_error(cublasStatus_t status, const char *what)
 {
     const trk_status rc = cuda_blas_error(status, what);
     return status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INTERNAL_ERROR ||
-                   status == CUBLAS_STATUS_ARCH_MISMATCH || status == CUBLAS_STATUS_EXECUTION_FAILED
+                   status == CUBLAS_STATUS_ARCH_MISMATCH || status == CUBLAS_STATUS_EXECUTION_FAILED ||
+                   status == CUBLAS_STATUS_INVALID_VALUE /* of an algorithm that the heuristic should not have named */
                ? TRK_E_UNSUPPORTED
                : rc;
 }

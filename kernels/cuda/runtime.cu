@@ -184,14 +184,21 @@ static void release_later(int device, void *data)
     late = l;
 }
 
+/* 1: it went well. Its callers say that there is no memory; what else was wrong, perhaps with what ran before, is told
+ * here. */
+static int has_memory(cudaError_t error, const char *call)
+{
+    if (error == cudaErrorMemoryAllocation)
+        cudaGetLastError();
+    else if (cuda_error(error, call) < 0)
+        trk_log(TRK_LOG_ERROR, "%s", trk_error_text());
+    return error == cudaSuccess;
+}
+
 void *trk_cuda_allocate(int device, size_t bytes)
 {
     void *data = NULL;
-    if (is_recording || cuda_use(device) < 0 || cudaMalloc(&data, bytes) != cudaSuccess) {
-        cudaGetLastError();
-        return NULL;
-    }
-    return data;
+    return !is_recording && cuda_use(device) >= 0 && has_memory(cudaMalloc(&data, bytes), "cudaMalloc") ? data : NULL;
 }
 
 void trk_cuda_release(int device, void *data)
@@ -260,20 +267,15 @@ int trk_cuda_is_recording(void)
 size_t trk_cuda_available(int device)
 {
     size_t available = 0, total = 0;
-    if (cuda_use(device) < 0 || cudaMemGetInfo(&available, &total) != cudaSuccess) {
-        cudaGetLastError();
-        return 0;
-    }
-    return available;
+    return cuda_use(device) >= 0 && has_memory(cudaMemGetInfo(&available, &total), "cudaMemGetInfo") ? available : 0;
 }
 
 void *trk_cuda_host_allocate(size_t bytes)
 {
     void *data = NULL;
-    if (is_recording || trk_heap_refuses() || cudaHostAlloc(&data, bytes, cudaHostAllocPortable) != cudaSuccess) {
-        cudaGetLastError();
+    if (is_recording || trk_heap_refuses() ||
+        !has_memory(cudaHostAlloc(&data, bytes, cudaHostAllocPortable), "cudaHostAlloc"))
         return NULL;
-    }
     trk_heap_count(TRK_MEM_SCRATCH, "page-locked buffers", bytes, 1);
     return data;
 }
