@@ -255,8 +255,8 @@ def parse() -> argparse.Namespace:
     args.processes = args.processes or (2 if args.device == "cpu" else 1)
     args.out.mkdir(parents=True, exist_ok=True)
     args.state = args.out / "state.pt"
-    if args.curriculum == "onward" and not args.start and not args.state.exists():
-        p.error("--curriculum onward: expected --start, a state or a model to go on from")
+    if args.curriculum in ("onward", "steady") and not args.start and not args.state.exists():
+        p.error(f"--curriculum {args.curriculum}: expected --start, a state or a model to go on from")
     if args.start and not args.state.exists() and not args.start.exists():
         p.error(f"--start {args.start}: not there")
     args.meeting = (args.out / "meeting").absolute()

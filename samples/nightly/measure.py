@@ -100,7 +100,7 @@ class Clips:
         for o in clip["objects"]:
             where = f"{o['id']}@{o.get('frame', 0)}:"
             if o.get("prompt", "box" if "box" in o else "mask") == "box":
-                out += ["--box", where + ",".join(f"{v:g}" for v in o["box"])]
+                out += ["--box", where + ",".join(f"{v:.9g}" for v in o["box"])]
             elif isinstance(clip["truth"], str):
                 mask = self.manifest.parent / clip["truth"] / f"{o.get('frame', 0):05d}.png"
                 out += ["--mask", f"{where}{mask}"]

@@ -76,9 +76,3 @@ def object_mask(k, t):
     for front in SHAPES[k + 1:]:
         where &= ~inside(front, t)[0]
     return where.astype(np.uint8)
-
-
-def object_box(k, t):
-    """(x, y, width, height) of the mask."""
-    y, x = np.nonzero(object_mask(k, t))
-    return int(x.min()), int(y.min()), int(x.max() - x.min() + 1), int(y.max() - y.min() + 1)
