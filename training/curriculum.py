@@ -15,7 +15,6 @@ LEAST_PROMPTED = 0.003  # of the image: the smallest area that a single image is
 # Scenarios in which objects get lost, and their shares: of the first object alone, of most objects, or some of each.
 EVENTS = {"first": {"occlusion": 0.25, "leave": 0.25, "lookalike": 0.5},
           "most": {"vanish": 0.5, "twins": 0.4, "occlusion": 0.05, "leave": 0.05},
-          "crossing": {"twins": 0.65, "lookalike": 0.15, "vanish": 0.1, "occlusion": 0.05, "leave": 0.05},
           "mixed": {"vanish": 0.3, "twins": 0.25, "lookalike": 0.25, "occlusion": 0.1, "leave": 0.1}}
 LONGEST_GAP = 80  # frames, see Batch.gap
 BANK_STEPS = 400  # after so many steps the textures are made anew
@@ -85,16 +84,12 @@ CLIPS = Stage("late", 30, 256, 20, 2, 4, (0.5, 1.0), silent=12, events=0.6, of="
 ONWARD = [*in_turns(14, (0.7, 0.46), replace(IMAGES, size=192), replace(CLIPS, size=192)),
           *in_turns(6, (0.46, 0.26), IMAGES, CLIPS),
           *in_turns(5, (0.26, 0.0), replace(IMAGES, size=320), replace(CLIPS, size=320))]
-# Where things of one texture touch, from memories of which half are true: at that a frame fails, not what it remembers.
-CROSSING = replace(CLIPS, name="crossing", steps=40, frames=12, silent=3, difficulty=(0.6, 1.0), affinity=0.0, drawn=256,
-                   strides=(1.0, 2.0), events=0.85, of="crossing", truth_in_memory=(0.5, 0.5))
-# On from a trained state or a model, at one rate: what counts is the mean of its way. To be broken off at any time.
-STEADY_STAGES = [
-    replace(IMAGES, steps=8, difficulty=(0.6, 1.0), affinity=0.0, drawn=256),
-    CROSSING,
-    replace(CLIPS, steps=8, difficulty=(0.75, 1.0), affinity=0.0, drawn=256, of="mixed", absent=3.0),
-]
-STEADY = [replace(stage, size=size, rate=(0.4, 0.4)) for size in 50 * (256, 384, 256, 320) for stage in STEADY_STAGES]
+# On from a mean of trained states (export.py --mean-with), at one rate: what counts is the mean of its way. To be
+# broken off at any time.
+STEADY_IMAGES = replace(IMAGES, difficulty=(0.6, 1.0), affinity=0.0, drawn=256)
+STEADY_CLIPS = replace(CLIPS, difficulty=(0.75, 1.0), affinity=0.0, drawn=256, of="mixed", absent=3.0)
+STEADY = [stage for size in 50 * (384, 256, 320)
+          for stage in in_turns(1, (0.3, 0.3), replace(STEADY_IMAGES, size=size), replace(STEADY_CLIPS, size=size))]
 # Seconds, not minutes: for the tests.
 SMOKE = [
     Stage("images", 4, 64, 1, 4, 2, (0.0, 0.5), (1.0, 1.0), bce=4.0, alpha=0.5, affinity=1.0),
