@@ -26,8 +26,8 @@ typedef struct motion_options {
     int draw; /* --draw-motion */
 } motion_options;
 
-/* From text; on TRK_E_ARGUMENT the message says what was expected and nothing is set. */
 const char *motion_options_policy_name(trk_policy_kind policy); /* as the option has it; static */
+/* From text; on TRK_E_ARGUMENT the message says what was expected and nothing is set. */
 trk_status motion_options_policy(motion_options *out, const char *value);
 trk_status motion_options_store(motion_options *out, motion_value which, const char *value);
 /* TRK_E_ARGUMENT: something is given that only a policy with a motion model reads. */

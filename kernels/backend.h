@@ -54,7 +54,7 @@ uint64_t trk_exec_replays(const trk_exec *x);
 /* Waits until every operator of the exec has run and downloads have arrived; returns the exec's first failure. */
 trk_status trk_exec_finish(trk_exec *x);
 
-/* The operators' own buffers of an exec, by use; their sum and what manages them is total. */
+/* The operators' own buffers of an exec, by use, and their sum. */
 typedef struct trk_workspace_sizes {
     size_t bytes[8];
     size_t total;

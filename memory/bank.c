@@ -37,7 +37,7 @@ static const char *owner_of(trk_slot_kind kind)
 {
     static const char *const owners[TRK_SLOT_KINDS] = {"memories bf16", "memories f32",    "memories f16",
                                                        "memories q8",   "object pointers", "masks of memories"};
-    return owners[kind];
+    return (unsigned)kind < TRK_SLOT_KINDS ? owners[kind] : "no kind";
 }
 
 size_t trk_bank_slot_bytes(const trk_bank_params *params, trk_slot_kind kind)

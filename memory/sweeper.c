@@ -19,37 +19,37 @@ static size_t holding_bytes(const trk_sweeper *sweeper)
     return payload_offset() + sweeper->payload_bytes;
 }
 
-trk_status trk_sweeper_init(trk_sweeper *sweeper, trk_chunk_pool *pool, trk_ledger *host, trk_sweep_rule policy,
+trk_status trk_sweeper_init(trk_sweeper *sweeper, trk_chunk_pool *pool, trk_ledger *host, trk_sweep_rule rule,
                             size_t payload_bytes)
 {
-    switch (policy.mode) {
+    switch (rule.mode) {
     case TRK_SWEEPER_EVERY_N:
-        if (policy.every < 1)
-            return TRK_FAIL(TRK_E_ARGUMENT, "sweeping after every %d frames, expected 1 or more", policy.every);
+        if (rule.every < 1)
+            return TRK_FAIL(TRK_E_ARGUMENT, "sweeping after every %d frames, expected 1 or more", rule.every);
         break;
     case TRK_SWEEPER_ABOVE:
-        if (!(policy.above >= 0 && policy.above <= 1))
-            return TRK_FAIL(TRK_E_ARGUMENT, "sweeping above %g of the budget, expected 0 to 1", policy.above);
+        if (!(rule.above >= 0 && rule.above <= 1))
+            return TRK_FAIL(TRK_E_ARGUMENT, "sweeping above %g of the budget, expected 0 to 1", rule.above);
         if (!pool->ledger->budget)
-            return TRK_FAIL(TRK_E_ARGUMENT, "sweeping above %g of the budget, but there is no budget", policy.above);
+            return TRK_FAIL(TRK_E_ARGUMENT, "sweeping above %g of the budget, but there is no budget", rule.above);
         break;
     case TRK_SWEEPER_NEVER:
         break;
     default:
-        return TRK_FAIL(TRK_E_ARGUMENT, "sweep policy %d, expected 0 to 2", (int)policy.mode);
+        return TRK_FAIL(TRK_E_ARGUMENT, "sweep rule %d, expected 0 to 2", (int)rule.mode);
     }
-    *sweeper = (trk_sweeper){.pool = pool, .host = host, .policy = policy, .payload_bytes = payload_bytes};
+    *sweeper = (trk_sweeper){.pool = pool, .host = host, .rule = rule, .payload_bytes = payload_bytes};
     return TRK_OK;
 }
 
 static void log_sweep(const trk_sweeper *sweeper, int64_t frame, size_t bytes)
 {
-    char policy[32] = "never";
-    if (sweeper->policy.mode == TRK_SWEEPER_EVERY_N)
-        snprintf(policy, sizeof policy, "every %d", sweeper->policy.every);
-    else if (sweeper->policy.mode == TRK_SWEEPER_ABOVE)
-        snprintf(policy, sizeof policy, "above %.2f", sweeper->policy.above);
-    trk_log(TRK_LOG_DEBUG, "sweep: frame %" PRId64 ", %zu bytes returned, policy %s", frame, bytes, policy);
+    char rule[32] = "never";
+    if (sweeper->rule.mode == TRK_SWEEPER_EVERY_N)
+        snprintf(rule, sizeof rule, "every %d", sweeper->rule.every);
+    else if (sweeper->rule.mode == TRK_SWEEPER_ABOVE)
+        snprintf(rule, sizeof rule, "above %.2f", sweeper->rule.above);
+    trk_log(TRK_LOG_DEBUG, "sweep: frame %" PRId64 ", %zu bytes returned, rule %s", frame, bytes, rule);
 }
 
 /* Returns the bytes its arena held. */
@@ -151,10 +151,10 @@ static int is_above(const trk_sweeper *sweeper)
     size_t idle = sweeper->pool->idle_bytes;
     pthread_mutex_unlock(&sweeper->pool->mutex);
     size_t left = trk_ledger_left(ledger), used = left < ledger->budget ? ledger->budget - left : 0;
-    return (double)(used > idle ? used - idle : 0) > sweeper->policy.above * (double)ledger->budget;
+    return (double)(used > idle ? used - idle : 0) > sweeper->rule.above * (double)ledger->budget;
 }
 
-/* Oldest first, as long as the policy wants it; a locked holding becomes due. */
+/* Oldest first, as long as the rule wants it; a locked holding becomes due. */
 static void sweep_while(trk_sweeper *sweeper, int (*wanted)(const trk_sweeper *))
 {
     size_t i = 0;
@@ -167,9 +167,9 @@ static void sweep_while(trk_sweeper *sweeper, int (*wanted)(const trk_sweeper *)
 
 void trk_sweeper_after_frame(trk_sweeper *sweeper)
 {
-    if (sweeper->policy.mode == TRK_SWEEPER_ABOVE)
+    if (sweeper->rule.mode == TRK_SWEEPER_ABOVE)
         sweep_while(sweeper, is_above);
-    if (sweeper->policy.mode != TRK_SWEEPER_EVERY_N || ++sweeper->n_since < sweeper->policy.every)
+    if (sweeper->rule.mode != TRK_SWEEPER_EVERY_N || ++sweeper->n_since < sweeper->rule.every)
         return;
     sweep_while(sweeper, NULL);
     sweeper->n_since = 0;

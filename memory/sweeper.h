@@ -4,9 +4,9 @@
  *
  * Invariants
  * - It returns FRAME memory and nothing else: pinned tables, bank and scratch are not reachable from here.
- * - A locked holding is never swept; it is swept at once when its last lock goes and the policy would have had it.
+ * - A locked holding is never swept; it is swept at once when its last lock goes and the rule would have had it.
  * - The newest holding (the frame being worked on) is locked by the tracker from begin to the end of its push.
- * - Whatever the policy, results are the same bits: features are only ever read, or computed again from the same frame.
+ * - Whatever the rule, results are the same bits: features are only ever read, or computed again from the same frame.
  *
  * Who may free what: docs/memory.md. */
 #ifndef TRK_MEMORY_SWEEPER_H
@@ -31,14 +31,14 @@ typedef struct trk_holding {
     int64_t frame;
     trk_arena arena;
     int n_locks;
-    int due;       /* the policy wanted it while it was locked */
+    int due;       /* the rule wanted it while it was locked */
     void *payload; /* [payload_bytes] on the host, zeroed at begin: what the owner knows about the features */
 } trk_holding;
 
 typedef struct trk_sweeper {
     trk_chunk_pool *pool;  /* borrowed */
     trk_ledger *host;      /* borrowed: bookkeeping, class FRAME */
-    trk_sweep_rule policy;
+    trk_sweep_rule rule;
     size_t payload_bytes, frame_bytes; /* frame_bytes: planned size of a frame's arena, or 0 */
     trk_holding **holdings; /* [n_holdings] ascending by age: the newest last; owned */
     size_t n_holdings, capacity;
@@ -49,8 +49,8 @@ typedef struct trk_sweeper {
     void *verify_user;
 } trk_sweeper;
 
-/* TRK_E_ARGUMENT for a policy that makes no sense (ABOVE without a budget on the pool's ledger included). */
-trk_status trk_sweeper_init(trk_sweeper *sweeper, trk_chunk_pool *pool, trk_ledger *host, trk_sweep_rule policy,
+/* TRK_E_ARGUMENT for a rule that makes no sense (ABOVE without a budget on the pool's ledger included). */
+trk_status trk_sweeper_init(trk_sweeper *sweeper, trk_chunk_pool *pool, trk_ledger *host, trk_sweep_rule rule,
                             size_t payload_bytes);
 void trk_sweeper_release(trk_sweeper *sweeper); /* sweeps everything, locked or not; accepts a zeroed struct */
 
@@ -59,7 +59,7 @@ trk_status trk_sweeper_begin(trk_sweeper *sweeper, int64_t frame, trk_holding **
 trk_holding *trk_sweeper_find(const trk_sweeper *sweeper, int64_t frame); /* or NULL */
 void trk_sweeper_lock(trk_holding *holding);
 void trk_sweeper_unlock(trk_sweeper *sweeper, trk_holding *holding); /* may sweep it */
-/* The frame is done: applies the policy. */
+/* The frame is done: applies the rule. */
 void trk_sweeper_after_frame(trk_sweeper *sweeper);
 /* Sweeps every holding without a lock; returns the bytes. */
 size_t trk_sweeper_reclaim(trk_sweeper *sweeper);

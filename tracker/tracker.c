@@ -32,8 +32,8 @@ static trk_status init_sweeper(trk_tracker *t)
     static const trk_sweep_mode modes[] = {[TRK_SWEEP_EVERY] = TRK_SWEEPER_EVERY_N,
                                            [TRK_SWEEP_ABOVE] = TRK_SWEEPER_ABOVE,
                                            [TRK_SWEEP_NEVER] = TRK_SWEEPER_NEVER};
-    const trk_sweep_rule policy = {modes[t->params.sweep], t->params.sweep_every, t->params.sweep_above};
-    trk_status rc = trk_sweeper_init(&t->sweeper, &t->pool->chunks, &t->pool->host, policy, sizeof(trk_held_frame));
+    const trk_sweep_rule rule = {modes[t->params.sweep], t->params.sweep_every, t->params.sweep_above};
+    trk_status rc = trk_sweeper_init(&t->sweeper, &t->pool->chunks, &t->pool->host, rule, sizeof(trk_held_frame));
 #ifndef NDEBUG
     t->sweeper.verify = verify_tables;
     t->sweeper.verify_user = t->model->network;

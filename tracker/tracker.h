@@ -11,7 +11,7 @@
  *     A policy that chooses among the hypotheses is asked in the middle of the head            (policy.h, choose.c)
  *   5 per object: encode its memory into the bank, fill holes of its logits
  *     wait: a GPU has only been told what to do so far; scores come to the host
- *   6 sweep by the policy, unless the frame is kept; leave the pool
+ *   6 sweep by the rule, unless the frame is kept; leave the pool
  *
  * Upstream: sam2_video_predictor.py. Step 4 is its propagate step followed, where a prompt waits, by
  * add_new_points_or_box / add_new_mask on the tracked frame, with propagation going on at the next frame. */

@@ -335,34 +335,37 @@ AVRational trk_stream_pixel(const stream *s)
     return shape.num > 0 && shape.den > 0 ? shape : (AVRational){1, 1};
 }
 
-/* Matroska's, as mkvmerge and FFmpeg write it: "HH:MM:SS.fraction". 0: there is none. */
-static int tagged_duration(const AVStream *video, int64_t *out)
+/* What a tag of the stream tells, "HH:MM:SS.fraction"; else of the file. AV_NOPTS_VALUE: neither. */
+static int64_t matroska_duration(const stream *s)
 {
-    const AVDictionaryEntry *tag = av_dict_get(video->metadata, "DURATION", NULL, 0);
-    return tag && av_parse_time(out, tag->value, 1) >= 0 && *out > 0;
+    const AVDictionaryEntry *tag = av_dict_get(s->video->metadata, "DURATION", NULL, 0);
+    int64_t told;
+    return tag && av_parse_time(&told, tag->value, 1) >= 0 && told > 0 ? told : s->format->duration;
 }
 
-/* How long the video lasts; -1: not known. Where the file tells a duration for all of its streams, or by a tag, that
- * mostly is when it ends, not how long it lasts: a recording that was cut into files begins anywhere. Of a stream whose
- * beginning is not known FFmpeg says that it is as long as the file. */
-static double seconds_of(const stream *s)
+/* Matroska tells when its streams end, counted from 0, and a recording that was cut into files begins anywhere. FFmpeg
+ * takes it for the length of streams of which it knows no other. mkvmerge's statistics alone are lengths. */
+static double matroska_seconds(const stream *s)
 {
     const AVStream *video = s->video;
-    const AVFormatContext *format = s->format;
-    const int has_start = video->start_time != AV_NOPTS_VALUE;
-    const int is_relative = format->duration_estimation_method != AVFMT_DURATION_FROM_STREAM;
-    int64_t end;
-    if (video->duration != AV_NOPTS_VALUE && (has_start || is_relative))
-        return (double)video->duration * av_q2d(video->time_base);
-    if (is_relative)
-        return format->duration != AV_NOPTS_VALUE ? (double)format->duration / AV_TIME_BASE : -1;
-    if (!tagged_duration(video, &end))
-        end = format->duration;
-    if (end == AV_NOPTS_VALUE || !has_start)
+    const AVIndexEntry *first = avformat_index_get_entry(s->video, 0); /* known even where the start is not */
+    const int64_t end = matroska_duration(s), start = first ? first->timestamp : video->start_time;
+    if (end == AV_NOPTS_VALUE)
         return -1;
-    const double start = (double)video->start_time * av_q2d(video->time_base), seconds = (double)end / AV_TIME_BASE;
-    return start > 0 && start < seconds ? seconds - start
-                                        : seconds; /* over before it begins: it was a length after all */
+    const int is_length = start == AV_NOPTS_VALUE || start < 0 ||
+                          (av_dict_get(video->metadata, "DURATION", NULL, 0) &&
+                           av_dict_get(video->metadata, "_STATISTICS_TAGS", NULL, 0));
+    return (double)end / AV_TIME_BASE - (is_length ? 0 : (double)start * av_q2d(video->time_base));
+}
+
+/* How long the video lasts; -1: not known. */
+static double seconds_of(const stream *s)
+{
+    if (!strncmp(s->format->iformat->name, "matroska", strlen("matroska")))
+        return matroska_seconds(s);
+    if (s->video->duration != AV_NOPTS_VALUE)
+        return (double)s->video->duration * av_q2d(s->video->time_base);
+    return s->format->duration != AV_NOPTS_VALUE ? (double)s->format->duration / AV_TIME_BASE : -1;
 }
 
 int64_t trk_stream_count(const stream *s, int *exact)

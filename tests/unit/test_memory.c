@@ -653,11 +653,11 @@ static void push(trk_sweeper *s, int64_t frame)
     trk_sweeper_after_frame(s);
 }
 
-static void open_sweeper(pool_fixture *f, trk_sweeper *s, trk_sweep_rule policy)
+static void open_sweeper(pool_fixture *f, trk_sweeper *s, trk_sweep_rule rule)
 {
     open_pool(f, &trk_cpu_memory);
     f->ledger.budget = (size_t)10 << 20;
-    assert_int_equal(trk_sweeper_init(s, &f->pool, &f->host, policy, 40), TRK_OK);
+    assert_int_equal(trk_sweeper_init(s, &f->pool, &f->host, rule, 40), TRK_OK);
     s->verify = count_verify;
     n_verified = 0;
 }
@@ -688,7 +688,7 @@ static void sweeper_follows_every_n(void **state)
     trk_sweeper_release(&s);
     stop_listening();
     assert_non_null(strstr(log_text, "unlock: frame 100, 0 locks\n"));
-    assert_non_null(strstr(log_text, "sweep: frame 100, 1000000 bytes returned, policy every 3\n"));
+    assert_non_null(strstr(log_text, "sweep: frame 100, 1000000 bytes returned, rule every 3\n"));
     trk_sweeper_release(&(trk_sweeper){0});
     close_pool(&f);
 }
@@ -767,7 +767,7 @@ static int relieve(void *user, size_t bytes)
     return trk_sweeper_reclaim(p->sweeper) > 0;
 }
 
-/* the policy never sweeps, the budget does, in the middle of begin */
+/* the rule never sweeps, the budget does, in the middle of begin */
 static void sweeper_gives_way_under_pressure(void **state)
 {
     (void)state;
@@ -788,7 +788,7 @@ static void sweeper_gives_way_under_pressure(void **state)
     close_pool(&f);
 }
 
-static void sweeper_refuses_senseless_policies(void **state)
+static void sweeper_refuses_senseless_rules(void **state)
 {
     (void)state;
     pool_fixture f;
@@ -813,8 +813,8 @@ static trk_status scenario(pool_fixture *f, trk_sweeper *s, trk_blob *blob)
     trk_holding *h;
     trk_chunk *claimed = NULL;
     open_pool(f, &trk_cpu_memory);
-    trk_sweep_rule policy = {.mode = TRK_SWEEPER_EVERY_N, .every = 3};
-    TRK_CHECK(trk_sweeper_init(s, &f->pool, &f->host, policy, 40));
+    trk_sweep_rule rule = {.mode = TRK_SWEEPER_EVERY_N, .every = 3};
+    TRK_CHECK(trk_sweeper_init(s, &f->pool, &f->host, rule, 40));
     TRK_CHECK(trk_chunk_pool_claim(&f->pool, 100000, &claimed));
     trk_chunk_pool_offer(&f->pool, &claimed);
     trk_blob_init(blob, &f->host, "test blob");
@@ -954,7 +954,7 @@ int main(void)
         cmocka_unit_test(sweeper_keeps_locked_frames_until_unlocked),
         cmocka_unit_test(sweeper_sweeps_above_a_share),
         cmocka_unit_test(sweeper_gives_way_under_pressure),
-        cmocka_unit_test(sweeper_refuses_senseless_policies),
+        cmocka_unit_test(sweeper_refuses_senseless_rules),
         cmocka_unit_test(running_out_anywhere_is_an_error_and_no_leak),
         cmocka_unit_test(blob_gives_back_what_was_put),
         cmocka_unit_test(blob_remembers_its_first_failure),
