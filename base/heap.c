@@ -85,16 +85,21 @@ void *trk_heap_resize(void *data, trk_mem_class mem_class, const char *owner, si
     return out;
 }
 
+size_t trk_grown_capacity(size_t capacity, size_t needed, size_t fewest)
+{
+    size_t wanted = capacity > SIZE_MAX / 2 ? SIZE_MAX : 2 * capacity;
+    if (wanted < fewest)
+        wanted = fewest;
+    return wanted < needed ? needed : wanted;
+}
+
 void *trk_heap_grown(void *data, size_t *capacity, size_t needed, size_t size, trk_mem_class mem_class,
                      const char *owner)
 {
     if (data && needed <= *capacity)
         return data;
-    size_t wanted = *capacity > SIZE_MAX / 2 ? SIZE_MAX : 2 * *capacity, bytes;
-    if (wanted < FEWEST)
-        wanted = FEWEST;
-    if (wanted < needed)
-        wanted = needed;
+    const size_t wanted = trk_grown_capacity(*capacity, needed, FEWEST);
+    size_t bytes;
     if (__builtin_mul_overflow(wanted, size, &bytes))
         return NULL;
     void *out = trk_heap_resize(data, mem_class, owner, bytes);

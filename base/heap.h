@@ -22,6 +22,8 @@ void *trk_heap_allocate(trk_mem_class mem_class, const char *owner, size_t bytes
 void *trk_heap_zeroed(trk_mem_class mem_class, const char *owner, size_t n, size_t size);
 /* As realloc: keeps what fits; class and owner stay those of the block; data NULL allocates. On failure data stays. */
 void *trk_heap_resize(void *data, trk_mem_class mem_class, const char *owner, size_t bytes);
+/* The elements of a list that `needed` are too many for, grown: twice its capacity, at least `fewest` and `needed`. */
+size_t trk_grown_capacity(size_t capacity, size_t needed, size_t fewest);
 /* A list with room for `needed` elements of `size` bytes: `data` if *capacity says so, else a block twice as large at
  * least, into which what `data` held has moved, and *capacity its elements; what is new is uninitialised. data NULL:
  * *capacity is 0. NULL when there is no memory: data and *capacity stay. */

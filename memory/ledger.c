@@ -280,13 +280,10 @@ void *trk_ledger_grown(trk_ledger *ledger, void *data, size_t *capacity, size_t 
                        trk_mem_class mem_class, const char *owner)
 {
     enum { FEWEST = 4 };
-    size_t wanted = 2 * *capacity, bytes;
+    const size_t wanted = trk_grown_capacity(*capacity, needed, FEWEST);
+    size_t bytes;
     if (needed <= *capacity)
         return data;
-    if (wanted < FEWEST)
-        wanted = FEWEST;
-    if (wanted < needed)
-        wanted = needed;
     if (__builtin_mul_overflow(wanted, size, &bytes))
         bytes = SIZE_MAX;
     void *out = trk_ledger_allocate(ledger, mem_class, owner, bytes);

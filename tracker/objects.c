@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One object on the current frame: tracking, prompting, remembering. Upstream: SAM2Base.track_step,
  * SAM2VideoPredictor._run_single_frame_inference and add_new_points_or_box. */
-#include <string.h>
-
 #include "heap.h"
 #include "log.h"
 #include "tracker.h"

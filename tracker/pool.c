@@ -9,8 +9,6 @@
  * - Under a budget a call has a seat no larger than its own plan: what another tracker needed, or the same one for an
  *   earlier video, lies in seats that are idle and go when memory is short.
  * - Nobody holds the pool's mutex while computing or waiting for the source of frames. */
-#include <string.h>
-
 #include "heap.h"
 #include "log.h"
 #include "plan.h"

@@ -335,27 +335,23 @@ AVRational trk_stream_pixel(const stream *s)
     return shape.num > 0 && shape.den > 0 ? shape : (AVRational){1, 1};
 }
 
-/* What a tag of the stream tells, "HH:MM:SS.fraction"; else of the file. AV_NOPTS_VALUE: neither. */
-static int64_t matroska_duration(const stream *s)
-{
-    const AVDictionaryEntry *tag = av_dict_get(s->video->metadata, "DURATION", NULL, 0);
-    int64_t told;
-    return tag && av_parse_time(&told, tag->value, 1) >= 0 && told > 0 ? told : s->format->duration;
-}
-
 /* Matroska tells when its streams end, counted from 0, and a recording that was cut into files begins anywhere. FFmpeg
- * takes it for the length of streams of which it knows no other. mkvmerge's statistics alone are lengths. */
+ * takes it for the length of streams of which it knows no other. A tag of the stream, "HH:MM:SS.fraction", is nearer
+ * than what the file says of all; mkvmerge's statistics alone are lengths. */
 static double matroska_seconds(const stream *s)
 {
-    const AVStream *video = s->video;
+    const AVDictionary *tags = s->video->metadata;
+    const AVDictionaryEntry *tag = av_dict_get(tags, "DURATION", NULL, 0);
     const AVIndexEntry *first = avformat_index_get_entry(s->video, 0); /* known even where the start is not */
-    const int64_t end = matroska_duration(s), start = first ? first->timestamp : video->start_time;
+    const int64_t start = first ? first->timestamp : s->video->start_time;
+    const int is_statistics = tag && av_dict_get(tags, "_STATISTICS_TAGS", NULL, 0);
+    int64_t end = s->format->duration, told;
+    if (tag && av_parse_time(&told, tag->value, 1) >= 0 && told > 0)
+        end = told;
     if (end == AV_NOPTS_VALUE)
         return -1;
-    const int is_length = start == AV_NOPTS_VALUE || start < 0 ||
-                          (av_dict_get(video->metadata, "DURATION", NULL, 0) &&
-                           av_dict_get(video->metadata, "_STATISTICS_TAGS", NULL, 0));
-    return (double)end / AV_TIME_BASE - (is_length ? 0 : (double)start * av_q2d(video->time_base));
+    const int begins_later = start != AV_NOPTS_VALUE && start > 0 && !is_statistics;
+    return (double)end / AV_TIME_BASE - (begins_later ? (double)start * av_q2d(s->video->time_base) : 0);
 }
 
 /* How long the video lasts; -1: not known. */
