@@ -28,6 +28,7 @@ typedef enum option_id {
     NO_BINARIZE,
     NO_STABILITY,
     CORRECT_AS_CONDITION,
+    NON_OVERLAP,
     POLICY,
     MOTION_WEIGHT, /* in the order of motion_value, up to MIN_OBJECT_SCORE */
     STABLE_FRAMES,
@@ -97,6 +98,7 @@ static const option_entry option_table[] = {
     {"no-binarize", 0, NO_BINARIZE, VALUE_NONE, ONE_VIDEO | ALSO_EVAL | OF_STATE, store_switch},
     {"no-stability", 0, NO_STABILITY, VALUE_NONE, ONE_VIDEO | ALSO_EVAL | OF_STATE, store_switch},
     {"correct-as-condition", 0, CORRECT_AS_CONDITION, VALUE_NONE, ONE_VIDEO | ALSO_EVAL | OF_STATE, store_switch},
+    {"non-overlap", 0, NON_OVERLAP, VALUE_NONE, ONE_VIDEO | OF_STATE, store_switch},
     {"policy", 0, POLICY, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL | OF_STATE, store_policy},
     {"motion-weight", 0, MOTION_WEIGHT, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL | OF_STATE, store_policy},
     {"stable-frames", 0, STABLE_FRAMES, VALUE_NEEDED, ONE_VIDEO | ALSO_EVAL | OF_STATE, store_policy},
@@ -317,6 +319,7 @@ static trk_status store_switch(options *out, const option_entry *entry, const ch
         {NO_BINARIZE, &out->binarize, 0},
         {NO_STABILITY, &out->stability, 0},
         {CORRECT_AS_CONDITION, &out->correct_as_condition, 1},
+        {NON_OVERLAP, &out->non_overlap, 1},
         {STRICT_REFERENCE, &out->motion.strict_reference, 1},
         {DRAW_MOTION, &out->motion.draw, 1},
         {PLAN, &out->plan, 1},

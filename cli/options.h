@@ -42,7 +42,7 @@ typedef struct options {
     trk_precision precision;
     int threads, image_size; /* 0: default */
     int fill_holes;          /* area in low-resolution pixels; 0 = none */
-    int binarize, stability, correct_as_condition;
+    int binarize, stability, correct_as_condition, non_overlap;
     motion_options motion; /* policy and its thresholds */
     /* memory */
     size_t memory_budget; /* bytes; 0: memory_share of what is free; that 0 too: not given */

@@ -23,6 +23,7 @@ trk_status run_tracker_params(trk_tracker_params *out, trk_motion_params *motion
     params.stability = wanted->stability ? TRK_ON : TRK_OFF;
     params.fill_holes = wanted->fill_holes ? wanted->fill_holes : -1;
     params.correct_as_condition = wanted->correct_as_condition ? TRK_ON : TRK_OFF;
+    params.non_overlap = wanted->non_overlap ? TRK_ON : TRK_OFF;
     params.pool = pool;
     params.sweep = wanted->sweep;
     params.sweep_every = wanted->sweep_every;

@@ -49,7 +49,7 @@ def overlap(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def score(name: str, found: np.ndarray, truth: np.ndarray, prompts) -> list[Track]:
-    """found, truth: [O, T, H, W] bool. Where objects overlap, the lower one has the pixel."""
+    """found, truth: [O, T, H, W] bool. Where objects overlap (of equal logits), the lower one has the pixel."""
     taken = np.zeros(found.shape[1:], bool)
     tracks = []
     for i, (id_, frame, _) in enumerate(prompts):
@@ -131,7 +131,7 @@ def parse() -> argparse.Namespace:
 
 def track_all(args) -> list[Track]:
     architecture.use_real_rope()
-    model = architecture.load(args.model).to(args.device)
+    model = architecture.load(args.model, non_overlap_masks=True).to(args.device)  # as `track eval`
     tracks = []
     if args.manifest:
         clips = (read_manifest_clip(args.manifest, c, args.dump_frames)

@@ -118,6 +118,13 @@ static trk_status make_plan(clip_run *self)
     return rc ? rc : plan_report_check(&self->plan);
 }
 
+/* The truth of a frame is one map, and so are the masks that are scored: the official vos_inference.py then has each
+ * pixel go to the object with the highest logit (non_overlap_masks). */
+static int is_scored_as_a_map(const dataset_clip *clip)
+{
+    return clip->kind == TRUTH_INDEXED || clip->kind == TRUTH_RLE;
+}
+
 static trk_status open_tracker(clip_run *self)
 {
     session *models = self->shared->models;
@@ -128,6 +135,7 @@ static trk_status open_tracker(clip_run *self)
     if (rc)
         return failure_of_library(rc);
     rc = run_tracker_params(&self->params, &self->motion, self->shared->wanted, models->model, self->pool);
+    self->params.non_overlap = is_scored_as_a_map(self->clip) ? TRK_ON : TRK_OFF;
     if (!rc)
         rc = make_plan(self);
     if (rc)

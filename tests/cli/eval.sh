@@ -51,9 +51,12 @@ at_least "mean F" "$(value one.json F)" 0.6
 is "mean of the table" "$(awk '$1 == "mean" { print $3 }' table.txt)" "$(printf %.4f "$(value one.json J)")"
 at_least "peak of the table" "$(awk '$1 == "mean" { print $NF }' table.txt)" 5
 
-# the same as the command gives without a dataset
-"$track" "$clip" --mask "$truth/00000.png" --frames 6 --masks direct -q "${small[@]}"
-diff -r direct masks/short >/dev/null || complain "other masks than those of track itself"
+# the same as the command gives without a dataset; objects of this clip overlap
+for way in "" --non-overlap; do
+    "$track" "$clip" --mask "$truth/00000.png" --frames 6 --masks "direct$way" -q "${small[@]}" $way
+done
+diff -r direct--non-overlap masks/short >/dev/null || complain "other masks than those of track --non-overlap"
+diff -r direct direct--non-overlap >/dev/null && complain "--non-overlap: the same masks as without"
 
 # another device, another arithmetic
 "$track" --version | grep -q bf16 && bf16="cpu bf16" || bf16="" # where the processor multiplies it

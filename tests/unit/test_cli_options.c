@@ -457,7 +457,7 @@ static trk_tracker_params asked_for(const char *line)
     assert_int_equal(out.struct_size, sizeof out);
     assert_ptr_equal(out.pool, shared.pool);
     assert_true(out.policy == TRK_POLICY_SAM2 && !out.motion);
-    assert_true(!out.keep_frame && out.non_overlap == TRK_DEFAULT && !out.source); /* no option for them */
+    assert_true(!out.keep_frame && !out.source); /* no option for them */
     return out;
 }
 
@@ -467,14 +467,17 @@ static void test_tracker_params(void **state)
     open_session();
     trk_tracker_params p = asked_for("v --box 1,2,3,4");
     assert_true(p.binarize == TRK_ON && p.stability == TRK_ON && p.correct_as_condition == TRK_OFF);
+    assert_int_equal(p.non_overlap, TRK_OFF);
     assert_int_equal(p.fill_holes, OPTIONS_DEFAULT_FILL_HOLES);
     assert_true(p.sweep == TRK_SWEEP_EVERY && !p.sweep_every && p.sweep_above == 0 && !p.reserve);
     assert_int_equal(p.max_prompts_in_memory, OPTIONS_DEFAULT_MAX_PROMPTS);
     assert_int_equal(p.history, 0);
     assert_true(p.memory_type == TRK_MEMORY_BF16 && !p.older_after);
-    p = asked_for("v --box 1,2,3,4 --no-binarize --fill-holes 3 --correct-as-condition --sweep-every 5 --reserve "
-                  "--max-prompts-in-memory 3 --history 100 --memory-dtype f16 --older-memory-dtype q8@7");
+    p = asked_for(
+        "v --box 1,2,3,4 --no-binarize --fill-holes 3 --correct-as-condition --non-overlap --sweep-every 5 --reserve "
+        "--max-prompts-in-memory 3 --history 100 --memory-dtype f16 --older-memory-dtype q8@7");
     assert_true(p.binarize == TRK_OFF && p.stability == TRK_ON && p.correct_as_condition == TRK_ON);
+    assert_int_equal(p.non_overlap, TRK_ON);
     assert_int_equal(p.fill_holes, 3);
     assert_true(p.sweep == TRK_SWEEP_EVERY && p.sweep_every == 5 && p.sweep_above == 0 && p.reserve);
     assert_int_equal(p.max_prompts_in_memory, 3);
