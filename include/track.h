@@ -168,7 +168,8 @@ typedef struct trk_tracker_params {
     trk_switch binarize;      /* memory of prompted frames from a binary mask; default on (as upstream's builder) */
     trk_switch stability;     /* single-mask output falls back by stability; default on (as upstream's builder) */
     int fill_holes;           /* holes up to this area (low-resolution pixels) are filled; 0 = 8, negative = none */
-    trk_switch non_overlap;   /* each pixel belongs to one object at most in masks and logits; default off */
+    trk_switch non_overlap;   /* each pixel belongs to one object at most in masks and logits, that of the highest logit;
+                                 takes an upsampling for every pair of objects; default off */
     trk_switch correct_as_condition; /* a prompt on a tracked frame makes it a conditioning frame; default off */
     /* memory */
     trk_pool *pool;           /* shared with other trackers; NULL: one of its own, without a budget */
