@@ -108,7 +108,7 @@ void options_print_eval_help(FILE *stream)
             "  --out FILE.json                  everything found. Clips that are done are kept in FILE.json.d\n"
             "                                   until all are: run the same command again to go on\n"
             "  --masks DIR                      DIR/CLIP/FRAME.png of what is tracked (where objects overlap\n"
-            "                                   the one with the highest logit, as for scores);\n"
+            "                                   the highest logit wins; with truth of boxes the lower id);\n"
             "                                   sav: DIR/CLIP/OBJECT/FRAME.png\n"
             "  --boxes DIR                      boxes of what is tracked, as benchmarks take results:\n"
             "  --box-layout lasot|got10k|trackingnet    (the dataset's, else lasot) DIR/CLIP.txt; got10k:\n"

@@ -118,8 +118,8 @@ static trk_status make_plan(clip_run *self)
     return rc ? rc : plan_report_check(&self->plan);
 }
 
-/* The truth of a frame is one map, and so are the masks that are scored: the official vos_inference.py then has each
- * pixel go to the object with the highest logit (non_overlap_masks). */
+/* The masks of a frame are scored in one map: the official vos_inference.py then has each pixel go to the object with
+ * the highest logit (non_overlap_masks). Masks by object may overlap, and boxes are those of whole masks. */
 static int is_scored_as_a_map(const dataset_clip *clip)
 {
     return clip->kind == TRUTH_INDEXED || clip->kind == TRUTH_RLE;
