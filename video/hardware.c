@@ -78,7 +78,7 @@ enum AVPixelFormat trk_hardware_choose(AVCodecContext *codec, const enum AVPixel
     enum AVPixelFormat plain = AV_PIX_FMT_NONE;
     int has_wanted = 0, is_right = 1;
 #ifdef AV_HWACCEL_FLAG_UNSAFE_OUTPUT /* such an FFmpeg copies frames, odd ones wrongly: see bytes_to_plane */
-    is_right = codec->coded_height % 2 == 0;
+    is_right = codec->coded_width % 2 == 0 && codec->coded_height % 2 == 0;
 #endif
     for (; *offered != AV_PIX_FMT_NONE; offered++) {
         has_wanted |= *offered == wanted;

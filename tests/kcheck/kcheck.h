@@ -47,6 +47,7 @@ void check_upstream(kcheck *k);
 typedef struct kcheck_bound {
     double max, nmse, scale;
     int exact;
+    int nan_for_infinity; /* allowed: nothing after it is a number either way */
 } kcheck_bound;
 
 /* f32 arithmetic in another order: a few roundings of 2^-24, growing with the root of the number of terms. */

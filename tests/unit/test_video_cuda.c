@@ -241,6 +241,11 @@ API(cuGetErrorString, int error, const char **text)
     {                                                                                                                  \
         return UNKNOWN;                                                                                                \
     }
+UNUSED(cuDriverGetVersion)
+UNUSED(cuDeviceGetPCIBusId)
+UNUSED(cuDeviceGetByPCIBusId)
+UNUSED(cuDeviceGetUuid)
+UNUSED(cuDeviceGetUuid_v2)
 UNUSED(cuCtxSetLimit)
 UNUSED(cuCtxGetDevice)
 UNUSED(cuCtxGetCurrent)
