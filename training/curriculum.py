@@ -15,6 +15,7 @@ LEAST_PROMPTED = 0.003  # of the image: the smallest area that a single image is
 # Scenarios in which objects get lost, and their shares: of the first object alone, of most objects, or some of each.
 EVENTS = {"first": {"occlusion": 0.25, "leave": 0.25, "lookalike": 0.5},
           "most": {"vanish": 0.5, "twins": 0.4, "occlusion": 0.05, "leave": 0.05},
+          "long": {"vanish": 0.25, "twins": 0.35, "lookalike": 0.2, "occlusion": 0.1, "leave": 0.1},
           "mixed": {"vanish": 0.3, "twins": 0.25, "lookalike": 0.25, "occlusion": 0.1, "leave": 0.1}}
 LONGEST_GAP = 80  # frames, see Batch.gap
 BANK_STEPS = 400  # after so many steps the textures are made anew
@@ -40,6 +41,7 @@ class Stage:
     events: float = 0.0            # share of clips that are one of EVENTS; the others are the generator's mixture
     of: str = "first"              # which of EVENTS
     absent: float = 2.0            # weight of the presence loss where an object is absent: one frame in ten is
+    chunk: int = 0                 # frames of a step after the prompted one: clips go over several, see following.py; 0: one
     drawn: int = 0                 # pixels that half of the clips are drawn at, to be resized; 0: none
 
 
@@ -90,13 +92,19 @@ STEADY_IMAGES = replace(IMAGES, difficulty=(0.6, 1.0), affinity=0.0, drawn=256)
 STEADY_CLIPS = replace(CLIPS, difficulty=(0.75, 1.0), affinity=0.0, drawn=256, of="mixed", absent=3.0)
 STEADY = [stage for size in 50 * (384, 256, 320)
           for stage in in_turns(1, (0.3, 0.3), replace(STEADY_IMAGES, size=size), replace(STEADY_CLIPS, size=size))]
+# As STEADY, but that clips are 65 frames long.
+FOLLOW_CLIPS = replace(STEADY_CLIPS, name="follow", steps=32, frames=65, silent=0, taught=5, chunk=8, strides=(1.0, 1.6),
+                       events=0.65, of="long", rate=(0.35, 0.35))
+FOLLOW = [stage for size in 50 * (256, 320, 256, 256, 384)
+          for stage in (replace(STEADY_IMAGES, size=size, steps=12, rate=(0.35, 0.35)), replace(FOLLOW_CLIPS, size=size))]
 # Seconds, not minutes: for the tests.
 SMOKE = [
     Stage("images", 4, 64, 1, 4, 2, (0.0, 0.5), (1.0, 1.0), bce=4.0, alpha=0.5, affinity=1.0),
-    Stage("clips", 4, 64, 3, 1, 2, (0.0, 1.0), (1.0, 0.0), (0.5, 0.0)),
+    Stage("clips", 4, 64, 3, 1, 2, (0.0, 1.0), (1.0, 0.5), (0.5, 0.0)),
+    Stage("follow", 4, 64, 5, 1, 2, (0.0, 1.0), (0.5, 0.0), chunk=2),
 ]
-CURRICULA = {"from-nothing": FROM_NOTHING, "onward": ONWARD, "steady": STEADY, "smoke": SMOKE}
-WHOLE_WAY = ("steady",)  # those whose averaged weights are the mean over all steps
+CURRICULA = {"from-nothing": FROM_NOTHING, "onward": ONWARD, "steady": STEADY, "follow": FOLLOW, "smoke": SMOKE}
+WHOLE_WAY = ("steady", "follow")  # those whose averaged weights are the mean over all steps
 
 
 def stage_at(stages: list[Stage], step: int) -> tuple[Stage, float]:
@@ -106,6 +114,25 @@ def stage_at(stages: list[Stage], step: int) -> tuple[Stage, float]:
             return stage, step / stage.steps
         step -= stage.steps
     raise IndexError("past the last step")
+
+
+def chunk_of(stages: list[Stage], step: int) -> tuple[int, int]:
+    """The slot whose turn it is in this step, and which chunk of its clips. They all begin and end with the stage."""
+    stage, share = stage_at(stages, step)
+    n_slots = stage.steps * stage.chunk // (stage.frames - 1)
+    chunk, slot = divmod(round(share * stage.steps), n_slots)
+    return slot, chunk
+
+
+def is_seam(stages: list[Stage], step: int) -> bool:
+    """No clip is under way before this step."""
+    stage, share = stage_at(stages, step) if step < n_steps(stages) else (stages[0], 0.0)
+    return not stage.chunk or share == 0
+
+
+def next_seam(stages: list[Stage], step: int) -> int:
+    """The first seam from this step on."""
+    return next(n for n in range(step, n_steps(stages) + 1) if is_seam(stages, n))
 
 
 def first_with_memories(stages: list[Stage]) -> int:
@@ -133,6 +160,8 @@ class Batch:
     taught: tuple[int, ...]  # frames whose encoding has gradients
     spoils: np.ndarray | None = None  # [T, B * O, 5] 0..1, see Rollout.spoiled
     gap: int = 0        # frames between the first and the others that nobody has seen: its memory is so much older
+    indices: tuple[int, ...] = ()  # of the frames in their clips; (): all of them
+    goes_on: bool = False  # the last frame's memory is wanted, too
 
 
 class Batches:
@@ -142,7 +171,7 @@ class Batches:
         self.stages, self.seed, self.rank, self.n_textures = stages, seed, rank, n_textures
         self.bank, self.bank_number = None, -1
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> Batch | None:
         return self.batch(step)
 
     def textures(self, step: int) -> generator.TextureBank:
@@ -152,8 +181,11 @@ class Batches:
             self.bank, self.bank_number = generator.TextureBank(seed, n=self.n_textures), number
         return self.bank
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> Batch | None:
+        """None: the step goes on with the clips of an earlier one."""
         stage, _ = stage_at(self.stages, step)
+        if stage.chunk and chunk_of(self.stages, step)[1] > 0:
+            return None
         rng = np.random.default_rng([self.seed, self.rank, 2, step])
         bank = self.textures(step)
         clips = self.clips(rng, bank, stage)
@@ -163,11 +195,12 @@ class Batches:
         draws = rng.random((stage.frames, masks.shape[0] * masks.shape[1]))
         gap = int(rng.integers(LONGEST_GAP)) if rng.random() < 0.5 else 0
         spoils = rng.random((stage.frames, masks.shape[0] * masks.shape[1], 5))
-        return Batch(images, masks, ids, prompt, coordinates, labels, draws, self.taught(rng, stage), spoils, gap)
+        return Batch(images, masks, ids, prompt, coordinates, labels, draws, self.taught(rng, stage, stage.frames),
+                     spoils, gap)
 
     @staticmethod
-    def taught(rng, stage: Stage) -> tuple[int, ...]:
-        later = range(1 + stage.silent, stage.frames)
+    def taught(rng, stage: Stage, n_frames: int) -> tuple[int, ...]:
+        later = range(1 + stage.silent, n_frames)
         if stage.taught:
             later = np.sort(rng.choice(later, stage.taught - 1, replace=False)).tolist()
         return 0, *later
@@ -223,13 +256,13 @@ def click(rng, mask: np.ndarray, on: bool) -> tuple[float, float, int]:
     return xs[i] + 0.5, ys[i] + 0.5, int(on)
 
 
-def in_order(batches: Batches, steps: range, workers: int) -> Iterator[Batch]:
+def in_order(batches: Batches, steps: range, workers: int) -> Iterator[Batch | None]:
     """The batches of these steps, the same for any number of workers: processes that make them ahead. 0: made here."""
     return iter(DataLoader(batches, batch_size=None, sampler=steps, num_workers=workers, collate_fn=as_it_is,
                            worker_init_fn=leave_signals, multiprocessing_context="spawn" if workers else None))
 
 
-def as_it_is(batch: Batch) -> Batch:
+def as_it_is(batch: Batch | None) -> Batch | None:
     return batch
 
 

@@ -15,6 +15,7 @@ CERTAIN = 10.0       # logit of a true mask that goes into the memory
 CHOSEN = 0.9         # of the loss of three hypotheses goes to the best, the rest to the others: none dies
 SINGLE = 0.8         # of the loss after a box or clicks goes to the single mask
 SPOILED = 0.2        # of the memories
+STRAYED = 0.15       # of the loss of an object whose mask on the frame before, of the same step, showed something else
 FEW_PIXELS = 20      # of the full-size mask: fewer say neither present nor absent
 
 
@@ -68,11 +69,13 @@ class Rollout:
         self.truth = masks.flatten(0, 1).float()                  # [N, T, S, S]
         self.coarse = (F.avg_pool2d(self.truth, 2) > 0.49).float()  # the losses' resolution
         self.area = self.truth.flatten(2).sum(-1)                 # [N, T]
+        self.strayed = torch.zeros(len(self.truth), dtype=torch.bool, device=self.device)  # of clips over several steps
         self.sums = dict.fromkeys(("focal", "dice", "iou", "presence"), 0.0)
         self.outcome = Outcome(torch.zeros(()), {})
 
-    def run(self) -> Outcome:
-        memory = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
+    def run(self, before: dict | None = None) -> Outcome:
+        """before: memories of earlier frames, by index. Afterwards self.memory has those of these frames as well."""
+        self.memory = memory = {"cond_frame_outputs": {}, "non_cond_frame_outputs": dict(before or {})}
         silent = range(1, 1 + self.n_silent)
         features, affinity = self.encode(list(self.batch.taught))
         others = [t for t in range(self.n_times) if t not in self.batch.taught]
@@ -108,14 +111,16 @@ class Rollout:
     def step(self, t: int, encoded, memory, judged: bool):
         here, positions, sizes = encoded
         points, mask = self.prompt() if t == 0 else (None, None)
-        index = t + self.batch.gap if t else 0
+        index = (self.batch.indices[t] if self.batch.indices else t) + self.batch.gap if t else 0
         current, said, _, _ = self.model._track_step(index, t == 0, here, positions, sizes, points, mask, memory,
                                                      LONG_VIDEO, False, None)
         _, _, _, low, high, pointer, presence = said
         current.update(pred_masks=low, pred_masks_high_res=high, obj_ptr=pointer)
         if mask is None and judged:
             self.judge(t, low)
-        if t < self.n_times - 1:
+        if self.batch.indices:
+            self.strayed = self.astray(t, high, presence)
+        if t < self.n_times - 1 or self.batch.goes_on:
             high, presence = self.some_truth(t, high, presence)
             high = self.spoiled(t, high)
             self.model._encode_memory_in_output(here, sizes, points, True, high, presence, current)
@@ -139,10 +144,11 @@ class Rollout:
         else:
             share = torch.full_like(focal, (1 - SINGLE) / 3)
             share[:, 0] = SINGLE
-        weight = present / len(present)
+        followed = torch.where(self.strayed, STRAYED, 1.0)
+        weight = present / len(present) * followed
         clear = (self.area[:, t] == 0) | (self.area[:, t] > FEW_PIXELS)
         ce = F.binary_cross_entropy_with_logits(presence[:, 0], present, reduction="none")
-        ce = ce * torch.where(present > 0, 1.0, self.weights.absent) * clear
+        ce = ce * torch.where(present > 0, followed, self.weights.absent) * clear
         self.sums["focal"] = self.sums["focal"] + ((focal * share).sum(1) * weight).sum()
         self.sums["dice"] = self.sums["dice"] + ((dice * share).sum(1) * weight).sum()
         self.sums["iou"] = self.sums["iou"] + ((ious - overlap).abs().mean(1) * weight).sum()
@@ -170,6 +176,14 @@ class Rollout:
         truth = (self.truth[:, t:t + 1] * 2 - 1) * CERTAIN
         present = ((self.area[:, t:t + 1] > 0).float() * 2 - 1) * CERTAIN
         return (torch.where(chosen.view(-1, 1, 1, 1), truth, high), torch.where(chosen.view(-1, 1), present, presence))
+
+    @torch.no_grad()
+    def astray(self, t: int, high: torch.Tensor, presence: torch.Tensor) -> torch.Tensor:
+        """Of masks [N, 1, S, S] and presence [N, 1]: something is found, the object can be seen, and they are not the same:
+        what comes after has little to teach. [N]"""
+        found = (high[:, 0] > 0) & (presence > 0)[:, :, None]
+        something = found.flatten(1).sum(1) > FEW_PIXELS
+        return something & (self.area[:, t] > FEW_PIXELS) & (iou(found, self.truth[:, t] > 0.5) < 0.2)
 
     def spoiled(self, t: int, high: torch.Tensor) -> torch.Tensor:
         """Masks [N, 1, S, S] for the memory, a disc cut out of some or put on, as where tracking drifts: what the prompt

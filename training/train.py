@@ -2,7 +2,8 @@
 """Trains the demo model: `python train.py --out runs/demo` from nothing, the same line again to go on after a break.
 
 A step's data depend on the seed, the process and the number of the step alone and the state file holds everything else,
-so a run that was broken off ends as one that was not (same machine, same options; others are told when it goes on).
+so a run that was broken off ends as one that was not (same machine, same options; others are told when it goes on). It is
+written where no clip is under way: of stages whose clips go over several steps, before and after.
 """
 import argparse
 import json
@@ -17,13 +18,16 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
 import architecture
 import products
-from curriculum import CURRICULA, WHOLE_WAY, Batch, Batches, between, first_with_memories, in_order, n_steps, stage_at
+from curriculum import (CURRICULA, WHOLE_WAY, Batch, Batches, Stage, between, chunk_of, first_with_memories, in_order,
+                        is_seam, n_steps, next_seam, stage_at)
+from following import Following
 from losses import Affinity
 from optimizer import Muon
 from pointers import wake
@@ -56,6 +60,7 @@ class Trainer:
         self.optimizer = Muon(named, args.weight_decay, rank, args.processes)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.n_done, self.seconds = 0, 0.0
+        self.following = Following()
         self.asked_to_stop = self.stopped = False  # this process, by a signal; all of them, after the same step
         if args.state.exists():
             self.load()
@@ -105,16 +110,19 @@ class Trainer:
 
     # --- a step ---
 
-    def step(self, batch: Batch) -> tuple[Outcome, dict]:
+    def step(self, batch: Batch | None) -> tuple[Outcome, dict]:
         stage, share = stage_at(self.stages, self.n_done)
         self.model.set_image_size(stage.size)
         if self.args.curriculum == "from-nothing" and self.n_done == first_with_memories(self.stages):
             self.wake_pointers()
         weights = Weights(stage.alpha, stage.bce * (1 - share), stage.affinity, stage.absent)
         autocast = self.args.precision == "bf16" and self.device.type != "cpu"  # on a processor: products.use_bf16
+        batch, before = self.follow(batch, stage) if stage.chunk else (batch, None)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=autocast):
-            outcome = Rollout(self.model, self.affinity, batch, weights, between(stage.truth_in_memory, share),
-                              stage.silent).run()
+            rollout = Rollout(self.model, self.affinity, batch, weights, between(stage.truth_in_memory, share), stage.silent)
+            outcome = rollout.run(before)
+        if stage.chunk:
+            self.following.keep(rollout.memory)
         self.optimizer.zero_grad()
         outcome.loss.backward()
         norm = self.share_gradients()
@@ -124,7 +132,13 @@ class Trainer:
             self.update_average()
         self.n_done += 1
         return outcome, {"stage": stage.name, "prompt": batch.prompt, "rate": rate, "norm": norm,
-                         "frames": stage.clips * stage.frames * self.args.processes}
+                         "frames": batch.images.shape[0] * batch.images.shape[1] * self.args.processes}
+
+    def follow(self, batch: Batch | None, stage: Stage) -> tuple[Batch, dict]:
+        if is_seam(self.stages, self.n_done):
+            self.following = Following()
+        rng = np.random.default_rng([self.args.seed, self.rank, 3, self.n_done])
+        return self.following.next(batch, stage, chunk_of(self.stages, self.n_done)[0], rng)
 
     def wake_pointers(self):
         """By the same clips in all processes."""
@@ -214,7 +228,8 @@ def work(rank: int, args) -> bool:
 
     on_signals(stop)
     log = Log(args.out / "log.jsonl") if rank == 0 else None
-    end, saved = min(n_steps(trainer.stages), trainer.n_done + args.stop_after), time.time()
+    end = next_seam(trainer.stages, min(n_steps(trainer.stages), trainer.n_done + args.stop_after))
+    saved = time.time()
     batches = in_order(Batches(trainer.stages, args.seed, rank), range(trainer.n_done, end), args.workers)
     while trainer.n_done < end and not trainer.stopped:
         began = time.time()
@@ -225,10 +240,11 @@ def work(rank: int, args) -> bool:
         log.add(outcome, facts)
         if trainer.n_done % args.log_every == 0:
             log.write(trainer)
-        if time.time() - saved > args.save_every:
+        if time.time() - saved > args.save_every and is_seam(trainer.stages, trainer.n_done):
             trainer.save()
             saved = time.time()
-    trainer.save()
+    if is_seam(trainer.stages, trainer.n_done):
+        trainer.save()
     return trainer.stopped
 
 
@@ -249,13 +265,13 @@ def parse() -> argparse.Namespace:
     p.add_argument("--clip", type=float, default=1.0, help="largest norm of the gradient")
     p.add_argument("--warmup", type=int, default=150, help="steps")
     p.add_argument("--log-every", type=int, default=25, help="steps")
-    p.add_argument("--stop-after", type=int, default=10 ** 9, help="steps, to go on later")
+    p.add_argument("--stop-after", type=int, default=10 ** 9, help="steps, to go on later; more where clips are under way")
     p.add_argument("--save-every", type=float, default=120, help="seconds")
     args = p.parse_args()
     args.processes = args.processes or (2 if args.device == "cpu" else 1)
     args.out.mkdir(parents=True, exist_ok=True)
     args.state = args.out / "state.pt"
-    if args.curriculum in ("onward", "steady") and not args.start and not args.state.exists():
+    if args.curriculum in ("onward", *WHOLE_WAY) and not args.start and not args.state.exists():
         p.error(f"--curriculum {args.curriculum}: expected --start, a state or a model to go on from")
     if args.start and not args.state.exists() and not args.start.exists():
         p.error(f"--start {args.start}: not there")
@@ -284,7 +300,8 @@ def main():
     args = parse()
     stopped = work_together(args) if args.processes > 1 else work(0, args)
     if stopped:
-        raise SystemExit(f"stopped; {args.state} has all that is needed to go on")
+        raise SystemExit(f"stopped; {args.state} has all that is needed to go on" if args.state.exists() else
+                         f"stopped before {args.state} was written for the first time")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything of training/ but the generator: `python -m pytest training/tests`."""
 import json
+import math
 import os
 import signal
 import subprocess
@@ -32,9 +33,10 @@ import optimizer
 import pointers
 import products
 import train
-from curriculum import (CURRICULA, EVENTS, FROM_NOTHING, ONWARD, SMOKE, Batches, Stage, first_with_memories, in_order,
-                        n_steps, stage_at)
-from rollout import Rollout, Weights, normalized, watch_decoder
+from curriculum import (CURRICULA, EVENTS, FROM_NOTHING, ONWARD, SMOKE, Batches, Stage, chunk_of, first_with_memories,
+                        in_order, is_seam, n_steps, next_seam, stage_at)
+from following import Following
+from rollout import STRAYED, Rollout, Weights, normalized, watch_decoder
 
 
 def test_real_rope_is_the_official_one():
@@ -186,7 +188,7 @@ def test_long_clips_are_half_of_the_work(stages):
 
 
 def test_batches_depend_on_seed_rank_and_step_alone():
-    assert [stage_at(SMOKE, i)[0].name for i in range(n_steps(SMOKE))] == ["images"] * 4 + ["clips"] * 4
+    assert [stage_at(SMOKE, i)[0].name for i in range(n_steps(SMOKE))] == ["images"] * 4 + ["clips"] * 4 + ["follow"] * 4
     first, again = Batches(SMOKE, 3, 0, 8), Batches(SMOKE, 3, 0, 8)
     first.batch(0)
     for step in (5, 1):
@@ -323,6 +325,75 @@ def run(*words, cwd=HERE):
     return done.stdout
 
 
+def test_clips_under_way_take_their_turns():
+    images, clips_ = Stage("images", 2, 64, 1, 4, 2, (0.0, 0.5)), Stage("follow", 6, 64, 5, 1, 2, (0.0, 1.0), chunk=2)
+    stages = [images, clips_, images, replace(clips_, steps=2)]
+    assert [chunk_of(stages, step) for step in range(2, 8)] == [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)]
+    assert [chunk_of(stages, step) for step in (10, 11)] == [(0, 0), (0, 1)]
+    assert [step for step in range(13) if not is_seam(stages, step)] == [3, 4, 5, 6, 7, 11]
+    assert [next_seam(stages, step) for step in (1, 2, 3, 7, 8, 11, 12)] == [1, 2, 8, 8, 8, 12, 12]
+    batches = Batches(stages, 1, 0, 8)
+    assert [batches.batch(step) is None for step in range(2, 8)] == [False] * 3 + [True] * 3
+
+
+def test_a_clip_over_several_steps_is_the_clip_in_one():
+    """More frames than tracking reads back, so that those that are dropped are not missed; and what is kept is read."""
+    torch.manual_seed(5)
+    architecture.use_real_rope()
+    model = architecture.build()
+    architecture.initialize(model)
+    model.set_image_size(64)
+    watch_decoder(model)
+    stage = Stage("follow", 6, 64, 25, 1, 2, (0.0, 1.0), chunk=4)
+    batch = replace(Batches([stage], 4, 0, 8).batch(0), gap=7)
+
+    class Kept(Rollout):
+        def judge(self, t, low):
+            super().judge(t, low)
+            logits[self.batch.indices[t] if self.batch.indices else t] = self.model.said[0].detach()
+
+    logits = {}
+    Kept(model, losses.Affinity.of(model.architecture), replace(batch, taught=tuple(range(25))), Weights(0.25, 0.0, 0.0), 0.5).run()
+    whole, spread = logits, float(torch.stack(list(logits.values())).std())
+    for forgets in (False, True):
+        following, logits, rng = Following(), {}, np.random.default_rng(1)
+        for chunk in range(6):
+            part, before = following.next(batch if chunk == 0 else None, stage, 0, rng)
+            rollout = Kept(model, losses.Affinity.of(model.architecture), part, Weights(0.25, 0.0, 0.0), 0.5)
+            assert rollout.run({} if forgets else before).loss.requires_grad
+            following.keep(rollout.memory)
+            assert part.goes_on == (chunk < 5)
+            assert not any(kept["obj_ptr"].requires_grad for kept in following.turn.memories.values())
+        assert logits.keys() == whole.keys() == set(range(25))
+        worst = max(float((logits[frame] - whole[frame]).abs().max()) for frame in whole)
+        assert (worst < 1e-3 * spread) != forgets
+
+
+def test_what_comes_after_a_stray_mask_counts_less():
+    """Of a right mask, one elsewhere, nothing found, an object that is away, a mask elsewhere of what is said to be away."""
+    truth = torch.zeros(5, 1, 64, 64)
+    truth[[0, 1, 2, 4], :, 10:30, 10:30] = 1
+    found = truth.clone()
+    found[[1, 4]] = truth[[1, 4]].roll(30, -1)
+    found[2], found[3, :, :9, :9] = 0, 1
+    presence = torch.tensor([[3.0], [3.0], [3.0], [3.0], [-3.0]])
+    batch = Batches([Stage("clips", 1, 64, 2, 1, 5, (0.0, 1.0))], 3, 0, 8).batch(0)
+    batch = replace(batch, masks=truth.numpy().astype(np.uint8).transpose(1, 0, 2, 3)[:, :, None].repeat(2, 2))
+    rollout = Rollout(architecture.build(), None, batch, Weights(0.25, 0.0, 0.0), 0.0)
+    assert rollout.astray(1, found * 12 - 6, presence).tolist() == [False, True, False, False, False]
+    rollout.model.said = (torch.full((5, 4, 16, 16), -2.0), torch.full((5, 4), 0.5), presence)
+    sums = []
+    for strayed in ([0, 0, 0, 0, 0], [0, 1, 0, 1, 0]):  # where nothing is there to be followed, what is said counts whole
+        rollout.sums, rollout.strayed = dict.fromkeys(rollout.sums, 0.0), torch.tensor(strayed) > 0
+        rollout.judge(1, torch.full((5, 1, 16, 16), -2.0))
+        sums.append({name: float(value) for name, value in rollout.sums.items()})
+    left = (3 + STRAYED) / 4  # of four objects alike
+    assert all(sums[1][name] == pytest.approx(left * sums[0][name]) for name in ("focal", "dice", "iou"))
+    right, wrong = math.log1p(math.exp(-3)), math.log1p(math.exp(3))
+    assert sums[0]["presence"] == pytest.approx((3 * right + wrong + 2 * wrong) / 5)
+    assert sums[1]["presence"] == pytest.approx(((2 + STRAYED) * right + wrong + 2 * wrong) / 5)
+
+
 def same_tensors(a, b) -> bool:
     """Of two states: numbers, tensors, and dicts and lists of them."""
     if isinstance(a, dict):
@@ -333,12 +404,12 @@ def same_tensors(a, b) -> bool:
 
 
 def test_training_goes_on_after_a_break_as_if_there_had_been_none(tmp_path):
-    """Three steps, then the rest, against all at once, by two processes: the same weights."""
+    """Some steps, some more, then one, which takes clips to their end, against all at once, by two processes: the same weights."""
     common = ("train.py", "--curriculum", "smoke", "--processes", 2, "--log-every", 1)
     run(*common, "--out", tmp_path / "whole")
-    run(*common, "--out", tmp_path / "broken", "--stop-after", 3, "--workers", 1)
-    assert torch.load(tmp_path / "broken/state.pt", weights_only=True)["n_done"] == 3
-    run(*common, "--out", tmp_path / "broken")
+    for asked, n_done, workers in ((3, 3, 1), (5, 8, 0), (1, 12, 0)):
+        run(*common, "--out", tmp_path / "broken", "--stop-after", asked, "--workers", workers)
+        assert torch.load(tmp_path / "broken/state.pt", weights_only=True)["n_done"] == n_done
     whole, broken = (torch.load(tmp_path / n / "state.pt", weights_only=True) for n in ("whole", "broken"))
     assert whole["n_done"] == broken["n_done"] == n_steps(SMOKE)
     for what in ("average", "model", "affinity", "optimizer", "options"):
